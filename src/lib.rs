@@ -1,0 +1,3 @@
+//! envspec.
+
+pub mod spec;

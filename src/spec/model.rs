@@ -1,0 +1,166 @@
+//! What a spec means, once every text in it has been judged.
+//!
+//! Only valid values exist here: the shape of the YAML is left behind in
+//! [`super::parse`], and nobody downstream checks a name or a unit again. Each
+//! value that a later room may have to complain about keeps its place in the
+//! file ([`At`]), so that the complaint can underline it.
+
+use std::collections::BTreeMap;
+
+use rattler_conda_types::{MatchSpec, Subdir, Version};
+
+use super::launch::Launch;
+
+/// A run of bytes in the text of a spec.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct Span {
+    /// The first byte, counted from 0.
+    pub offset: usize,
+    /// The length in bytes; 0 for a place between two characters.
+    pub len: usize,
+}
+
+impl From<Span> for miette::SourceSpan {
+    fn from(span: Span) -> Self {
+        (span.offset, span.len).into()
+    }
+}
+
+/// A value and the place in the spec where it was written.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct At<T> {
+    /// The value.
+    pub value: T,
+    /// Where it stands in the file.
+    pub span: Span,
+}
+
+/// The name of an environment: 1 to 64 characters of `[A-Za-z0-9._-]`, the
+/// first one a letter or a digit.
+///
+/// It becomes a file name, a part of a kernelspec's name and a word of shell
+/// scripts, which is why nothing else is let in.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash, serde::Serialize)]
+#[serde(transparent)]
+pub struct EnvName(String);
+
+impl EnvName {
+    /// Checks a text and makes it a name; `None` if it breaks the rule above.
+    pub fn new(text: &str) -> Option<Self> {
+        let mut characters = text.chars();
+        let first = characters.next()?;
+        let tail_is_fine = characters.all(|c| c.is_ascii_alphanumeric() || "._-".contains(c));
+        (first.is_ascii_alphanumeric() && tail_is_fine && text.len() <= 64)
+            .then(|| Self(text.to_owned()))
+    }
+
+    /// The name as text.
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+}
+
+impl std::fmt::Display for EnvName {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str(&self.0)
+    }
+}
+
+/// One conda requirement: an entry of `dependencies`, of a kernel's own
+/// `dependencies`, or one that a kernel definition adds.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Dependency {
+    /// The requirement as conda understands it; `channel::name` is in it.
+    pub spec: MatchSpec,
+    /// The requirement as the user wrote it.
+    pub text: String,
+    /// Where it stands in the file.
+    pub span: Span,
+}
+
+/// One entry of `kernels`.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct KernelRequest {
+    /// The entry's name: also the kernel definition's, unless `use` names one.
+    pub name: At<String>,
+    /// The kernel definition to use (`use: python`), if it isn't called `name`.
+    pub definition: Option<At<String>>,
+    /// Packages that go into the kernel's prefix with it.
+    pub dependencies: Vec<Dependency>,
+    /// Packages of the kernel's own language (`julia: {packages: [...]}`).
+    pub packages: Vec<At<String>>,
+    /// The name that a launcher shows, in place of the definition's.
+    pub display_name: Option<At<String>>,
+    /// Variables of this kernel alone.
+    pub env: BTreeMap<String, String>,
+    /// Whether the kernel gets a prefix of its own in the generation set.
+    pub isolated: bool,
+    /// For a kernel from Nix: the installable (`path:./flake#ocaml`).
+    pub installable: Option<At<String>>,
+}
+
+impl KernelRequest {
+    /// The identifier of the definition that this request wants.
+    pub fn definition_id(&self) -> &str {
+        self.definition.as_ref().unwrap_or(&self.name).value.as_str()
+    }
+}
+
+/// The node that the environment will run on, as far as the spec tells.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Target {
+    /// The C library of the node (`__glibc`).
+    pub glibc: Option<At<Version>>,
+    /// The CUDA version that the node's driver supports (`__cuda`).
+    pub cuda: Option<At<Version>>,
+    /// The microarchitecture of the node (`__archspec`), for example `x86_64_v3`.
+    pub arch: Option<At<String>>,
+    /// The Linux kernel of the node (`__linux`).
+    pub linux: Option<At<Version>>,
+}
+
+/// The `pip:` section of `dependencies`.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct PipSection {
+    /// The requirements as written.
+    pub requirements: Vec<At<String>>,
+    /// Where the key `pip` stands.
+    pub span: Span,
+}
+
+/// A spec: one YAML file, understood.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct EnvSpec {
+    /// The environment's name: the key `name`, else the file's stem.
+    pub name: EnvName,
+    /// The channels in the order of their priority, `nodefaults` taken out.
+    pub channels: Vec<At<String>>,
+    /// What the user asks of conda, in the file's order.
+    pub dependencies: Vec<Dependency>,
+    /// What the user asks of pip.
+    pub pip: Option<PipSection>,
+    /// Variables that activation sets (`variables:`).
+    pub variables: BTreeMap<String, String>,
+    /// The platforms to lock; empty means this machine's.
+    pub platforms: Vec<At<Subdir>>,
+    /// The kernels, in the file's order.
+    pub kernels: Vec<KernelRequest>,
+    /// The node to solve for.
+    pub target: Target,
+    /// The site's name.
+    pub site: Option<At<String>>,
+    /// How a session is launched.
+    pub launch: Launch,
+}
+
+/// Something that a spec says and envspec does not follow, or not as the
+/// author may think: a typing mistake in a key that conda ignores, a `prefix:`.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Note {
+    /// One sentence.
+    pub message: String,
+    /// What to do about it, if there is something.
+    pub help: Option<String>,
+    /// Where it stands.
+    pub span: Span,
+}
