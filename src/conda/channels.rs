@@ -1,0 +1,76 @@
+//! From a channel's name in the spec to its URL.
+
+use std::path::Path;
+use std::sync::Arc;
+
+use rattler_conda_types::{Channel, ChannelConfig, MatchSpec};
+use url::Url;
+
+use super::error::CondaError;
+
+/// Where channel names without a URL live (conda's `channel_alias`).
+#[derive(Debug, Clone)]
+pub struct ChannelAlias(ChannelConfig);
+
+impl ChannelAlias {
+    /// `alias` is the URL that names are put behind, conda's own server if
+    /// `None`; relative paths of channels start at `base`.
+    pub fn new(alias: Option<Url>, base: &Path) -> Self {
+        let mut config = ChannelConfig::default_with_root_dir(base.to_owned());
+        if let Some(alias) = alias {
+            config.channel_alias = alias;
+        }
+        Self(config)
+    }
+
+    fn channel(&self, name: &str) -> Result<Channel, CondaError> {
+        Channel::from_str(name, &self.0).map_err(|source| CondaError::BadChannel {
+            channel: name.to_owned(),
+            source,
+        })
+    }
+
+    /// A spec such as `conda-forge::python` names its channel by name; the
+    /// parser resolved it against conda's own server, this against the alias.
+    fn settle(&self, spec: &MatchSpec) -> Result<MatchSpec, CondaError> {
+        let Some(channel) = &spec.channel else {
+            return Ok(spec.clone());
+        };
+        let channel = self.channel(channel.name())?;
+        Ok(MatchSpec {
+            channel: Some(Arc::new(channel)),
+            ..spec.clone()
+        })
+    }
+}
+
+/// Resolves the channels of a spec, in order of priority, and the requirements
+/// that name a channel of their own (`channel::name`). As in conda, such a
+/// channel is searched too, after the listed ones.
+pub fn resolve_channels<'a>(
+    alias: &ChannelAlias,
+    channels: impl IntoIterator<Item = &'a str>,
+    specs: impl IntoIterator<Item = &'a MatchSpec>,
+) -> Result<(Vec<Channel>, Vec<MatchSpec>), CondaError> {
+    let mut resolved = Vec::new();
+    let mut settled = Vec::new();
+    let mut push = |channel: Channel| {
+        if !resolved
+            .iter()
+            .any(|known: &Channel| known.base_url == channel.base_url)
+        {
+            resolved.push(channel);
+        }
+    };
+    for name in channels {
+        push(alias.channel(name)?);
+    }
+    for spec in specs {
+        let spec = alias.settle(spec)?;
+        if let Some(channel) = &spec.channel {
+            push(Channel::clone(channel));
+        }
+        settled.push(spec);
+    }
+    Ok((resolved, settled))
+}

@@ -1,0 +1,216 @@
+//! Why there is no solution, in terms of what the user asked for.
+//!
+//! A solver's own report is a tree of every package it tried. The user wrote a
+//! handful of lines: this finds the smallest group of them that cannot hold
+//! together (no line of it can be left out), by solving again with parts of
+//! the request (QuickXplain, Junker 2004), and only then asks the solver why.
+
+use std::collections::BTreeSet;
+use std::time::{Duration, Instant};
+
+use rattler_conda_types::{MatchSpec, PackageName};
+use rattler_repodata_gateway::RepoData;
+use rattler_solve::SolveError;
+
+use super::solve::Solve;
+
+/// How long the search for the smallest group may take, before the group found
+/// so far is shown.
+const PATIENCE: Duration = Duration::from_secs(20);
+
+/// How many lines of the solver's reasons are shown.
+const REASON_LINES: usize = 8;
+
+/// What stands in the way of a solution. Indexes count the request's specs.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Conflict {
+    /// No channel has a package of this name.
+    NotFound {
+        /// The requirement.
+        spec: usize,
+        /// Names that are near, best first.
+        near: Vec<String>,
+    },
+    /// The package is there, in no version that matches.
+    NoMatch {
+        /// The requirement.
+        spec: usize,
+        /// The newest versions that the channels have, newest first.
+        versions: Vec<String>,
+    },
+    /// These requirements cannot be met together.
+    Clash {
+        /// The smallest group, in the request's order.
+        specs: Vec<usize>,
+        /// The solver's reasons, a few lines.
+        reasons: Vec<String>,
+    },
+}
+
+/// Explains why `solve` has no solution.
+pub(super) fn explain(solve: &Solve<'_>, index: &[RepoData], names: &[PackageName]) -> Conflict {
+    for (position, spec) in solve.specs.iter().enumerate() {
+        let Some(name) = spec.name.as_exact() else {
+            continue;
+        };
+        let records = || {
+            index
+                .iter()
+                .flatten()
+                .filter(move |record| &record.package_record.name == name)
+        };
+        if records().next().is_none() && !is_virtual(name, solve) {
+            return Conflict::NotFound {
+                spec: position,
+                near: near(name.as_normalized(), names),
+            };
+        }
+        if !is_virtual(name, solve) && !records().any(|record| spec_matches(spec, record)) {
+            let versions: BTreeSet<_> = records()
+                .map(|record| record.package_record.version.clone())
+                .collect();
+            return Conflict::NoMatch {
+                spec: position,
+                versions: versions
+                    .into_iter()
+                    .rev()
+                    .take(5)
+                    .map(|version| version.to_string())
+                    .collect(),
+            };
+        }
+    }
+
+    let all: Vec<usize> = (0..solve.specs.len()).collect();
+    let deadline = Instant::now() + PATIENCE;
+    let holds = |group: &[usize]| {
+        let specs: Vec<MatchSpec> = group.iter().map(|&i| solve.specs[i].clone()).collect();
+        Instant::now() > deadline || solve.attempt(&specs, index).is_ok()
+    };
+    let mut core = smallest_clash(&all, &holds);
+    core.sort_unstable();
+    if core.is_empty() {
+        core = all;
+    }
+    let specs: Vec<MatchSpec> = core.iter().map(|&i| solve.specs[i].clone()).collect();
+    let reasons = match solve.attempt(&specs, index) {
+        Err(SolveError::Unsolvable(reasons)) => shorten(&reasons.join("\n")),
+        _ => Vec::new(),
+    };
+    Conflict::Clash {
+        specs: core,
+        reasons,
+    }
+}
+
+fn spec_matches(spec: &MatchSpec, record: &rattler_conda_types::RepoDataRecord) -> bool {
+    use rattler_conda_types::Matches;
+    spec.matches(record)
+}
+
+fn is_virtual(name: &PackageName, solve: &Solve<'_>) -> bool {
+    solve
+        .virtual_packages
+        .iter()
+        .any(|package| &package.name == name)
+}
+
+/// Names that a slip of the fingers could have meant, best first.
+fn near(name: &str, names: &[PackageName]) -> Vec<String> {
+    let mut scored: Vec<(f64, &str)> = names
+        .iter()
+        .map(|candidate| candidate.as_normalized())
+        .map(|candidate| (strsim::jaro_winkler(name, candidate), candidate))
+        .filter(|(score, _)| *score > 0.88)
+        .collect();
+    scored.sort_by(|a, b| b.0.total_cmp(&a.0).then(a.1.cmp(b.1)));
+    scored.dedup();
+    scored
+        .into_iter()
+        .take(3)
+        .map(|(_, candidate)| candidate.to_owned())
+        .collect()
+}
+
+/// The smallest group of `all` that `holds` is false for (QuickXplain). Empty
+/// if all of them hold.
+fn smallest_clash(all: &[usize], holds: &impl Fn(&[usize]) -> bool) -> Vec<usize> {
+    if holds(all) {
+        return Vec::new();
+    }
+    explain_part(&[], false, all, holds)
+}
+
+fn explain_part(
+    background: &[usize],
+    grew: bool,
+    candidates: &[usize],
+    holds: &impl Fn(&[usize]) -> bool,
+) -> Vec<usize> {
+    if grew && !holds(background) {
+        return Vec::new();
+    }
+    if candidates.len() <= 1 {
+        return candidates.to_vec();
+    }
+    let (left, right) = candidates.split_at(candidates.len() / 2);
+    let with_left = [background, left].concat();
+    let from_right = explain_part(&with_left, !left.is_empty(), right, holds);
+    let with_right = [background, &from_right].concat();
+    let from_left = explain_part(&with_right, !from_right.is_empty(), left, holds);
+    [from_left, from_right].concat()
+}
+
+/// The first lines of the solver's report, without its own heading.
+fn shorten(report: &str) -> Vec<String> {
+    let lines: Vec<&str> = report
+        .lines()
+        .map(str::trim_end)
+        .filter(|line| !line.trim().is_empty())
+        .filter(|line| !line.starts_with("The following packages are incompatible"))
+        .collect();
+    let mut short: Vec<String> = lines
+        .iter()
+        .take(REASON_LINES)
+        .map(|line| (*line).to_owned())
+        .collect();
+    if lines.len() > REASON_LINES {
+        short.push(format!("… and {} lines more", lines.len() - REASON_LINES));
+    }
+    short
+}
+
+#[cfg(test)]
+mod tests {
+    use super::smallest_clash;
+
+    /// A request holds unless it contains one of the given groups whole.
+    fn clash_of(all: usize, groups: &[&[usize]]) -> Vec<usize> {
+        let all: Vec<usize> = (0..all).collect();
+        let mut found = smallest_clash(&all, &|request: &[usize]| {
+            !groups
+                .iter()
+                .any(|group| group.iter().all(|spec| request.contains(spec)))
+        });
+        found.sort_unstable();
+        found
+    }
+
+    #[test]
+    fn a_request_that_holds_has_no_clash() {
+        assert_eq!(clash_of(5, &[]), Vec::<usize>::new());
+    }
+
+    #[test]
+    fn the_clash_is_the_whole_smallest_group_and_nothing_else() {
+        assert_eq!(clash_of(12, &[&[3, 9]]), [3, 9]);
+        assert_eq!(clash_of(12, &[&[7]]), [7]);
+        assert_eq!(clash_of(9, &[&[0, 4, 8]]), [0, 4, 8]);
+    }
+
+    #[test]
+    fn of_two_clashes_one_is_named_whole() {
+        let found = clash_of(10, &[&[1, 2], &[6, 7]]);
+        assert!(found == [1, 2] || found == [6, 7], "{found:?}");
+    }
+}

@@ -1,0 +1,109 @@
+//! What can go wrong with channels and packages.
+
+use std::path::{Path, PathBuf};
+
+use miette::Diagnostic;
+use rattler::install::InstallerError;
+use rattler_conda_types::ParseChannelError;
+use rattler_repodata_gateway::GatewayError;
+use rattler_shell::activation::ActivationError;
+use rattler_solve::SolveError;
+use thiserror::Error;
+
+use super::conflict::Conflict;
+
+/// A failure of channels, solver or installer.
+#[derive(Debug, Error, Diagnostic)]
+pub enum CondaError {
+    /// The text is no channel.
+    #[error("`{channel}` is not a channel")]
+    #[diagnostic(help("write a name such as conda-forge, a URL, or a path"))]
+    BadChannel {
+        /// The text.
+        channel: String,
+        /// The parser's words.
+        source: ParseChannelError,
+    },
+
+    /// An index could not be had.
+    #[error("the index of a channel could not be read")]
+    #[diagnostic(help(
+        "check the channel's name and the network; with --offline only channels that were read before can be used"
+    ))]
+    Index {
+        /// The gateway's words.
+        source: Box<GatewayError>,
+    },
+
+    /// There is no solution. The caller, who knows the spec, words it.
+    #[error("the requirements cannot be met together")]
+    Unsolvable(Box<Conflict>),
+
+    /// The solver failed for another reason.
+    #[error("the solver failed")]
+    Solver {
+        /// The solver's words.
+        source: SolveError,
+    },
+
+    /// The machine's virtual packages could not be found out.
+    #[error("this machine's virtual packages could not be found out")]
+    #[diagnostic(help("set them in the spec: target: {{glibc: \"2.28\"}}"))]
+    VirtualPackages {
+        /// The detection's words.
+        #[from]
+        source: rattler_virtual_packages::DetectVirtualPackageError,
+    },
+
+    /// A package could not be fetched, or was not what the lock says.
+    #[error("package {package} could not be fetched")]
+    #[diagnostic(help(
+        "nothing was changed; run the command again, and if the hash differs each time, renew the lock with: envspec lock"
+    ))]
+    Fetch {
+        /// The package's name, version and build.
+        package: String,
+        /// What went wrong below.
+        source: Box<InstallerError>,
+    },
+
+    /// A package could not be linked into the prefix.
+    #[error("the packages could not be installed into {}", prefix.display())]
+    #[diagnostic(help(
+        "nothing was changed: the current generation is as before. Look for space (df -h, df -i, quota) and permissions, then run the command again"
+    ))]
+    Install {
+        /// The prefix.
+        prefix: PathBuf,
+        /// What went wrong below.
+        source: Box<InstallerError>,
+    },
+
+    /// The activation scripts of a prefix failed.
+    #[error("activating {} failed", prefix.display())]
+    #[diagnostic(help(
+        "an activation script of a package (etc/conda/activate.d) ended with an error; it can't be left out, but another version of the package may do better"
+    ))]
+    Activation {
+        /// The prefix.
+        prefix: PathBuf,
+        /// The shell's words.
+        source: Box<ActivationError>,
+    },
+}
+
+impl CondaError {
+    /// Sorts a failure of the installer: fetching or writing.
+    pub(super) fn install(prefix: &Path, source: InstallerError) -> Self {
+        match source {
+            InstallerError::FailedToFetch(ref package, _) => Self::Fetch {
+                package: package.clone(),
+                source: Box::new(source),
+            },
+            source => Self::Install {
+                prefix: prefix.to_owned(),
+                source: Box::new(source),
+            },
+        }
+    }
+}

@@ -1,0 +1,25 @@
+//! Everything that conda already is: channels, solve, fetch, link, activation.
+//!
+//! This is the only room that names rattler's engines (gateway, solver,
+//! installer, shell); the rest of envspec speaks in records and prefixes. It
+//! knows nothing of generations or kernels: it is told a prefix and fills it.
+
+mod activation;
+mod channels;
+mod client;
+mod conflict;
+mod error;
+mod install;
+mod progress;
+mod solve;
+mod virtual_packages;
+
+pub use activation::{Captured, capture_activation};
+pub use channels::{ChannelAlias, resolve_channels};
+pub use client::{Network, http_client};
+pub use conflict::Conflict;
+pub use error::CondaError;
+pub use install::{Install, Installed, install};
+pub use progress::{Progress, Silent, Step};
+pub use solve::{Gateways, Solve};
+pub use virtual_packages::virtual_packages;

@@ -1,0 +1,244 @@
+//! The file beside the spec: reading it, writing it, the same bytes for the
+//! same content.
+
+use miette::Diagnostic;
+use rattler_conda_types::{Channel, GenericVirtualPackage, RepoDataRecord, Subdir};
+use rattler_lock::{LockFile, LockFileBuilder, ParseCondaLockError, PlatformData, PlatformName};
+use thiserror::Error;
+
+use super::inputs::Inputs;
+
+/// The line that opens the inputs; the number is their format's.
+const INPUTS: &str = "# envspec-inputs: 1";
+/// Each line of the inputs begins so.
+const INPUT: &str = "#   ";
+
+/// A failure with a lock's text.
+#[derive(Debug, Error, Diagnostic)]
+pub enum LockError {
+    /// The text is no lock.
+    #[error("{name} is not a lock")]
+    #[diagnostic(help(
+        "the file is written by envspec; take the version that git has, or make it anew with: envspec lock"
+    ))]
+    Unreadable {
+        /// The file.
+        name: String,
+        /// The reader's words.
+        source: Box<ParseCondaLockError>,
+    },
+
+    /// The platform isn't in the lock.
+    #[error("{name} has no packages for {platform}")]
+    #[diagnostic(help("add the platform to `platforms:` in the spec, then run: envspec lock"))]
+    NoPlatform {
+        /// The file.
+        name: String,
+        /// The platform.
+        platform: Subdir,
+    },
+
+    /// An entry has no checksum, so nothing would say that the right package
+    /// was fetched.
+    #[error("{name}: package {package} has neither sha256 nor md5")]
+    #[diagnostic(help("make the lock anew with: envspec lock"))]
+    NoHash {
+        /// The file.
+        name: String,
+        /// The package.
+        package: String,
+    },
+
+    /// The lock could not be put together; the caller broke its rules.
+    #[error("the lock could not be written")]
+    Unwritable {
+        /// The writer's words.
+        #[from]
+        source: std::io::Error,
+    },
+}
+
+/// The solution for one platform.
+#[derive(Debug, Clone)]
+pub struct PlatformPackages {
+    /// The platform.
+    pub platform: Subdir,
+    /// What it was solved for.
+    pub virtual_packages: Vec<GenericVirtualPackage>,
+    /// The packages.
+    pub records: Vec<RepoDataRecord>,
+}
+
+/// A lock's text, not yet read. Its inputs can be told from the head alone,
+/// in microseconds; [`LockText::read`] parses the rest.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct LockText {
+    name: String,
+    text: String,
+}
+
+impl LockText {
+    /// `name` is what messages call the file.
+    pub fn new(name: String, text: String) -> Self {
+        Self { name, text }
+    }
+
+    /// The text.
+    pub fn as_str(&self) -> &str {
+        &self.text
+    }
+
+    /// The lines of the inputs that the lock was made from; `None` if it was
+    /// not written by envspec.
+    pub fn inputs(&self) -> Option<Vec<&str>> {
+        let mut lines = self.text.lines().skip_while(|line| *line != INPUTS);
+        lines.next()?;
+        Some(lines.map_while(|line| line.strip_prefix(INPUT)).collect())
+    }
+
+    /// Reads the lock.
+    pub fn read(&self) -> Result<Lock, LockError> {
+        let file = LockFile::from_str_with_base_directory(&self.text, None).map_err(|source| {
+            LockError::Unreadable {
+                name: self.name.clone(),
+                source: Box::new(source),
+            }
+        })?;
+        Ok(Lock {
+            name: self.name.clone(),
+            file,
+        })
+    }
+}
+
+/// A lock, read.
+#[derive(Debug, Clone)]
+pub struct Lock {
+    name: String,
+    file: LockFile,
+}
+
+impl Lock {
+    /// Writes the lock of a solution.
+    pub fn render(
+        spec_name: &str,
+        inputs: &Inputs,
+        channels: &[Channel],
+        solution: &[PlatformPackages],
+    ) -> Result<String, LockError> {
+        let rules = "platforms are distinct and declared before their packages";
+        let mut platforms: Vec<PlatformData> = solution
+            .iter()
+            .map(|part| PlatformData {
+                name: PlatformName::from(&part.platform),
+                subdir: part.platform,
+                virtual_packages: part.virtual_packages.iter().map(virtual_text).collect(),
+            })
+            .collect();
+        platforms.sort_by(|a, b| a.name.as_str().cmp(b.name.as_str()));
+        let environment = rattler_lock::DEFAULT_ENVIRONMENT_NAME;
+        let mut builder = LockFileBuilder::new()
+            .with_platforms(platforms)
+            .expect(rules)
+            .with_channels(
+                environment,
+                channels
+                    .iter()
+                    .map(|channel| channel.base_url.url().as_str()),
+            );
+        for part in solution {
+            let platform = part.platform.to_string();
+            builder
+                .add_environment_platform(environment, &platform)
+                .expect(rules);
+            for record in &part.records {
+                builder
+                    .add_conda_package(environment, &platform, record.clone().into())
+                    .expect(rules);
+            }
+        }
+        let body = builder.finish().render_to_string()?;
+        let mut head = format!(
+            "# Written by envspec from {spec_name}: commit both, edit only the spec.\n{INPUTS}\n"
+        );
+        for line in inputs.lines() {
+            head.push_str(INPUT);
+            head.push_str(&line);
+            head.push('\n');
+        }
+        Ok(head + &body)
+    }
+
+    /// The records for a platform, sorted by name; every one has a checksum.
+    pub fn records(&self, platform: Subdir) -> Result<Vec<RepoDataRecord>, LockError> {
+        let missing = || LockError::NoPlatform {
+            name: self.name.clone(),
+            platform,
+        };
+        let environment = self.file.default_environment().ok_or_else(missing)?;
+        let locked = self
+            .file
+            .platform(&platform.to_string())
+            .ok_or_else(missing)?;
+        let mut records = environment
+            .conda_repodata_records(locked)
+            .map_err(|source| LockError::Unreadable {
+                name: self.name.clone(),
+                source: Box::new(ParseCondaLockError::IoError(std::io::Error::other(source))),
+            })?
+            .ok_or_else(missing)?;
+        for record in &records {
+            let package = &record.package_record;
+            if package.sha256.is_none() && package.md5.is_none() {
+                return Err(LockError::NoHash {
+                    name: self.name.clone(),
+                    package: package.name.as_normalized().to_owned(),
+                });
+            }
+        }
+        records.sort_by(|a, b| a.package_record.name.cmp(&b.package_record.name));
+        Ok(records)
+    }
+
+    /// The virtual packages that a platform was solved for, as text.
+    pub fn virtual_packages(&self, platform: Subdir) -> Vec<String> {
+        self.file
+            .platform(&platform.to_string())
+            .map(|locked| locked.virtual_packages().to_vec())
+            .unwrap_or_default()
+    }
+}
+
+/// `__glibc=2.36`, with the build string where there is one to tell.
+fn virtual_text(package: &GenericVirtualPackage) -> String {
+    let build = package.build_string.to_string();
+    let name = package.name.as_normalized();
+    if build == "0" || build.is_empty() {
+        format!("{name}={}", package.version)
+    } else {
+        format!("{name}={}={build}", package.version)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::LockText;
+
+    fn inputs_of(text: &str) -> Option<Vec<String>> {
+        LockText::new("x.lock".to_owned(), text.to_owned())
+            .inputs()
+            .map(|lines| lines.into_iter().map(str::to_owned).collect())
+    }
+
+    #[test]
+    fn the_inputs_end_with_the_comment_that_holds_them() {
+        let text = "# words\n# envspec-inputs: 1\n#   a\n#   b\nversion: 7\n#   c\n";
+        assert_eq!(inputs_of(text).unwrap(), ["a", "b"]);
+    }
+
+    #[test]
+    fn a_lock_of_another_tool_has_no_inputs() {
+        assert_eq!(inputs_of("version: 7\n"), None);
+        assert_eq!(inputs_of("# envspec-inputs: 99\n#   a\n"), None);
+    }
+}

@@ -1,0 +1,14 @@
+//! The lock: what a spec was resolved to, and whether it still belongs to it.
+//!
+//! The file is a pixi.lock (version 7), so that pixi and everything built on
+//! rattler reads it. What envspec needs beyond that, the inputs it was made
+//! from, stands in comments at its head, in plain words that a reviewer of a
+//! diff can read.
+
+mod changes;
+mod file;
+mod inputs;
+
+pub use changes::{Change, PackageId, changes};
+pub use file::{Lock, LockError, LockText, PlatformPackages};
+pub use inputs::{Inputs, Origin, Request, Staleness};

@@ -1,0 +1,104 @@
+//! What can go wrong on the store's disk.
+
+use std::path::{Path, PathBuf};
+
+use miette::Diagnostic;
+use thiserror::Error;
+
+/// A failure of the store.
+#[derive(Debug, Error, Diagnostic)]
+pub enum StoreError {
+    /// The disk said no.
+    #[error("{} {}", what, path.display())]
+    #[diagnostic(help("{}", advice(source)))]
+    Io {
+        /// What was tried: "could not write".
+        what: &'static str,
+        /// On what.
+        path: PathBuf,
+        /// The system's word.
+        source: std::io::Error,
+    },
+
+    /// A receipt that can't be read.
+    #[error("the receipt {} can't be read", path.display())]
+    #[diagnostic(help("the generation is of no use; remove its folder and apply again"))]
+    BadReceipt {
+        /// The receipt.
+        path: PathBuf,
+        /// The reader's words.
+        source: serde_json::Error,
+    },
+
+    /// The prefix would be longer than the placeholder that packages carry.
+    #[error("the prefix {} is {length} bytes long; packages have room for {limit}", prefix.display())]
+    #[diagnostic(help(
+        "conda packages hold a placeholder of 255 bytes that the prefix is written over; choose a shorter root: --root DIR or ENVSPEC_ROOT"
+    ))]
+    PrefixTooLong {
+        /// The prefix.
+        prefix: PathBuf,
+        /// Its length in bytes.
+        length: usize,
+        /// The longest that fits.
+        limit: usize,
+    },
+
+    /// Something that envspec did not make is in the way.
+    #[error("{} exists and was not made by envspec", path.display())]
+    #[diagnostic(help("move it out of the way, or give the environment another name"))]
+    Foreign {
+        /// What is in the way.
+        path: PathBuf,
+    },
+
+    /// Another envspec is at work on the environment.
+    #[error("environment {environment} is being changed by {holder}")]
+    #[diagnostic(help("wait until it is done; if it is gone, remove {}", path.display()))]
+    Busy {
+        /// The environment.
+        environment: String,
+        /// Who, where, since when.
+        holder: String,
+        /// The lease.
+        path: PathBuf,
+    },
+
+    /// No environment or generation of the name.
+    #[error("there is no {what} {name}")]
+    #[diagnostic(help("see what there is with: envspec list"))]
+    Unknown {
+        /// "environment" or "generation".
+        what: &'static str,
+        /// The name.
+        name: String,
+    },
+
+    /// Nothing to go back to.
+    #[error("environment {environment} has no earlier generation")]
+    #[diagnostic(help("name one that `envspec list` shows: envspec rollback NAME GENERATION"))]
+    NothingEarlier {
+        /// The environment.
+        environment: String,
+    },
+}
+
+impl StoreError {
+    /// Says what was tried on which path.
+    pub fn io(what: &'static str, path: &Path) -> impl FnOnce(std::io::Error) -> Self {
+        let path = path.to_owned();
+        move |source| Self::Io { what, path, source }
+    }
+}
+
+fn advice(error: &std::io::Error) -> &'static str {
+    match error.kind() {
+        std::io::ErrorKind::PermissionDenied | std::io::ErrorKind::ReadOnlyFilesystem => {
+            "you may not write there; choose another root: --root DIR or ENVSPEC_ROOT"
+        }
+        std::io::ErrorKind::StorageFull | std::io::ErrorKind::QuotaExceeded => {
+            "there is no space left (see df -h, df -i, quota); the environment is as it was before"
+        }
+        _ => "nothing was switched: the environment is as it was before",
+    }
+}

@@ -1,0 +1,134 @@
+//! Generations: staged, published, found again.
+
+use std::path::{Path, PathBuf};
+
+use fs_err as fs;
+
+use super::error::StoreError;
+use super::layout::Root;
+use super::receipt::Receipt;
+use crate::spec::EnvName;
+
+/// What rubble is renamed to before it is deleted.
+const RUBBLE: &str = ".rubble-";
+
+/// A whole generation on disk.
+#[derive(Debug, Clone)]
+pub struct Generation {
+    /// Its prefix.
+    pub prefix: PathBuf,
+    /// What it is.
+    pub receipt: Receipt,
+    /// Whether the environment's link points to it.
+    pub current: bool,
+}
+
+/// The name of an environment's current generation; `None` if it has none.
+pub fn current(root: &Root, name: &EnvName) -> Result<Option<String>, StoreError> {
+    let link = root.environment(name);
+    match fs::read_link(&link) {
+        Ok(target) => Ok(target
+            .file_name()
+            .map(|generation| generation.to_string_lossy().into_owned())),
+        Err(error) if error.kind() == std::io::ErrorKind::NotFound => Ok(None),
+        // A folder or a file where the link should be.
+        Err(error) if error.kind() == std::io::ErrorKind::InvalidInput => {
+            Err(StoreError::Foreign { path: link })
+        }
+        Err(error) => Err(StoreError::io("could not read", &link)(error)),
+    }
+}
+
+/// All whole generations below the root, of one environment or of all, oldest
+/// first.
+pub fn generations(root: &Root, of: Option<&EnvName>) -> Result<Vec<Generation>, StoreError> {
+    let folder = root.generations();
+    let entries = match fs::read_dir(&folder) {
+        Ok(entries) => entries,
+        Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(Vec::new()),
+        Err(error) => return Err(StoreError::io("could not read", &folder)(error)),
+    };
+    let mut found = Vec::new();
+    for entry in entries {
+        let prefix = entry
+            .map_err(StoreError::io("could not read", &folder))?
+            .path();
+        let Some(receipt) = Receipt::read(&prefix)? else {
+            continue;
+        };
+        let Some(name) = EnvName::new(&receipt.environment) else {
+            continue;
+        };
+        if of.is_some_and(|wanted| *wanted != name) {
+            continue;
+        }
+        let current = current(root, &name)?.is_some_and(|id| id == receipt.generation);
+        found.push(Generation {
+            prefix,
+            receipt,
+            current,
+        });
+    }
+    found.sort_by(|a, b| {
+        (&a.receipt.environment, &a.receipt.created, &a.prefix).cmp(&(
+            &b.receipt.environment,
+            &b.receipt.created,
+            &b.prefix,
+        ))
+    });
+    Ok(found)
+}
+
+/// Makes room for a new generation: its folders exist afterwards, the prefix
+/// itself does not. What an apply that was killed left there is moved aside,
+/// to be deleted once the new one is in place ([`clear_rubble`]): deleting many
+/// files first makes ext4 slow at creating them.
+pub fn stage(root: &Root, prefix: &Path) -> Result<(), StoreError> {
+    for folder in [root.generations(), root.environments(), root.packages()] {
+        fs::create_dir_all(&folder).map_err(StoreError::io("could not make", &folder))?;
+    }
+    if prefix.symlink_metadata().is_ok() {
+        let aside = root.generations().join(format!(
+            "{RUBBLE}{}-{}",
+            std::process::id(),
+            prefix.file_name().unwrap_or_default().to_string_lossy()
+        ));
+        fs::rename(prefix, &aside).map_err(StoreError::io("could not move aside", prefix))?;
+    }
+    Ok(())
+}
+
+/// Deletes what [`stage`] moved aside. A failure is not the user's concern:
+/// the next call tries again.
+pub fn clear_rubble(root: &Root) {
+    let Ok(entries) = fs::read_dir(root.generations()) else {
+        return;
+    };
+    for entry in entries.flatten() {
+        if entry.file_name().to_string_lossy().starts_with(RUBBLE)
+            && let Err(error) = fs::remove_dir_all(entry.path())
+        {
+            tracing::debug!("rubble stays for now: {error}");
+        }
+    }
+}
+
+/// Makes a whole generation the current one, by one rename.
+pub fn publish(root: &Root, name: &EnvName, generation: &str) -> Result<(), StoreError> {
+    let folder = root.environments();
+    fs::create_dir_all(&folder).map_err(StoreError::io("could not make", &folder))?;
+    let link = root.environment(name);
+    if link
+        .symlink_metadata()
+        .is_ok_and(|metadata| !metadata.is_symlink())
+    {
+        return Err(StoreError::Foreign { path: link });
+    }
+    let target = Path::new("..").join("gen").join(generation);
+    let new = folder.join(format!(".{name}.{}", std::process::id()));
+    // Left over from a killed process that had the same number.
+    drop(fs::remove_file(&new));
+    fs_err::os::unix::fs::symlink(&target, &new)
+        .map_err(StoreError::io("could not link", &new))?;
+    fs::rename(&new, &link).map_err(StoreError::io("could not switch", &link))
+}

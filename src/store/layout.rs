@@ -1,0 +1,76 @@
+//! Where things are below the root.
+
+use std::path::{Path, PathBuf};
+
+use crate::spec::EnvName;
+
+use super::error::StoreError;
+
+/// The longest prefix that fits over the placeholder of 255 bytes, which needs
+/// one byte to end it.
+const PREFIX_LIMIT: usize = 254;
+
+/// The folder that everything envspec makes is in.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Root(PathBuf);
+
+impl Root {
+    /// `path` is absolute.
+    pub fn new(path: PathBuf) -> Self {
+        Self(path)
+    }
+
+    /// The root itself.
+    pub fn path(&self) -> &Path {
+        &self.0
+    }
+
+    /// The generations.
+    pub fn generations(&self) -> PathBuf {
+        self.0.join("gen")
+    }
+
+    /// A generation's prefix, if packages can be installed at so long a path.
+    pub fn generation(&self, generation: &str) -> Result<PathBuf, StoreError> {
+        let prefix = self.generations().join(generation);
+        let length = prefix.as_os_str().len();
+        if length > PREFIX_LIMIT {
+            return Err(StoreError::PrefixTooLong {
+                prefix,
+                length,
+                limit: PREFIX_LIMIT,
+            });
+        }
+        Ok(prefix)
+    }
+
+    /// The links to current generations.
+    pub fn environments(&self) -> PathBuf {
+        self.0.join("envs")
+    }
+
+    /// The link to an environment's current generation.
+    pub fn environment(&self, name: &EnvName) -> PathBuf {
+        self.environments().join(name.as_str())
+    }
+
+    /// Unpacked packages, which generations are hard-linked from.
+    pub fn packages(&self) -> PathBuf {
+        self.0.join("pkgs")
+    }
+
+    /// The channels' indexes as last seen.
+    pub fn index(&self) -> PathBuf {
+        self.0.join("index")
+    }
+
+    /// Who is changing what.
+    pub fn leases(&self) -> PathBuf {
+        self.0.join("leases")
+    }
+
+    /// What was switched when, a file for each environment.
+    pub fn history(&self, name: &EnvName) -> PathBuf {
+        self.0.join("history").join(format!("{name}.jsonl"))
+    }
+}

@@ -1,0 +1,110 @@
+//! One change of an environment at a time.
+//!
+//! A lease is a file that only one process can create; it tells who holds it.
+//! A holder of this machine that is no more is recognised by its process
+//! number; one on another machine can't be judged from here and is believed.
+
+use std::io::Write as _;
+use std::path::PathBuf;
+
+use fs_err as fs;
+use serde::{Deserialize, Serialize};
+
+use super::error::StoreError;
+use super::layout::Root;
+use crate::spec::EnvName;
+
+/// Who holds a lease.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+struct Holder {
+    by: String,
+    host: String,
+    pid: u32,
+    since: String,
+}
+
+/// The right to change an environment, given back when dropped.
+#[derive(Debug)]
+pub struct Lease {
+    path: PathBuf,
+}
+
+impl Lease {
+    /// Takes the lease of an environment, or tells who has it. `by` is
+    /// `user@host`, `host` this machine's name, `now` RFC 3339.
+    pub fn take(
+        root: &Root,
+        name: &EnvName,
+        by: &str,
+        host: &str,
+        now: &str,
+    ) -> Result<Self, StoreError> {
+        let folder = root.leases();
+        fs::create_dir_all(&folder).map_err(StoreError::io("could not make", &folder))?;
+        let path = folder.join(name.as_str());
+        let holder = Holder {
+            by: by.to_owned(),
+            host: host.to_owned(),
+            pid: std::process::id(),
+            since: now.to_owned(),
+        };
+        let text = serde_json::to_string(&holder)
+            .expect("a holder is plain text, which JSON can always hold");
+        // Twice: the second time after a dead holder's lease was removed.
+        for _ in 0..2 {
+            let made = fs::OpenOptions::new()
+                .write(true)
+                .create_new(true)
+                .open(&path);
+            match made {
+                Ok(mut file) => {
+                    file.write_all(text.as_bytes())
+                        .map_err(StoreError::io("could not write", &path))?;
+                    return Ok(Self { path });
+                }
+                Err(error) if error.kind() == std::io::ErrorKind::AlreadyExists => {
+                    let there = fs::read_to_string(&path).unwrap_or_default();
+                    let known = serde_json::from_str::<Holder>(&there).ok();
+                    if !known.as_ref().is_some_and(|known| is_gone(known, host)) {
+                        let holder = known.map_or_else(
+                            || "another process".to_owned(),
+                            |known| {
+                                format!("{} (process {}) since {}", known.by, known.pid, known.since)
+                            },
+                        );
+                        return Err(StoreError::Busy {
+                            environment: name.to_string(),
+                            holder,
+                            path,
+                        });
+                    }
+                    fs::remove_file(&path)
+                        .map_err(StoreError::io("could not take over", &path))?;
+                }
+                Err(error) => return Err(StoreError::io("could not make", &path)(error)),
+            }
+        }
+        Err(StoreError::Busy {
+            environment: name.to_string(),
+            holder: "another process that was quicker".to_owned(),
+            path,
+        })
+    }
+}
+
+impl Drop for Lease {
+    fn drop(&mut self) {
+        if let Err(error) = fs::remove_file(&self.path) {
+            tracing::debug!("the lease could not be given back: {error}");
+        }
+    }
+}
+
+/// Whether a holder of this machine has ended.
+fn is_gone(holder: &Holder, host: &str) -> bool {
+    holder.host == host
+        && rustix::process::Pid::from_raw(holder.pid.cast_signed())
+            .is_none_or(|pid| {
+                rustix::process::test_kill_process(pid) == Err(rustix::io::Errno::SRCH)
+            })
+}

@@ -1,0 +1,128 @@
+//! The receipt: what a generation is, written when it is whole.
+
+use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
+
+use fs_err as fs;
+use serde::{Deserialize, Serialize};
+
+use super::error::StoreError;
+use crate::lock::PackageId;
+
+/// The newest form of the receipt that this program writes.
+pub const VERSION: u32 = 1;
+
+/// Where a spec came from.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct SpecOrigin {
+    /// The spec's path, absolute.
+    pub path: PathBuf,
+    /// The commit that was checked out, if the spec is in git.
+    pub commit: Option<String>,
+    /// Whether spec or lock differed from that commit.
+    pub dirty: bool,
+}
+
+/// A kernel of a generation.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct KernelReceipt {
+    /// Its name in the spec.
+    pub name: String,
+    /// The kernel definition.
+    pub definition: String,
+    /// Its folder below `share/jupyter/kernels` of the generation.
+    pub directory: String,
+    /// The name under which it is registered for the user.
+    pub registered: String,
+    /// What a launcher shows.
+    pub display_name: String,
+}
+
+/// What a generation is and where it came from.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Receipt {
+    /// The form of this file.
+    pub version: u32,
+    /// The environment.
+    pub environment: String,
+    /// The generation: the name of its folder.
+    pub generation: String,
+    /// The conda platform.
+    pub platform: String,
+    /// When it was finished, RFC 3339, UTC.
+    pub created: String,
+    /// Who made it: `user@host`.
+    pub by: String,
+    /// The program that made it: `envspec 0.1.0`.
+    pub made_with: String,
+    /// The spec.
+    pub spec: SpecOrigin,
+    /// The SHA-256 of the lock's bytes.
+    pub lock_sha256: String,
+    /// The packages, by name.
+    pub packages: Vec<PackageId>,
+    /// The kernels, in the spec's order.
+    pub kernels: Vec<KernelReceipt>,
+    /// The variables that activation sets, as captured when it was made.
+    pub activation: BTreeMap<String, String>,
+    /// Paths that more than one package brings.
+    #[serde(default)]
+    pub clobbered: Vec<PathBuf>,
+}
+
+impl Receipt {
+    /// Where the receipt of a prefix is. Not in `conda-meta`: conda takes every
+    /// JSON file there for a package.
+    pub fn path(prefix: &Path) -> PathBuf {
+        prefix.join(".envspec").join("receipt.json")
+    }
+
+    /// Whether the prefix is a whole generation.
+    pub fn exists(prefix: &Path) -> bool {
+        Self::path(prefix).is_file()
+    }
+
+    /// Reads the receipt of a prefix; `None` if there is none.
+    pub fn read(prefix: &Path) -> Result<Option<Self>, StoreError> {
+        let path = Self::path(prefix);
+        let bytes = match fs::read(&path) {
+            Ok(bytes) => bytes,
+            Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(None),
+            Err(error) => return Err(StoreError::io("could not read", &path)(error)),
+        };
+        serde_json::from_slice(&bytes)
+            .map(Some)
+            .map_err(|source| StoreError::BadReceipt { path, source })
+    }
+
+    /// Writes the receipt, which makes the prefix a generation. The last act:
+    /// it is on disk, whole, or not there.
+    pub fn write(&self, prefix: &Path) -> Result<(), StoreError> {
+        let path = Self::path(prefix);
+        let folder = prefix.join(".envspec");
+        fs::create_dir_all(&folder).map_err(StoreError::io("could not make", &folder))?;
+        let mut text = serde_json::to_vec_pretty(self)
+            .expect("a receipt is plain text and lists, which JSON can always hold");
+        text.push(b'\n');
+        write_whole(&path, &text)
+    }
+}
+
+/// Writes a file so that it is there whole or not at all: a temporary file
+/// beside it, flushed to disk, renamed over it.
+pub(super) fn write_whole(path: &Path, bytes: &[u8]) -> Result<(), StoreError> {
+    use std::io::Write as _;
+    let folder = path.parent().expect("a file of the store is in a folder");
+    let failed = StoreError::io("could not write", path);
+    let write = || -> std::io::Result<()> {
+        let mut file = tempfile::Builder::new()
+            .prefix(".new-")
+            .permissions(std::os::unix::fs::PermissionsExt::from_mode(0o644))
+            .tempfile_in(folder)?;
+        file.write_all(bytes)?;
+        file.as_file().sync_all()?;
+        file.persist(path).map_err(|error| error.error)?;
+        Ok(())
+    };
+    write().map_err(failed)
+}
