@@ -10,7 +10,7 @@ use super::error::StoreError;
 use crate::lock::PackageId;
 
 /// The newest form of the receipt that this program writes.
-pub const VERSION: u32 = 1;
+pub(super) const VERSION: u32 = 1;
 
 /// Where a spec came from.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]

@@ -1,0 +1,176 @@
+//! Carrying a plan out, in an order in which every instant is a good state.
+
+use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
+
+use fs_err as fs;
+use rattler_conda_types::RepoDataRecord;
+use sha2::{Digest, Sha256};
+
+use super::context::{Context, now};
+use super::error::ApplyError;
+use super::kernels::{self, register};
+use super::observe::{Prepared, prepare};
+use super::provenance::provenance;
+use crate::conda::{Install, http_client, install, package_cache};
+use crate::lock::PackageId;
+use crate::plan::Action;
+use crate::store::{self, Event, Lease, Receipt, StoreError, Switched};
+
+/// What was done.
+#[derive(Debug, Default)]
+pub struct Outcome {
+    /// Paths that more than one package brings, if a generation was built.
+    pub clobbered: Vec<PathBuf>,
+    /// Packages whose post-link script was not run, if a generation was built.
+    pub scripts: Vec<String>,
+}
+
+/// Carries out what is left to do, one process at a time for an environment.
+///
+/// The plan is made anew once the lease is held: what another process did in
+/// between counts.
+pub async fn carry_out(
+    context: &Context,
+    prepared: Prepared<'_>,
+) -> Result<Outcome, ApplyError> {
+    let name = prepared.desired.environment.clone();
+    let lease = Lease::take(
+        &context.root,
+        &name,
+        &context.who.to_string(),
+        &context.who.host,
+        &now(),
+    )?;
+    let prepared = prepare(context, prepared.subject, prepared.locked)?;
+    let prefix = context.root.generation(prepared.desired.generation.as_str())?;
+    let mut outcome = Outcome::default();
+    let mut receipt = None;
+    for action in &prepared.plan.actions {
+        match action {
+            Action::WriteLock => write_lock(&prepared)?,
+            Action::BuildGeneration { .. } => {
+                let built = build(context, &prepared, &prefix, &mut outcome).await;
+                if built.is_err() {
+                    // What is half-made must not hold the space that may have
+                    // been the trouble.
+                    drop(store::stage(&context.root, &prefix));
+                    store::clear_rubble(&context.root);
+                }
+                receipt = Some(built?);
+            }
+            Action::Switch { to, .. } => {
+                store::publish(&context.root, &name, to.as_str())?;
+                let switched = Switched {
+                    at: now(),
+                    by: context.who.to_string(),
+                    event: Event::Apply,
+                    to: to.to_string(),
+                };
+                store::record(&context.root, &name, &switched)?;
+            }
+            Action::RegisterKernel { registered, .. } => {
+                if receipt.is_none() {
+                    receipt = Receipt::read(&prefix)?;
+                }
+                register(context, &prefix, receipt.as_ref(), registered)?;
+            }
+            Action::UnregisterKernel { registered } => {
+                kernels::unregister(context, registered)?;
+            }
+        }
+    }
+    store::clear_rubble(&context.root);
+    drop(lease);
+    Ok(outcome)
+}
+
+fn write_lock(prepared: &Prepared<'_>) -> Result<(), ApplyError> {
+    let path = prepared.subject.file.lock_path();
+    store::write_whole(&path, prepared.locked.text.as_str().as_bytes())?;
+    Ok(())
+}
+
+async fn build(
+    context: &Context,
+    prepared: &Prepared<'_>,
+    prefix: &Path,
+    outcome: &mut Outcome,
+) -> Result<Receipt, ApplyError> {
+    store::stage(&context.root, prefix)?;
+    let client = http_client(context.network);
+    let installed = install(
+        Install {
+            prefix,
+            records: prepared.records.clone(),
+            requested: prepared.locked.specs.clone(),
+            platform: context.platform,
+        },
+        &package_cache(&context.root.packages()),
+        &client,
+        &context.progress,
+    )
+    .await?;
+    outcome.clobbered = installed.clobbered.into_iter().collect();
+    outcome.scripts = post_link_scripts(prefix, &prepared.records);
+
+    let spec = &prepared.subject.file.spec;
+    write_variables(prefix, &spec.variables)?;
+    let set_up = kernels::set_up(context, &prepared.subject, prefix)?;
+
+    let receipt = Receipt {
+        version: Receipt::VERSION,
+        environment: spec.name.to_string(),
+        generation: prepared.desired.generation.to_string(),
+        platform: context.platform.to_string(),
+        created: now(),
+        by: context.who.to_string(),
+        made_with: concat!("envspec ", env!("CARGO_PKG_VERSION")).to_owned(),
+        spec: provenance(
+            &prepared.subject.file.path,
+            &prepared.subject.file.lock_path(),
+        ),
+        lock_sha256: hex::encode(Sha256::digest(prepared.locked.text.as_str())),
+        packages: prepared.records.iter().map(PackageId::from).collect(),
+        kernels: set_up.kernels,
+        activation: set_up.activation,
+        clobbered: outcome.clobbered.clone(),
+    };
+    receipt.write(prefix)?;
+    Ok(receipt)
+}
+
+/// Writes the variables where conda and everything like it looks for them:
+/// the spec's into `conda-meta/state`, as `conda env config vars` does;
+/// envspec's own into `etc/conda/env_vars.d`, as a package would. That one
+/// makes a Jupyter server of the activated environment prefer the environment's
+/// kernels to stale ones of the same name in the user's folder.
+fn write_variables(prefix: &Path, variables: &BTreeMap<String, String>) -> Result<(), StoreError> {
+    let write = |path: PathBuf, content: serde_json::Value| {
+        let failed = StoreError::io("could not write", &path);
+        let folder = path.parent().expect("both paths have folders in the prefix");
+        fs::create_dir_all(folder)
+            .and_then(|()| fs::write(&path, format!("{content:#}\n")))
+            .map_err(failed)
+    };
+    if !variables.is_empty() {
+        write(
+            prefix.join("conda-meta").join("state"),
+            serde_json::json!({"version": 1, "env_vars": variables}),
+        )?;
+    }
+    write(
+        prefix.join("etc/conda/env_vars.d/envspec.json"),
+        serde_json::json!({"JUPYTER_PREFER_ENV_PATH": "1"}),
+    )
+}
+
+/// The packages that brought a post-link script, which is not run.
+fn post_link_scripts(prefix: &Path, records: &[RepoDataRecord]) -> Vec<String> {
+    records
+        .iter()
+        .map(|record| record.package_record.name.as_normalized())
+        .filter(|name| prefix.join(format!("bin/.{name}-post-link.sh")).exists())
+        .map(str::to_owned)
+        .collect()
+}

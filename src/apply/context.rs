@@ -1,0 +1,55 @@
+//! What a walk needs to know of the world: a plain struct, passed first.
+
+use std::path::PathBuf;
+use std::sync::Arc;
+
+use rattler_conda_types::Subdir;
+
+use crate::conda::{ChannelAlias, Network, Progress};
+use crate::kernel::Catalogue;
+use crate::site::Sites;
+use crate::store::Root;
+
+/// Who is at work.
+#[derive(Debug, Clone)]
+pub struct Who {
+    /// The user's name.
+    pub user: String,
+    /// This machine's name.
+    pub host: String,
+}
+
+impl std::fmt::Display for Who {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "{}@{}", self.user, self.host)
+    }
+}
+
+/// The surroundings of a walk.
+pub struct Context {
+    /// Where everything is kept.
+    pub root: Root,
+    /// Whether the network may be used.
+    pub network: Network,
+    /// How channel names become URLs.
+    pub alias: ChannelAlias,
+    /// The platform of this machine.
+    pub platform: Subdir,
+    /// The kernels that are known.
+    pub catalogue: Catalogue,
+    /// The sites that are known.
+    pub sites: Sites,
+    /// The user's folder of kernelspecs.
+    pub kernels_dir: PathBuf,
+    /// Who is at work.
+    pub who: Who,
+    /// Who listens to long work.
+    pub progress: Arc<dyn Progress>,
+}
+
+/// The time, as it is written into receipts: RFC 3339, UTC, whole seconds.
+pub(super) fn now() -> String {
+    jiff::Timestamp::now()
+        .round(jiff::Unit::Second)
+        .map_or_else(|_| jiff::Timestamp::now().to_string(), |now| now.to_string())
+}

@@ -1,0 +1,131 @@
+//! What can go wrong on the way: each room's own failures, and those of the
+//! order.
+
+use std::path::{Path, PathBuf};
+
+use miette::Diagnostic;
+use thiserror::Error;
+
+use super::no_solution::NoSolution;
+use crate::conda::CondaError;
+use crate::jupyter::RegistrationError;
+use crate::kernel::KernelSpecError;
+use crate::lock::{LockError, Staleness};
+use crate::site::SiteError;
+use crate::spec::SpecErrors;
+use crate::store::StoreError;
+
+/// A failure on the way from a spec to a generation.
+#[derive(Debug, Error, Diagnostic)]
+pub enum ApplyError {
+    /// The spec has mistakes.
+    #[error(transparent)]
+    #[diagnostic(transparent)]
+    Spec(#[from] SpecErrors),
+    /// A site's file has mistakes.
+    #[error(transparent)]
+    #[diagnostic(transparent)]
+    Site(#[from] SiteError),
+    /// The requirements cannot be met.
+    #[error(transparent)]
+    #[diagnostic(transparent)]
+    NoSolution(#[from] Box<NoSolution>),
+    /// Channels or packages.
+    #[error(transparent)]
+    #[diagnostic(transparent)]
+    Conda(#[from] CondaError),
+    /// The lock's text.
+    #[error(transparent)]
+    #[diagnostic(transparent)]
+    Lock(#[from] LockError),
+    /// The disk.
+    #[error(transparent)]
+    #[diagnostic(transparent)]
+    Store(#[from] StoreError),
+    /// The user's kernelspecs.
+    #[error(transparent)]
+    #[diagnostic(transparent)]
+    Registration(#[from] RegistrationError),
+
+    /// A file could not be read.
+    #[error("could not read {}", path.display())]
+    #[diagnostic(help("check the path and its permissions"))]
+    Unreadable {
+        /// The file.
+        path: PathBuf,
+        /// The system's word.
+        source: std::io::Error,
+    },
+
+    /// There is no lock, and none may be made.
+    #[error("there is no lock {name}")]
+    #[diagnostic(help("make it with: envspec lock"))]
+    NoLock {
+        /// The lock.
+        name: String,
+    },
+
+    /// The lock is of an older spec, and may not be changed.
+    #[error("{name} is stale: {spec} has changed since\n{staleness}")]
+    #[diagnostic(help(
+        "bring it up to date with: envspec lock. Or use it as it is with --frozen"
+    ))]
+    StaleLock {
+        /// The lock.
+        name: String,
+        /// The spec.
+        spec: String,
+        /// How they differ.
+        staleness: Staleness,
+    },
+
+    /// No kernelspec where the definition says that there is one.
+    #[error("the kernel {kernel}: its packages brought no kernelspec {directory}")]
+    #[diagnostic(help(
+        "see what the definition expects with: envspec kernels show {definition}. The packages may be too old or too new for it"
+    ))]
+    NoKernelspec {
+        /// The kernel.
+        kernel: String,
+        /// Its definition.
+        definition: String,
+        /// The folder that is missing.
+        directory: String,
+    },
+
+    /// A kernelspec that can't be used.
+    #[error("the kernel {kernel}: its kernelspec can't be used")]
+    Kernelspec {
+        /// The kernel.
+        kernel: String,
+        /// Why.
+        #[source]
+        #[diagnostic_source]
+        source: KernelSpecError,
+    },
+
+    /// A kernel's own installer failed.
+    #[error("the kernel {kernel}: its installer failed: {command}\n{output}")]
+    #[diagnostic(help(
+        "nothing was switched. The installer may need the network; its words are above"
+    ))]
+    Installer {
+        /// The kernel.
+        kernel: String,
+        /// The command.
+        command: String,
+        /// The last lines that it printed.
+        output: String,
+    },
+}
+
+impl ApplyError {
+    /// Says which file could not be read.
+    pub(super) fn unreadable(path: &Path) -> impl Fn(std::io::Error) -> Self {
+        let path = path.to_owned();
+        move |source| Self::Unreadable {
+            path: path.clone(),
+            source,
+        }
+    }
+}

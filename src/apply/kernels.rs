@@ -1,0 +1,299 @@
+//! The kernels of a generation: their kernelspecs made right in the prefix,
+//! then registered for the user.
+
+use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
+use std::process::{Command, Stdio};
+
+use fs_err as fs;
+
+use super::context::Context;
+use super::error::ApplyError;
+use super::spec_file::{Subject, SubjectKernel};
+use crate::conda::{Step, capture_activation};
+use crate::jupyter;
+use crate::kernel::{
+    ActivationDelta, KERNELSPEC_MARK_VERSION, KernelDir, KernelSpec, KernelspecSource, Mark,
+    Rewrite,
+};
+use crate::store::{KernelReceipt, Receipt, StoreError};
+
+/// Where kernelspecs are, below a prefix.
+const KERNELS: &str = "share/jupyter/kernels";
+
+/// How many lines of a failed installer's output are shown.
+const OUTPUT_LINES: usize = 12;
+
+/// What setting up left.
+pub(super) struct SetUp {
+    pub(super) kernels: Vec<KernelReceipt>,
+    pub(super) activation: BTreeMap<String, String>,
+}
+
+/// Makes the kernelspecs of a freshly linked prefix: each with an absolute
+/// argv and the environment that activation gives, captured once for all.
+pub(super) fn set_up(
+    context: &Context,
+    subject: &Subject<'_>,
+    prefix: &Path,
+) -> Result<SetUp, ApplyError> {
+    context
+        .progress
+        .begin(Step::Kernels, subject.kernels.len() as u64);
+    let home = tempfile::Builder::new()
+        .prefix("envspec-home-")
+        .tempdir()
+        .map_err(StoreError::io("could not make a folder in", &std::env::temp_dir()))?;
+    let activated = activate(context, subject, prefix, home.path())?;
+    let mut kernels = Vec::new();
+    for kernel in &subject.kernels {
+        kernels.push(set_up_one(kernel, subject, prefix, home.path(), &activated)?);
+        context.progress.advance(Step::Kernels, 1);
+    }
+    context.progress.end(Step::Kernels);
+    Ok(SetUp {
+        kernels,
+        activation: activated.delta.set().clone(),
+    })
+}
+
+/// A prefix's activation: the environment that it gives, and the difference.
+struct Activated {
+    environment: BTreeMap<String, String>,
+    delta: ActivationDelta,
+}
+
+/// Activates the prefix in an environment chosen for it: a short PATH and an
+/// empty home, so that what it took from there is told from what it set.
+fn activate(
+    context: &Context,
+    subject: &Subject<'_>,
+    prefix: &Path,
+    home: &Path,
+) -> Result<Activated, ApplyError> {
+    let before = BTreeMap::from([
+        ("PATH".to_owned(), "/usr/bin:/bin".to_owned()),
+        ("HOME".to_owned(), home.to_string_lossy().into_owned()),
+        ("LANG".to_owned(), "C.UTF-8".to_owned()),
+    ]);
+    let captured = capture_activation(prefix, context.platform, before)?;
+    let mut environment = captured.before.clone();
+    environment.extend(captured.changed);
+    environment.insert(
+        "CONDA_DEFAULT_ENV".to_owned(),
+        subject.file.spec.name.to_string(),
+    );
+    let delta = ActivationDelta::between(&captured.before, &environment);
+    Ok(Activated { environment, delta })
+}
+
+fn set_up_one(
+    kernel: &SubjectKernel<'_>,
+    subject: &Subject<'_>,
+    prefix: &Path,
+    home: &Path,
+    activated: &Activated,
+) -> Result<KernelReceipt, ApplyError> {
+    let request = &kernel.request;
+    let name = request.name.value.as_str();
+    let folder = prefix.join(KERNELS);
+    let (pattern, shipped) = match &kernel.definition.kernelspec {
+        KernelspecSource::Shipped { dir } => (dir, find(&folder, dir)),
+        KernelspecSource::Installer { argv, dir, env } => {
+            let shipped = match find(&folder, dir) {
+                Some(shipped) => Some(shipped),
+                None => run_installer(name, argv, dir, env, prefix, home, activated)?,
+            };
+            (dir, shipped)
+        }
+    };
+    let shipped = shipped.ok_or_else(|| ApplyError::NoKernelspec {
+        kernel: name.to_owned(),
+        definition: kernel.definition.id.to_string(),
+        directory: pattern.as_str().to_owned(),
+    })?;
+    // A kernel that borrows a definition (`use: python`) gets a folder of its
+    // own, so that both stay; else the folder keeps its name, which is the one
+    // that notebooks of other installations ask for.
+    let directory = if request.definition.is_some() {
+        name.to_ascii_lowercase()
+    } else {
+        shipped
+            .file_name()
+            .unwrap_or_default()
+            .to_string_lossy()
+            .into_owned()
+    };
+
+    let bad = |source| ApplyError::Kernelspec {
+        kernel: name.to_owned(),
+        source,
+    };
+    let path = shipped.join("kernel.json");
+    let text = fs::read_to_string(&path).map_err(ApplyError::unreadable(&path))?;
+    let rewritten = KernelSpec::parse(&text)
+        .map_err(bad)?
+        .rewrite(
+            &Rewrite {
+                prefix: &prefix.to_string_lossy(),
+                definition: kernel.definition,
+                display_name: request.display_name.as_ref().map(|at| at.value.as_str()),
+                env: &request.env,
+                activation: &activated.delta,
+            },
+            |path| is_executable(Path::new(path)),
+        )
+        .map_err(bad)?;
+    write_kernelspec(&shipped, &folder.join(&directory), &rewritten)?;
+
+    let display_name = match &request.display_name {
+        Some(given) => given.value.clone(),
+        None => format!("{} ({})", rewritten.display_name(), subject.file.spec.name),
+    };
+    Ok(KernelReceipt {
+        name: name.to_owned(),
+        definition: kernel.definition.id.to_string(),
+        directory,
+        registered: kernel.registered.as_str().to_owned(),
+        display_name,
+    })
+}
+
+/// The folder of a kernelspec that matches; the last one if several do, which
+/// for `julia-*` is the newest.
+fn find(folder: &Path, pattern: &KernelDir) -> Option<PathBuf> {
+    let mut names: Vec<_> = fs::read_dir(folder)
+        .ok()?
+        .flatten()
+        .filter(|entry| entry.path().join("kernel.json").is_file())
+        .filter(|entry| pattern.matches(&entry.file_name().to_string_lossy()))
+        .map(|entry| entry.path())
+        .collect();
+    names.sort();
+    names.pop()
+}
+
+/// Runs a language's own installer inside the activated prefix, with all that
+/// a home has pointing to a folder that goes with us, and takes over the
+/// kernelspec that it made.
+fn run_installer(
+    kernel: &str,
+    argv: &[String],
+    dir: &KernelDir,
+    env: &BTreeMap<String, String>,
+    prefix: &Path,
+    home: &Path,
+    activated: &Activated,
+) -> Result<Option<PathBuf>, ApplyError> {
+    let staging = home.join("share");
+    let data = staging.join("jupyter");
+    let mut words = argv.iter();
+    let program = words.next().map_or("", String::as_str);
+    let command_text = argv.join(" ");
+    let failed = |output: String| ApplyError::Installer {
+        kernel: kernel.to_owned(),
+        command: command_text.clone(),
+        output,
+    };
+    let output = Command::new(prefix.join("bin").join(program))
+        .args(words)
+        .env_clear()
+        .envs(&activated.environment)
+        .envs(env)
+        .env("HOME", home)
+        .env("XDG_DATA_HOME", &staging)
+        .env("JUPYTER_DATA_DIR", &data)
+        .current_dir(home)
+        .stdin(Stdio::null())
+        .output()
+        .map_err(|error| failed(error.to_string()))?;
+    if !output.status.success() {
+        let text = [output.stdout, output.stderr].concat();
+        let text = String::from_utf8_lossy(&text).into_owned();
+        let lines: Vec<&str> = text.lines().collect();
+        let tail = &lines[lines.len().saturating_sub(OUTPUT_LINES)..];
+        return Err(failed(tail.join("\n")));
+    }
+    let Some(made) = find(&data.join("kernels"), dir) else {
+        return Ok(None);
+    };
+    let into = prefix
+        .join(KERNELS)
+        .join(made.file_name().unwrap_or_default());
+    copy_files(&made, &into)?;
+    Ok(Some(into))
+}
+
+/// Copies the files of a kernelspec's folder; it has no folders in it.
+fn copy_files(from: &Path, into: &Path) -> Result<(), ApplyError> {
+    fs::create_dir_all(into).map_err(StoreError::io("could not make", into))?;
+    let entries = fs::read_dir(from).map_err(ApplyError::unreadable(from))?;
+    for entry in entries.flatten().filter(|entry| entry.path().is_file()) {
+        let to = into.join(entry.file_name());
+        fs::copy(entry.path(), &to).map_err(StoreError::io("could not write", &to))?;
+    }
+    Ok(())
+}
+
+/// Puts a kernelspec into its folder in the prefix. A package's own file is
+/// hard-linked from the cache: it is replaced by rename, never written into.
+fn write_kernelspec(shipped: &Path, into: &Path, kernelspec: &KernelSpec) -> Result<(), ApplyError> {
+    if shipped != into {
+        copy_files(shipped, into)?;
+    }
+    crate::store::write_whole(&into.join("kernel.json"), kernelspec.to_json().as_bytes())?;
+    Ok(())
+}
+
+fn is_executable(path: &Path) -> bool {
+    use std::os::unix::fs::PermissionsExt as _;
+    fs::metadata(path)
+        .is_ok_and(|metadata| metadata.is_file() && metadata.permissions().mode() & 0o111 != 0)
+}
+
+/// Registers one kernel of a generation for the user, with envspec's mark.
+pub(super) fn register(
+    context: &Context,
+    prefix: &Path,
+    receipt: Option<&Receipt>,
+    registered: &str,
+) -> Result<(), ApplyError> {
+    let Some((receipt, kernel)) = receipt.and_then(|receipt| {
+        let kernel = receipt
+            .kernels
+            .iter()
+            .find(|kernel| kernel.registered == registered)?;
+        Some((receipt, kernel))
+    }) else {
+        return Err(StoreError::Unknown {
+            what: "kernel in the generation",
+            name: registered.to_owned(),
+        }
+        .into());
+    };
+    let folder = prefix.join(KERNELS).join(&kernel.directory);
+    let path = folder.join("kernel.json");
+    let text = fs::read_to_string(&path).map_err(ApplyError::unreadable(&path))?;
+    let mark = Mark {
+        version: KERNELSPEC_MARK_VERSION,
+        environment: receipt.environment.clone(),
+        kernel: kernel.name.clone(),
+        generation: receipt.generation.clone(),
+        root: context.root.path().to_string_lossy().into_owned(),
+    };
+    let marked = KernelSpec::parse(&text)
+        .map_err(|source| ApplyError::Kernelspec {
+            kernel: kernel.name.clone(),
+            source,
+        })?
+        .marked(&mark, Some(&kernel.display_name));
+    let resources = jupyter::read_resources(&folder)?;
+    jupyter::register(&context.kernels_dir, registered, &marked, &resources)?;
+    Ok(())
+}
+
+/// Takes one of envspec's kernelspecs out of the user's folder.
+pub(super) fn unregister(context: &Context, registered: &str) -> Result<(), ApplyError> {
+    jupyter::unregister(&context.kernels_dir, registered)?;
+    Ok(())
+}

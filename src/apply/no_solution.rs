@@ -1,0 +1,112 @@
+//! There is no solution: said in the user's own lines.
+
+use std::fmt;
+use std::sync::Arc;
+
+use miette::{Diagnostic, LabeledSpan, NamedSource, SourceCode};
+use rattler_conda_types::{Channel, Subdir};
+
+use crate::conda::Conflict;
+use crate::lock::{Origin, Request};
+use crate::spec::SourceText;
+
+/// Requirements that cannot be met, with the lines that clash.
+#[derive(Debug)]
+pub struct NoSolution {
+    message: String,
+    help: String,
+    source: NamedSource<Arc<str>>,
+    labels: Vec<LabeledSpan>,
+}
+
+impl NoSolution {
+    /// Words a conflict; its indexes count `requests`.
+    pub(super) fn new(
+        source: &SourceText,
+        requests: &[Request],
+        channels: &[Channel],
+        platform: Subdir,
+        conflict: &Conflict,
+    ) -> Self {
+        let channels = channels
+            .iter()
+            .map(Channel::canonical_name)
+            .collect::<Vec<_>>()
+            .join(", ");
+        let (message, help, at) = match conflict {
+            Conflict::NotFound { spec, near } => {
+                let name = requests[*spec].spec.name.to_string();
+                let help = match near.as_slice() {
+                    [] => format!("searched for {platform}: {channels}; a channel may be missing"),
+                    near => format!("did you mean {}?", near.join(", ")),
+                };
+                (
+                    format!("no channel has a package `{name}`"),
+                    help,
+                    vec![*spec],
+                )
+            }
+            Conflict::NoMatch { spec, versions } => {
+                let request = &requests[*spec];
+                (
+                    format!("no package matches `{}`", request.spec),
+                    format!("the newest versions there are: {}", versions.join(", ")),
+                    vec![*spec],
+                )
+            }
+            Conflict::Clash { specs, reasons } => {
+                let message = match specs.len() {
+                    1 => "this requirement cannot be met".to_owned(),
+                    2 => "these two requirements cannot be met together".to_owned(),
+                    count => format!("these {count} requirements cannot be met together"),
+                };
+                (
+                    message,
+                    format!("the solver's reasons:\n{}", reasons.join("\n")),
+                    specs.clone(),
+                )
+            }
+        };
+        let labels = at
+            .iter()
+            .map(|&index| {
+                let request = &requests[index];
+                let text = match &request.origin {
+                    Origin::Spec { .. } => None,
+                    Origin::Kernel { kernel, .. } => {
+                        Some(format!("the kernel {kernel} needs {}", request.spec))
+                    }
+                };
+                LabeledSpan::new_with_span(text, request.origin.span())
+            })
+            .collect();
+        Self {
+            message,
+            help,
+            source: NamedSource::new(source.name(), Arc::from(source.text())).with_language("yaml"),
+            labels,
+        }
+    }
+}
+
+impl fmt::Display for NoSolution {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.message)
+    }
+}
+
+impl std::error::Error for NoSolution {}
+
+impl Diagnostic for NoSolution {
+    fn help<'a>(&'a self) -> Option<Box<dyn fmt::Display + 'a>> {
+        Some(Box::new(&self.help))
+    }
+
+    fn source_code(&self) -> Option<&dyn SourceCode> {
+        Some(&self.source)
+    }
+
+    fn labels(&self) -> Option<Box<dyn Iterator<Item = LabeledSpan> + '_>> {
+        Some(Box::new(self.labels.iter().cloned()))
+    }
+}

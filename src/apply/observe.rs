@@ -1,0 +1,130 @@
+//! What is there, what is wanted, and the plan between the two.
+
+use rattler_conda_types::RepoDataRecord;
+
+use super::context::Context;
+use super::error::ApplyError;
+use super::resolve::Locked;
+use super::spec_file::Subject;
+use crate::jupyter::{self, Owner};
+use crate::lock::PackageId;
+use crate::plan::{self, Desired, GenerationId, Observed, Plan, RegisteredKernel};
+use crate::spec::EnvName;
+use crate::store::{self, Receipt};
+
+/// A spec with its lock and its plan, ready to be carried out.
+pub struct Prepared<'c> {
+    /// The spec.
+    pub subject: Subject<'c>,
+    /// Its lock.
+    pub locked: Locked,
+    /// What they ask for.
+    pub desired: Desired,
+    /// What to do.
+    pub plan: Plan,
+    /// The packages; empty if the generation is there already.
+    pub(super) records: Vec<RepoDataRecord>,
+}
+
+/// Observes and plans. If the generation that is asked for is there, neither
+/// the lock nor the prefix is read: the answer takes the same few file look-ups
+/// for ten packages as for a thousand.
+pub fn prepare<'c>(
+    context: &Context,
+    subject: Subject<'c>,
+    locked: Locked,
+) -> Result<Prepared<'c>, ApplyError> {
+    let spec = &subject.file.spec;
+    let generation = GenerationId::new(
+        &spec.name,
+        context.platform,
+        locked.text.as_str(),
+        &kernels_text(context, &subject),
+        &serde_json::json!(spec.variables).to_string(),
+    );
+    let prefix = context.root.generation(generation.as_str())?;
+    let current = store::current(&context.root, &spec.name)?;
+    let generation_exists = Receipt::exists(&prefix);
+    let is_current = current.as_deref() == Some(generation.as_str());
+
+    let records = if generation_exists && is_current {
+        Vec::new()
+    } else {
+        locked.text.read()?.records(context.platform)?
+    };
+    let packages: Vec<PackageId> = records.iter().map(PackageId::from).collect();
+    let before = match current {
+        Some(current) if is_current => Some((current, packages.clone())),
+        Some(current) => {
+            let receipt = Receipt::read(&context.root.generation(&current)?)?;
+            let packages = receipt.map(|receipt| receipt.packages).unwrap_or_default();
+            Some((current, packages))
+        }
+        None => None,
+    };
+    let desired = Desired {
+        environment: spec.name.clone(),
+        generation,
+        archive_bytes: records
+            .iter()
+            .filter_map(|record| record.package_record.size)
+            .sum(),
+        packages,
+        kernels: subject.desired_kernels(),
+    };
+    let observed = Observed {
+        current: before,
+        generation_exists,
+        lock_written: locked.written,
+        registered: registered(context, &spec.name)?,
+    };
+    let plan = plan::plan(&desired, &observed);
+    Ok(Prepared {
+        plan,
+        subject,
+        locked,
+        desired,
+        records,
+    })
+}
+
+/// The kernelspecs in the user's folder that are this environment's, of this
+/// root.
+pub(super) fn registered(
+    context: &Context,
+    name: &EnvName,
+) -> Result<Vec<RegisteredKernel>, ApplyError> {
+    let root = context.root.path().to_string_lossy();
+    let known = jupyter::observed(&context.kernels_dir)?;
+    Ok(known
+        .into_iter()
+        .filter_map(|kernelspec| match kernelspec.owner {
+            Owner::Envspec(mark) if mark.environment == name.as_str() && mark.root == root => {
+                Some(RegisteredKernel {
+                    name: kernelspec.name,
+                    generation: mark.generation,
+                })
+            }
+            _ => None,
+        })
+        .collect())
+}
+
+/// Everything about kernels that decides a generation's content: what the spec
+/// says of each, and the definition's own text.
+fn kernels_text(context: &Context, subject: &Subject<'_>) -> String {
+    let kernels: Vec<_> = subject
+        .kernels
+        .iter()
+        .map(|kernel| {
+            let request = &kernel.request;
+            serde_json::json!({
+                "name": request.name.value,
+                "display_name": request.display_name.as_ref().map(|name| &name.value),
+                "env": request.env,
+                "definition": context.catalogue.text(kernel.definition.id.as_str()),
+            })
+        })
+        .collect();
+    serde_json::Value::from(kernels).to_string()
+}

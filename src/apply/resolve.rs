@@ -1,0 +1,223 @@
+//! From a spec to the lock that belongs to it.
+
+use fs_err as fs;
+use rattler_conda_types::{Channel, MatchSpec, RepoDataRecord, Subdir};
+use rattler_networking::LazyClient;
+
+use super::context::Context;
+use super::error::ApplyError;
+use super::no_solution::NoSolution;
+use super::spec_file::Subject;
+use crate::conda::{
+    CondaError, Gateways, Solve, http_client, package_cache, resolve_channels, virtual_packages,
+};
+use crate::lock::{Inputs, Lock, LockText, Origin, PlatformPackages, Request};
+
+/// What to do with a lock that does not belong to its spec any more.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum LockPolicy {
+    /// Bring it up to date, changing as little as possible.
+    Update,
+    /// Refuse (`--locked`).
+    Locked,
+    /// Use it as it is (`--frozen`).
+    Frozen,
+    /// Solve anew, whatever is locked.
+    Renew,
+}
+
+/// The lock to use.
+#[derive(Debug)]
+pub struct Locked {
+    /// Its text.
+    pub text: LockText,
+    /// Whether it is what the file beside the spec holds.
+    pub written: bool,
+    /// The channels, resolved.
+    pub channels: Vec<Channel>,
+    /// The user's requirements and those of the kernels.
+    pub specs: Vec<MatchSpec>,
+}
+
+/// Finds the lock of a spec: the file beside it if it still belongs to it,
+/// else a new solution, which is not written yet.
+pub async fn resolve(
+    context: &Context,
+    subject: &Subject<'_>,
+    policy: LockPolicy,
+) -> Result<Locked, ApplyError> {
+    let (inputs, channels) = inputs(context, subject)?;
+    let specs: Vec<MatchSpec> = inputs
+        .requests
+        .iter()
+        .map(|request| request.spec.clone())
+        .collect();
+    let path = subject.file.lock_path();
+    let found = match fs::read_to_string(&path) {
+        Ok(text) => Some(LockText::new(subject.file.lock_name(), text)),
+        Err(error) if error.kind() == std::io::ErrorKind::NotFound => None,
+        Err(error) => return Err(ApplyError::unreadable(&path)(error)),
+    };
+    let staleness = found.as_ref().map(|lock| {
+        lock.inputs()
+            .map_or_else(|| inputs.staleness(&[]), |lines| inputs.staleness(&lines))
+    });
+    let name = subject.file.lock_name();
+    match (policy, found, staleness) {
+        (LockPolicy::Frozen | LockPolicy::Locked, None, _) => Err(ApplyError::NoLock { name }),
+        (LockPolicy::Locked, Some(_), Some(Some(staleness))) => Err(ApplyError::StaleLock {
+            name,
+            spec: subject.file.source.name().to_owned(),
+            staleness,
+        }),
+        (LockPolicy::Frozen, Some(text), _)
+        | (LockPolicy::Locked | LockPolicy::Update, Some(text), Some(None)) => Ok(Locked {
+            text,
+            written: true,
+            channels,
+            specs,
+        }),
+        (policy, found, _) => {
+            // What another tool wrote, or a broken file, is no reason to stop:
+            // the solution just starts from nothing then.
+            let earlier = found
+                .as_ref()
+                .filter(|_| policy != LockPolicy::Renew)
+                .and_then(|lock| lock.read().ok());
+            let text = solve(context, subject, &inputs, &channels, earlier.as_ref()).await?;
+            let written = found.is_some_and(|lock| lock.as_str() == text);
+            Ok(Locked {
+                text: LockText::new(name, text),
+                written,
+                channels,
+                specs,
+            })
+        }
+    }
+}
+
+/// Everything that decides the solution, and the channels with their names.
+fn inputs(context: &Context, subject: &Subject<'_>) -> Result<(Inputs, Vec<Channel>), ApplyError> {
+    let spec = &subject.file.spec;
+    let mut requests: Vec<Request> = spec
+        .dependencies
+        .iter()
+        .map(|dependency| Request {
+            spec: dependency.spec.clone(),
+            origin: Origin::Spec {
+                text: dependency.text.clone(),
+                span: dependency.span,
+            },
+        })
+        .collect();
+    for kernel in &subject.kernels {
+        let own = kernel.request.dependencies.iter().map(|dependency| Request {
+            spec: dependency.spec.clone(),
+            origin: Origin::Spec {
+                text: dependency.text.clone(),
+                span: dependency.span,
+            },
+        });
+        let brought = kernel.definition.packages.iter().map(|package| Request {
+            spec: package.spec.clone(),
+            origin: Origin::Kernel {
+                kernel: kernel.request.name.value.clone(),
+                span: kernel.request.name.span,
+            },
+        });
+        requests.extend(own.chain(brought));
+    }
+    let (channels, settled) = resolve_channels(
+        &context.alias,
+        spec.channels.iter().map(|channel| channel.value.as_str()),
+        requests.iter().map(|request| &request.spec),
+    )?;
+    for (request, spec) in requests.iter_mut().zip(settled) {
+        request.spec = spec;
+    }
+    let platforms = if spec.platforms.is_empty() {
+        vec![context.platform]
+    } else {
+        spec.platforms.iter().map(|platform| platform.value).collect()
+    };
+    let inputs = Inputs {
+        channels: channels
+            .iter()
+            .map(|channel| channel.base_url.url().to_string())
+            .collect(),
+        platforms,
+        target: subject.declared_target(),
+        requests,
+    };
+    Ok((inputs, channels))
+}
+
+async fn solve(
+    context: &Context,
+    subject: &Subject<'_>,
+    inputs: &Inputs,
+    channels: &[Channel],
+    earlier: Option<&Lock>,
+) -> Result<String, ApplyError> {
+    let client: LazyClient = http_client(context.network);
+    let cache = package_cache(&context.root.packages());
+    let gateways = Gateways::new(&client, context.network, &context.root.index(), &cache);
+    let specs: Vec<MatchSpec> = inputs
+        .requests
+        .iter()
+        .map(|request| request.spec.clone())
+        .collect();
+    let mut solution = Vec::new();
+    for &platform in &inputs.platforms {
+        let virtual_packages =
+            virtual_packages(platform, &inputs.target).map_err(CondaError::from)?;
+        let favored: Vec<RepoDataRecord> = earlier
+            .and_then(|lock| lock.records(platform).ok())
+            .unwrap_or_default();
+        let question = Solve {
+            channels,
+            platform,
+            specs: &specs,
+            virtual_packages: &virtual_packages,
+            favored: &favored,
+        };
+        let records = question
+            .run(&gateways, &context.progress)
+            .await
+            .map_err(|error| explain(error, subject, inputs, channels, platform))?;
+        solution.push(PlatformPackages {
+            platform,
+            virtual_packages,
+            records,
+        });
+    }
+    let spec_name = subject
+        .file
+        .path
+        .file_name()
+        .unwrap_or_default()
+        .to_string_lossy()
+        .into_owned();
+    Ok(Lock::render(&spec_name, inputs, channels, &solution)?)
+}
+
+/// Words a conflict in the user's own lines.
+fn explain(
+    error: CondaError,
+    subject: &Subject<'_>,
+    inputs: &Inputs,
+    channels: &[Channel],
+    platform: Subdir,
+) -> ApplyError {
+    match error {
+        CondaError::Unsolvable(conflict) => Box::new(NoSolution::new(
+            &subject.file.source,
+            &inputs.requests,
+            channels,
+            platform,
+            &conflict,
+        ))
+        .into(),
+        error => error.into(),
+    }
+}

@@ -1,0 +1,269 @@
+//! A spec on disk, read and judged against the catalogue and its site.
+
+use std::path::{Path, PathBuf};
+
+use fs_err as fs;
+use rattler_conda_types::{GenericVirtualPackage, PackageName, Version};
+
+use super::context::Context;
+use super::error::ApplyError;
+use crate::kernel::{KernelDefinition, RegisteredName};
+use crate::plan::DesiredKernel;
+use crate::site::{ResolvedLaunch, Site};
+use crate::spec::{self, EnvName, EnvSpec, KernelRequest, Note, SourceText, SpecErrors};
+
+/// A spec's file, understood by itself.
+#[derive(Debug)]
+pub struct SpecFile {
+    /// Where it is, absolute.
+    pub path: PathBuf,
+    /// Its text.
+    pub source: SourceText,
+    /// What it says.
+    pub spec: EnvSpec,
+    /// What is worth a word.
+    pub notes: Vec<Note>,
+}
+
+impl SpecFile {
+    /// Reads a spec. `shown` is the path as the user gave it.
+    pub fn open(path: &Path, shown: &str) -> Result<Self, ApplyError> {
+        let failed = ApplyError::unreadable(path);
+        // A device or a huge file by mistake must not fill the memory.
+        let size = fs::metadata(path).map_err(&failed)?.len();
+        let limit = SourceText::MAX_BYTES as u64 + 1;
+        let bytes = if size > limit {
+            use std::io::Read as _;
+            let mut head = Vec::new();
+            let file = fs::File::open(path).map_err(&failed)?;
+            file.take(limit).read_to_end(&mut head).map_err(&failed)?;
+            head
+        } else {
+            fs::read(path).map_err(&failed)?
+        };
+        let source = SourceText::from_bytes(shown, bytes)?;
+        let stem = path.file_stem().unwrap_or_default().to_string_lossy();
+        let (spec, notes) = spec::parse(&source, EnvName::new(&stem))?;
+        Ok(Self {
+            path: std::path::absolute(path).unwrap_or_else(|_| path.to_owned()),
+            source,
+            spec,
+            notes,
+        })
+    }
+
+    /// The lock beside the spec: `lab.yaml` has `lab.lock`.
+    pub fn lock_path(&self) -> PathBuf {
+        self.path.with_extension("lock")
+    }
+
+    /// The lock's name as messages call it.
+    pub fn lock_name(&self) -> String {
+        Path::new(self.source.name())
+            .with_extension("lock")
+            .to_string_lossy()
+            .into_owned()
+    }
+
+    /// Judges the spec against the catalogue and the site that it names.
+    pub fn judge<'c>(self, context: &'c Context) -> Result<Subject<'c>, ApplyError> {
+        let mut faults: Option<SpecErrors> = None;
+        let mut add = |fault: SpecErrors| {
+            faults = Some(match faults.take() {
+                Some(earlier) => earlier.and(fault),
+                None => fault,
+            });
+        };
+        let site_name = self.spec.site.as_ref();
+        let site = match context.sites.find(site_name.map(|name| name.value.as_str())) {
+            Ok(site) => Some(site),
+            Err(error) => match (site_name, error) {
+                (Some(at), crate::site::SiteError::Unknown { name, help }) => {
+                    let message = format!("there is no site `{name}`");
+                    add(spec::fault(&self.source, at.span, message, "asked here", help));
+                    None
+                }
+                (_, error) => return Err(error.into()),
+            },
+        };
+        if let Some(site) = &site {
+            for channel in &self.spec.channels {
+                if let Err(reason) = site.channel_verdict(&channel.value) {
+                    let message = format!(
+                        "the channel `{}` is forbidden at the site {}",
+                        channel.value, site.name
+                    );
+                    add(spec::fault(&self.source, channel.span, message, "asked here", reason));
+                }
+            }
+        }
+        let mut launch = None;
+        if let Some(site) = &site {
+            match site.judge(&self.spec.launch) {
+                Ok(resolved) => launch = Some(resolved),
+                Err(fault) => add(spec::fault(
+                    &self.source,
+                    fault.span,
+                    fault.reason.clone(),
+                    "asked here",
+                    fault.help.clone(),
+                )),
+            }
+        }
+        let mut kernels = Vec::new();
+        for request in &self.spec.kernels {
+            match self.judge_kernel(context, request) {
+                Ok(kernel) => kernels.push(kernel),
+                Err(fault) => add(*fault),
+            }
+        }
+        if let Some(fault) = SpecErrors::pip_not_yet(&self.spec, &self.source) {
+            add(fault);
+        }
+        match (faults, site, launch) {
+            (None, Some(site), Some(launch)) => Ok(Subject {
+                file: self,
+                site,
+                launch,
+                kernels,
+            }),
+            (Some(faults), _, _) => Err(faults.into()),
+            (None, _, _) => unreachable!("a missing site or launch leaves a fault"),
+        }
+    }
+
+    fn judge_kernel<'c>(
+        &self,
+        context: &'c Context,
+        request: &KernelRequest,
+    ) -> Result<SubjectKernel<'c>, Box<SpecErrors>> {
+        let span = request.definition.as_ref().unwrap_or(&request.name).span;
+        let fault = |message: String, label: &str, help: String| {
+            Box::new(spec::fault(&self.source, span, message, label, help))
+        };
+        if request.installable.is_some() {
+            return Err(fault(
+                "kernels from Nix cannot be installed yet".to_owned(),
+                "asked here",
+                "remove the kernel from the spec".to_owned(),
+            ));
+        }
+        if request.isolated {
+            return Err(fault(
+                "isolated kernels cannot be installed yet".to_owned(),
+                "asked here",
+                "remove `isolated`, or put the kernel into a spec of its own".to_owned(),
+            ));
+        }
+        if !request.packages.is_empty() {
+            return Err(fault(
+                "packages of a kernel's own language cannot be installed yet".to_owned(),
+                "asked here",
+                "remove `packages`; what conda's channels have goes under `dependencies`".to_owned(),
+            ));
+        }
+        let definition = context
+            .catalogue
+            .get(request.definition_id())
+            .map_err(|unknown| {
+                fault(
+                    unknown.to_string(),
+                    "asked here",
+                    miette::Diagnostic::help(&unknown)
+                        .map(|help| help.to_string())
+                        .unwrap_or_default(),
+                )
+            })?;
+        let registered = RegisteredName::new(&self.spec.name, &request.name.value)
+            .map_err(|error| {
+                fault(
+                    error.to_string(),
+                    "asked here",
+                    "use letters, digits, `-`, `.` and `_`".to_owned(),
+                )
+            })?;
+        Ok(SubjectKernel {
+            request: request.clone(),
+            definition,
+            registered,
+        })
+    }
+}
+
+/// A kernel of a spec with its definition.
+#[derive(Debug)]
+pub struct SubjectKernel<'c> {
+    /// What the spec asks for.
+    pub request: KernelRequest,
+    /// What the catalogue knows.
+    pub definition: &'c KernelDefinition,
+    /// The name to register it under.
+    pub registered: RegisteredName,
+}
+
+/// A spec that can be worked on: its kernels are known, its site too.
+#[derive(Debug)]
+pub struct Subject<'c> {
+    /// The spec.
+    pub file: SpecFile,
+    /// Its site.
+    pub site: Site,
+    /// What a session asks for, the site's defaults filled in.
+    pub launch: ResolvedLaunch,
+    /// Its kernels, in the spec's order.
+    pub kernels: Vec<SubjectKernel<'c>>,
+}
+
+impl Subject<'_> {
+    /// The virtual packages that the spec's target declares, then the site.
+    pub(super) fn declared_target(&self) -> Vec<GenericVirtualPackage> {
+        let target = &self.file.spec.target;
+        let site = &self.site.target;
+        let version = |name: &'static str, version: Option<&Version>| {
+            version.map(|version| virtual_package(name, version.clone(), "0"))
+        };
+        let arch = target
+            .arch
+            .as_ref()
+            .map(|arch| arch.value.as_str())
+            .or(site.arch.as_ref().map(crate::site::Line::as_str));
+        [
+            version(
+                "__glibc",
+                target.glibc.as_ref().map(|at| &at.value).or(site.glibc.as_ref()),
+            ),
+            version(
+                "__cuda",
+                target.cuda.as_ref().map(|at| &at.value).or(site.cuda.as_ref()),
+            ),
+            version(
+                "__linux",
+                target.linux.as_ref().map(|at| &at.value).or(site.linux.as_ref()),
+            ),
+            // Its version is 1 by convention; the build string is the name.
+            arch.map(|arch| virtual_package("__archspec", Version::major(1), arch)),
+        ]
+        .into_iter()
+        .flatten()
+        .collect()
+    }
+
+    /// The kernels as a plan speaks of them.
+    pub fn desired_kernels(&self) -> Vec<DesiredKernel> {
+        self.kernels
+            .iter()
+            .map(|kernel| DesiredKernel {
+                name: kernel.request.name.value.clone(),
+                registered: kernel.registered.as_str().to_owned(),
+            })
+            .collect()
+    }
+}
+
+fn virtual_package(name: &'static str, version: Version, build: &str) -> GenericVirtualPackage {
+    GenericVirtualPackage {
+        name: PackageName::new_unchecked(name),
+        version,
+        build_string: build.into(),
+    }
+}

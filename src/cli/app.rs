@@ -1,0 +1,270 @@
+//! The surroundings of a command, read once from the process: this is the one
+//! place that looks at environment variables and the working directory.
+
+use std::collections::BTreeMap;
+use std::ffi::OsString;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use clap::{Args, ValueEnum};
+use fs_err as fs;
+use rattler_conda_types::Subdir;
+use url::Url;
+
+use super::failure::Failure;
+use super::progress;
+use super::say::{Manner, Ui, Verbosity};
+use crate::apply::{Context, Who};
+use crate::conda::{ChannelAlias, Network, Progress, Silent};
+use crate::jupyter;
+use crate::kernel::Catalogue;
+use crate::site::{Site, Sites};
+use crate::store::Root;
+
+/// When to use colour.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+enum Color {
+    Auto,
+    Always,
+    Never,
+}
+
+/// The flags that every command has.
+#[derive(Debug, Args)]
+#[command(next_help_heading = "Global options")]
+pub(super) struct Global {
+    /// Where generations and packages are kept [default: the site's place, else the data folder of the user]
+    #[arg(long, global = true, env = "ENVSPEC_ROOT", value_name = "DIR")]
+    root: Option<PathBuf>,
+
+    /// The URL that channel names are put behind, as conda's channel_alias
+    #[arg(long, global = true, env = "ENVSPEC_CHANNEL_ALIAS", value_name = "URL")]
+    channel_alias: Option<Url>,
+
+    /// A folder of kernel definitions that add to the built-in ones or replace them
+    #[arg(long, global = true, env = "ENVSPEC_KERNELS", value_name = "DIR")]
+    kernels_dir: Option<PathBuf>,
+
+    /// A folder of sites that add to the built-in ones or replace them
+    #[arg(long, global = true, env = "ENVSPEC_SITES", value_name = "DIR")]
+    sites_dir: Option<PathBuf>,
+
+    /// Say nothing but errors, warnings and the answer
+    #[arg(short, long, global = true)]
+    quiet: bool,
+
+    /// Say what the parts note for themselves
+    #[arg(short, long, global = true, conflicts_with = "quiet")]
+    verbose: bool,
+
+    /// When to use colour
+    #[arg(long, global = true, value_name = "WHEN", default_value = "auto")]
+    color: Color,
+}
+
+impl Global {
+    pub(super) fn manner(&self) -> Manner {
+        Manner {
+            verbosity: match (self.quiet, self.verbose) {
+                (true, _) => Verbosity::Quiet,
+                (_, true) => Verbosity::Verbose,
+                _ => Verbosity::Normal,
+            },
+            color: match self.color {
+                Color::Auto => anstream::ColorChoice::Auto,
+                Color::Always => anstream::ColorChoice::Always,
+                Color::Never => anstream::ColorChoice::Never,
+            },
+        }
+    }
+}
+
+/// The program at work.
+pub(super) struct App<'u> {
+    pub(super) ui: &'u Ui,
+    global: Global,
+    variables: BTreeMap<OsString, OsString>,
+}
+
+impl<'u> App<'u> {
+    pub(super) fn new(ui: &'u Ui, global: Global) -> Self {
+        Self {
+            ui,
+            global,
+            variables: std::env::vars_os().collect(),
+        }
+    }
+
+    /// An environment variable; an empty one counts as none.
+    pub(super) fn variable(&self, name: &str) -> Option<OsString> {
+        self.variables
+            .get(std::ffi::OsStr::new(name))
+            .filter(|value| !value.is_empty())
+            .cloned()
+    }
+
+    pub(super) fn home(&self) -> Result<PathBuf, Failure> {
+        self.variable("HOME").map(PathBuf::from).ok_or_else(|| {
+            Failure::usage("HOME is not set", "set it, or name a root with --root DIR")
+        })
+    }
+
+    fn xdg(&self, variable: &str, below_home: &str) -> Result<PathBuf, Failure> {
+        match self.variable(variable).map(PathBuf::from) {
+            Some(path) if path.is_absolute() => Ok(path),
+            _ => Ok(self.home()?.join(below_home)),
+        }
+    }
+
+    /// The files of a folder of the user's: the one given by flag, which must
+    /// exist, else the one in the configuration folder, which need not.
+    fn user_files(
+        &self,
+        given: Option<&Path>,
+        folder: &str,
+    ) -> Result<Vec<(String, String)>, Failure> {
+        let (path, must_exist) = match given {
+            Some(path) => (path.to_owned(), true),
+            None => match self.xdg("XDG_CONFIG_HOME", ".config") {
+                Ok(config) => (config.join("envspec").join(folder), false),
+                Err(_) => return Ok(Vec::new()),
+            },
+        };
+        let unreadable = |error: std::io::Error| {
+            Failure::usage(
+                format!("the folder {} can't be read: {error}", path.display()),
+                "check the path and its permissions",
+            )
+        };
+        let entries = match fs::read_dir(&path) {
+            Ok(entries) => entries,
+            Err(error) if error.kind() == std::io::ErrorKind::NotFound && !must_exist => {
+                return Ok(Vec::new());
+            }
+            Err(error) => return Err(unreadable(error)),
+        };
+        let mut files = Vec::new();
+        for entry in entries {
+            let path = entry.map_err(unreadable)?.path();
+            if matches!(path.extension(), Some(e) if e == "yaml" || e == "yml") {
+                let text = fs::read_to_string(&path).map_err(unreadable)?;
+                files.push((path.to_string_lossy().into_owned(), text));
+            }
+        }
+        files.sort();
+        Ok(files)
+    }
+
+    /// The kernels: built-in ones and the user's.
+    pub(super) fn catalogue(&self) -> Result<Catalogue, Failure> {
+        let files = self.user_files(self.global.kernels_dir.as_deref(), "kernels")?;
+        Ok(Catalogue::with_overrides(files)?)
+    }
+
+    /// The sites: built-in ones and the user's.
+    pub(super) fn sites(&self) -> Result<Sites, Failure> {
+        let files = self.user_files(self.global.sites_dir.as_deref(), "sites")?;
+        Ok(Sites::builtin().with_overrides(files))
+    }
+
+    /// The root for a site: the flag's, else the site's, else the user's data
+    /// folder.
+    pub(super) fn root(&self, site: &Site) -> Result<Root, Failure> {
+        let path = match (&self.global.root, &site.storage.root) {
+            (Some(given), _) => given.clone(),
+            (None, Some(line)) => self.expand(line.as_str())?,
+            (None, None) => self.xdg("XDG_DATA_HOME", ".local/share")?.join("envspec"),
+        };
+        self.absolute(&path).map(Root::new)
+    }
+
+    /// All roots that there may be: the flag's alone, else those of all sites
+    /// that exist on this machine. The first is the default one.
+    pub(super) fn roots(&self, sites: &Sites) -> Result<Vec<Root>, Failure> {
+        let mut roots = vec![self.root(&sites.find(None)?)?];
+        if self.global.root.is_some() {
+            return Ok(roots);
+        }
+        for name in sites.names() {
+            // A user's broken site file must not keep `list` from listing.
+            let Ok(site) = sites.find(Some(name)) else {
+                continue;
+            };
+            let root = self.root(&site)?;
+            if root.path().is_dir() && !roots.contains(&root) {
+                roots.push(root);
+            }
+        }
+        Ok(roots)
+    }
+
+    /// `~` and `~/…` are the user's home; nothing else is expanded.
+    fn expand(&self, path: &str) -> Result<PathBuf, Failure> {
+        match path.strip_prefix('~') {
+            Some("") => self.home(),
+            Some(rest) if rest.starts_with('/') => Ok(self.home()?.join(&rest[1..])),
+            _ => Ok(PathBuf::from(path)),
+        }
+    }
+
+    pub(super) fn absolute(&self, path: &Path) -> Result<PathBuf, Failure> {
+        std::path::absolute(path).map_err(|error| {
+            Failure::usage(
+                format!("{} is no path: {error}", path.display()),
+                "name a path",
+            )
+        })
+    }
+
+    /// Everything that a walk needs, with the given root.
+    pub(super) fn context(&self, root: Root, network: Network) -> Result<Context, Failure> {
+        let platform = Subdir::current().ok_or_else(|| {
+            Failure::usage(
+                "this machine is of a kind that conda does not know",
+                "envspec runs on Linux and macOS",
+            )
+        })?;
+        let kernels_dir = jupyter::user_kernels_dir(|name| self.variable(name)).ok_or_else(|| {
+            Failure::usage(
+                "the folder of the user's kernelspecs is unknown: HOME is not set",
+                "set HOME or JUPYTER_DATA_DIR",
+            )
+        })?;
+        let base = std::env::current_dir().unwrap_or_default();
+        Ok(Context {
+            root,
+            network,
+            alias: ChannelAlias::new(self.global.channel_alias.clone(), &base),
+            platform,
+            catalogue: self.catalogue()?,
+            sites: self.sites()?,
+            kernels_dir,
+            who: self.who(),
+            progress: self.progress(),
+        })
+    }
+
+    fn progress(&self) -> Arc<dyn Progress> {
+        if self.ui.draws() {
+            progress::listener(self.ui)
+        } else {
+            Arc::new(Silent)
+        }
+    }
+
+    fn who(&self) -> Who {
+        let text = |name| {
+            self.variable(name)
+                .map(|value| value.to_string_lossy().into_owned())
+        };
+        Who {
+            user: text("USER")
+                .or_else(|| text("LOGNAME"))
+                .unwrap_or_else(|| rustix::process::getuid().as_raw().to_string()),
+            host: rustix::system::uname()
+                .nodename()
+                .to_string_lossy()
+                .into_owned(),
+        }
+    }
+}

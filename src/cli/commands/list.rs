@@ -1,0 +1,120 @@
+//! `envspec list`: environments and their generations.
+
+use serde::Serialize;
+
+use crate::cli::app::App;
+use crate::cli::failure::{Exit, Failure};
+use crate::cli::say::{FAINT, table};
+use crate::spec::EnvName;
+use crate::store::{self, Generation};
+
+/// List environments and their generations
+#[derive(Debug, clap::Args)]
+pub(in crate::cli) struct Args {
+    /// Only this environment
+    name: Option<String>,
+
+    /// Answer in JSON
+    #[arg(long)]
+    json: bool,
+}
+
+/// One generation in the answer.
+#[derive(Serialize)]
+struct Row<'a> {
+    environment: &'a str,
+    generation: &'a str,
+    current: bool,
+    created: &'a str,
+    by: &'a str,
+    packages: usize,
+    kernels: Vec<&'a str>,
+    commit: Option<&'a str>,
+    dirty: bool,
+    prefix: std::path::PathBuf,
+}
+
+#[derive(Serialize)]
+struct Answer<'a> {
+    version: u32,
+    generations: Vec<Row<'a>>,
+}
+
+pub(super) fn run(app: &App<'_>, args: &Args) -> Result<Exit, Failure> {
+    let name = match &args.name {
+        Some(text) => Some(EnvName::new(text).ok_or_else(|| {
+            Failure::usage(
+                format!("{text:?} is no name of an environment"),
+                "see what there is with: envspec list",
+            )
+        })?),
+        None => None,
+    };
+    let mut found: Vec<Generation> = Vec::new();
+    for root in app.roots(&app.sites()?)? {
+        found.extend(store::generations(&root, name.as_ref())?);
+    }
+    if let (Some(name), true) = (&name, found.is_empty()) {
+        return Err(store::StoreError::Unknown {
+            what: "environment",
+            name: name.to_string(),
+        }
+        .into());
+    }
+    let rows: Vec<Row<'_>> = found.iter().map(row).collect();
+    if args.json {
+        app.ui.json(&Answer {
+            version: 1,
+            generations: rows,
+        })?;
+    } else if rows.is_empty() {
+        app.ui
+            .status("No environment yet. Make one with: envspec apply envs/NAME.yaml");
+    } else {
+        app.ui.answer(text(&rows))?;
+    }
+    Ok(Exit::Done)
+}
+
+fn row(generation: &Generation) -> Row<'_> {
+    let receipt = &generation.receipt;
+    Row {
+        environment: &receipt.environment,
+        generation: &receipt.generation,
+        current: generation.current,
+        created: &receipt.created,
+        by: &receipt.by,
+        packages: receipt.packages.len(),
+        kernels: receipt
+            .kernels
+            .iter()
+            .map(|kernel| kernel.name.as_str())
+            .collect(),
+        commit: receipt.spec.commit.as_deref(),
+        dirty: receipt.spec.dirty,
+        prefix: generation.prefix.clone(),
+    }
+}
+
+fn text(rows: &[Row<'_>]) -> String {
+    let head = ["", "generation", "made", "by", "packages", "kernels", "commit"];
+    let lines = rows.iter().map(|row| {
+        let commit = match row.commit {
+            Some(commit) => {
+                let dirty = if row.dirty { "+" } else { "" };
+                format!("{}{dirty}", &commit[..commit.len().min(9)])
+            }
+            None => crate::cli::say::styled(FAINT, "-"),
+        };
+        vec![
+            if row.current { "*" } else { "" }.to_owned(),
+            row.generation.to_owned(),
+            row.created.replace('T', " ").replace('Z', ""),
+            row.by.to_owned(),
+            row.packages.to_string(),
+            row.kernels.join(" "),
+            commit,
+        ]
+    });
+    table(&head, lines)
+}

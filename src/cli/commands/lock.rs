@@ -1,0 +1,60 @@
+//! `envspec lock`: resolve a spec and write its lock.
+
+use crate::apply::LockPolicy;
+use crate::cli::app::App;
+use crate::cli::failure::{Exit, Failure};
+use crate::cli::say::{NAME, styled};
+use crate::cli::select;
+use crate::store;
+
+use super::walk;
+
+/// Resolve a spec and write its lock beside it
+///
+/// A lock that still belongs to its spec is left alone; one that does not is
+/// brought up to date with as few changes as possible.
+#[derive(Debug, clap::Args)]
+pub(in crate::cli) struct Args {
+    /// A spec, or the name of an applied environment [default: the only spec in envs/]
+    spec: Option<String>,
+
+    /// Resolve anew, to the newest packages that the spec allows
+    #[arg(long, conflicts_with = "check")]
+    renew: bool,
+
+    /// Write nothing; exit with 3 if the lock is stale
+    #[arg(long)]
+    check: bool,
+
+    /// Touch no network: use what is cached or on disk
+    #[arg(long)]
+    offline: bool,
+}
+
+pub(super) fn run(app: &App<'_>, args: &Args) -> Result<Exit, Failure> {
+    let file = select::spec(app, args.spec.as_deref())?;
+    let network = if args.offline {
+        crate::conda::Network::Offline
+    } else {
+        crate::conda::Network::Online
+    };
+    let context = walk::context(app, &file, network)?;
+    let subject = file.judge(&context)?;
+    let policy = match (args.check, args.renew) {
+        (true, _) => LockPolicy::Locked,
+        (_, true) => LockPolicy::Renew,
+        _ => LockPolicy::Update,
+    };
+    let locked = walk::block_on(walk::lock(app, &context, &subject, policy))?;
+    let name = styled(NAME, subject.file.lock_name());
+    if locked.written {
+        app.ui.status(format!("{name} is up to date"));
+    } else {
+        store::write_whole(
+            &subject.file.lock_path(),
+            locked.text.as_str().as_bytes(),
+        )?;
+        app.ui.status(format!("Wrote {name}"));
+    }
+    Ok(Exit::Done)
+}

@@ -1,0 +1,68 @@
+//! The commands, one file each.
+
+mod add;
+mod apply;
+mod check;
+mod kernels;
+mod list;
+mod lock;
+mod plan;
+mod recipe;
+mod remove;
+mod rollback;
+mod show;
+mod walk;
+
+use clap::{Parser, Subcommand};
+
+use super::app::{App, Global};
+use super::failure::{Exit, Failure};
+
+/// One YAML file in git becomes a Jupyter with its kernels, and the recipe to
+/// reach it.
+#[derive(Debug, Parser)]
+#[command(
+    name = "envspec",
+    version,
+    max_term_width = 100,
+    after_help = "Exit codes: 0 done, 1 internal, 2 usage or bad spec, 3 changes pending, 4 no solution, \
+                  5 network, 6 kernel, cluster or ssh, 7 store or disk"
+)]
+pub(in crate::cli) struct Arguments {
+    #[command(flatten)]
+    pub(in crate::cli) global: Global,
+    #[command(subcommand)]
+    pub(in crate::cli) command: Command,
+}
+
+#[derive(Debug, Subcommand)]
+pub(in crate::cli) enum Command {
+    Apply(apply::Args),
+    Plan(plan::Args),
+    Lock(lock::Args),
+    Check(check::Args),
+    Show(show::Args),
+    Add(add::Args),
+    Remove(remove::Args),
+    List(list::Args),
+    Rollback(rollback::Args),
+    Kernels(kernels::Args),
+    Recipe(recipe::Args),
+}
+
+/// Runs a command.
+pub(in crate::cli) fn run(app: &App<'_>, command: Command) -> Result<Exit, Failure> {
+    match command {
+        Command::Apply(args) => apply::run(app, &args),
+        Command::Plan(args) => plan::run(app, &args),
+        Command::Lock(args) => lock::run(app, &args),
+        Command::Check(args) => check::run(app, &args),
+        Command::Show(args) => show::run(app, &args),
+        Command::Add(args) => add::run(app, &args),
+        Command::Remove(args) => remove::run(app, &args),
+        Command::List(args) => list::run(app, &args),
+        Command::Rollback(args) => rollback::run(app, &args),
+        Command::Kernels(args) => kernels::run(app, args),
+        Command::Recipe(args) => recipe::run(app, &args),
+    }
+}

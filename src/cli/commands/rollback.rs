@@ -1,0 +1,41 @@
+//! `envspec rollback`: back to an earlier generation.
+
+use crate::apply;
+use crate::cli::app::App;
+use crate::cli::failure::{Exit, Failure};
+use crate::cli::say::{NAME, styled};
+use crate::cli::select;
+use crate::conda::Network;
+
+/// Go back to an earlier generation
+///
+/// One rename, whatever the size. The spec and its lock in git are not touched:
+/// the next apply goes forward to what they say.
+#[derive(Debug, clap::Args)]
+pub(in crate::cli) struct Args {
+    /// The environment's name, or its spec [default: the only spec in envs/]
+    name: Option<String>,
+
+    /// The generation, as `envspec list` shows it, or the beginning of its digest [default: the one before]
+    generation: Option<String>,
+}
+
+pub(super) fn run(app: &App<'_>, args: &Args) -> Result<Exit, Failure> {
+    let applied = select::applied(app, args.name.as_deref())?;
+    let context = app.context(applied.root, Network::Offline)?;
+    let done = apply::rollback(&context, &applied.name, args.generation.as_deref())?;
+    if done.from.as_deref() == Some(done.to.as_str()) {
+        app.ui.status(format!(
+            "{} is at {} already",
+            applied.name,
+            styled(NAME, &done.to)
+        ));
+    } else {
+        app.ui.status(format!(
+            "{} is at {} again",
+            applied.name,
+            styled(NAME, &done.to)
+        ));
+    }
+    Ok(Exit::Done)
+}

@@ -1,0 +1,176 @@
+//! What several commands have in common: the flags of the lock, the runtime,
+//! and the stretch of the line from a spec to a plan.
+
+use std::future::Future;
+use std::time::Instant;
+
+use clap::Args;
+
+use crate::apply::{self, Context, LockPolicy, Locked, Prepared, SpecFile, Subject};
+use crate::cli::app::App;
+use crate::cli::failure::Failure;
+use crate::cli::say::{FAINT, counted, styled};
+use crate::conda::Network;
+use crate::lock::{Change, PackageId, changes};
+
+/// How the lock and the network are used.
+#[derive(Debug, Clone, Copy, Args)]
+pub(super) struct LockFlags {
+    /// Refuse a lock that is stale, instead of renewing it
+    #[arg(long, conflicts_with = "frozen")]
+    locked: bool,
+
+    /// Use the lock as it is, stale or not
+    #[arg(long)]
+    frozen: bool,
+
+    /// Touch no network: use what is cached or on disk
+    #[arg(long)]
+    offline: bool,
+}
+
+impl LockFlags {
+    pub(super) fn policy(self) -> LockPolicy {
+        match (self.locked, self.frozen) {
+            (true, _) => LockPolicy::Locked,
+            (_, true) => LockPolicy::Frozen,
+            _ => LockPolicy::Update,
+        }
+    }
+
+    pub(super) fn network(self) -> Network {
+        if self.offline {
+            Network::Offline
+        } else {
+            Network::Online
+        }
+    }
+}
+
+/// Runs asynchronous work to its end.
+pub(super) fn block_on<T>(work: impl Future<Output = Result<T, Failure>>) -> Result<T, Failure> {
+    let runtime = tokio::runtime::Builder::new_multi_thread()
+        .enable_all()
+        .build()
+        .map_err(|error| {
+            Failure::usage(
+                format!("no threads can be had: {error}"),
+                "look at the limits of this shell: ulimit -u",
+            )
+        })?;
+    runtime.block_on(work)
+}
+
+/// The context for a spec: its site decides where the root is.
+pub(super) fn context(
+    app: &App<'_>,
+    file: &SpecFile,
+    network: Network,
+) -> Result<Context, Failure> {
+    let sites = app.sites()?;
+    let name = file.spec.site.as_ref().map(|at| at.value.as_str());
+    // An unknown site is reported later, with its place in the spec.
+    let site = sites.find(name).or_else(|_| sites.find(None))?;
+    app.context(app.root(&site)?, network)
+}
+
+/// From a spec to its lock; says what was resolved.
+pub(super) async fn lock(
+    app: &App<'_>,
+    context: &Context,
+    subject: &Subject<'_>,
+    policy: LockPolicy,
+) -> Result<Locked, Failure> {
+    let started = Instant::now();
+    let before = packages(context, subject);
+    let locked = apply::resolve(context, subject, policy).await?;
+    if !locked.written {
+        let records = locked
+            .text
+            .read()
+            .map_err(apply::ApplyError::from)?
+            .records(context.platform)
+            .map_err(apply::ApplyError::from)?;
+        app.ui.status(format!(
+            "Resolved {} {}",
+            counted(records.len(), "package"),
+            took(started)
+        ));
+        let after = records.iter().map(PackageId::from);
+        if let Some(before) = before {
+            say_changes(app, &changes(before, after));
+        }
+    }
+    Ok(locked)
+}
+
+/// The packages of the lock that is there, if it can be read.
+fn packages(context: &Context, subject: &Subject<'_>) -> Option<Vec<PackageId>> {
+    let records = subject.lock_there()?.read().ok()?.records(context.platform).ok()?;
+    Some(records.iter().map(PackageId::from).collect())
+}
+
+/// From a spec to its plan.
+pub(super) async fn prepare<'c>(
+    app: &App<'_>,
+    context: &'c Context,
+    file: SpecFile,
+    policy: LockPolicy,
+) -> Result<Prepared<'c>, Failure> {
+    let subject = file.judge(context)?;
+    let locked = lock(app, context, &subject, policy).await?;
+    Ok(apply::prepare(context, subject, locked)?)
+}
+
+/// `in 0.31 s`, faint.
+pub(super) fn took(started: Instant) -> String {
+    styled(FAINT, format!("in {:.2} s", started.elapsed().as_secs_f64()))
+}
+
+/// Says what changes between two sets of packages, shortly.
+pub(super) fn say_changes(app: &App<'_>, changes: &[Change]) {
+    /// Beyond so many lines a count says more.
+    const SHOWN: usize = 12;
+    for change in changes.iter().take(SHOWN) {
+        app.ui.status(format!("  {}", change_line(change)));
+    }
+    if changes.len() > SHOWN {
+        app.ui
+            .status(format!("  … and {} more", changes.len() - SHOWN));
+    }
+}
+
+/// One change as a line; the sign tells the kind without colour too.
+pub(super) fn change_line(change: &Change) -> String {
+    use crate::cli::say::{BAD, GOOD, NAME};
+    match change {
+        Change::Added { to } => {
+            format!("{} {} {}", styled(GOOD, "+"), to.name, to.version)
+        }
+        Change::Removed { from } => {
+            format!("{} {} {}", styled(BAD, "-"), from.name, from.version)
+        }
+        Change::Upgraded { from, to } => format!(
+            "{} {} {} → {}",
+            styled(GOOD, "↑"),
+            to.name,
+            from.version,
+            to.version
+        ),
+        Change::Downgraded { from, to } => format!(
+            "{} {} {} → {}",
+            styled(BAD, "↓"),
+            to.name,
+            from.version,
+            to.version
+        ),
+        Change::Rebuilt { from, to } => format!(
+            "{} {} {} {} → {}",
+            styled(NAME, "~"),
+            to.name,
+            to.version,
+            from.build,
+            to.build
+        ),
+    }
+}

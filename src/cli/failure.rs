@@ -1,0 +1,174 @@
+//! From every room's errors to an exit code and a report.
+
+use std::any::Any;
+
+use miette::{Diagnostic, Report};
+use thiserror::Error;
+
+use crate::apply::ApplyError;
+use crate::conda::CondaError;
+use crate::jupyter::RegistrationError;
+use crate::kernel::{DefinitionError, UnknownKernel};
+use crate::site::SiteError;
+use crate::spec::SpecErrors;
+use crate::store::StoreError;
+
+/// The exit codes, as `envspec --help` and the README list them.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[repr(u8)]
+pub(super) enum Exit {
+    /// Done, or nothing to do.
+    Done = 0,
+    /// A mistake in envspec itself.
+    Internal = 1,
+    /// A wrong command line or a bad spec.
+    Usage = 2,
+    /// Changes are pending: a stale lock under `--locked`, `plan --check`.
+    Pending = 3,
+    /// The requirements have no solution.
+    NoSolution = 4,
+    /// The network, or what came over it.
+    Network = 5,
+    /// A kernel, a cluster or an ssh hop failed.
+    Cluster = 6,
+    /// The store or its disk.
+    Store = 7,
+}
+
+/// A failure on its way to the user.
+#[derive(Debug)]
+pub(super) struct Failure {
+    pub(super) exit: Exit,
+    pub(super) report: Report,
+}
+
+impl Failure {
+    fn new(exit: Exit, error: impl Diagnostic + Send + Sync + 'static) -> Self {
+        Self {
+            exit,
+            report: Report::new(error),
+        }
+    }
+
+    /// The command line asks for something that can't be.
+    pub(super) fn usage(message: impl Into<String>, help: impl Into<String>) -> Self {
+        Self::new(
+            Exit::Usage,
+            Plain {
+                message: message.into(),
+                help: help.into(),
+            },
+        )
+    }
+
+    /// Standard output could not be written; a closed pipe is no failure.
+    pub(super) fn output(error: std::io::Error) -> Self {
+        let exit = if error.kind() == std::io::ErrorKind::BrokenPipe {
+            Exit::Done
+        } else {
+            Exit::Store
+        };
+        Self::new(
+            exit,
+            Plain {
+                message: format!("the answer could not be written: {error}"),
+                help: "check where standard output goes".to_owned(),
+            },
+        )
+    }
+
+    /// The program broke one of its own rules.
+    pub(super) fn internal(cause: &(dyn Any + Send)) -> Self {
+        let words = cause
+            .downcast_ref::<String>()
+            .map(String::as_str)
+            .or_else(|| cause.downcast_ref::<&str>().copied())
+            .unwrap_or("no words");
+        Self::new(
+            Exit::Internal,
+            Plain {
+                message: format!("envspec made a mistake: {words}"),
+                help: "please report it with the command and the spec; nothing was switched"
+                    .to_owned(),
+            },
+        )
+    }
+}
+
+/// A message with advice, where no room has a type for it.
+#[derive(Debug, Error, Diagnostic)]
+#[error("{message}")]
+#[diagnostic(help("{help}"))]
+struct Plain {
+    message: String,
+    help: String,
+}
+
+impl From<ApplyError> for Failure {
+    fn from(error: ApplyError) -> Self {
+        let exit = match &error {
+            ApplyError::Spec(_) | ApplyError::Site(_) | ApplyError::Unreadable { .. } => {
+                Exit::Usage
+            }
+            ApplyError::NoSolution(_) => Exit::NoSolution,
+            ApplyError::Conda(error) => conda(error),
+            ApplyError::NoLock { .. } | ApplyError::StaleLock { .. } => Exit::Pending,
+            ApplyError::Lock(_) => Exit::Usage,
+            ApplyError::Store(StoreError::Unknown { .. } | StoreError::Ambiguous { .. }) => {
+                Exit::Usage
+            }
+            ApplyError::Store(_) | ApplyError::Registration(_) => Exit::Store,
+            ApplyError::NoKernelspec { .. }
+            | ApplyError::Kernelspec { .. }
+            | ApplyError::Installer { .. } => Exit::Cluster,
+        };
+        Self::new(exit, error)
+    }
+}
+
+fn conda(error: &CondaError) -> Exit {
+    match error {
+        CondaError::BadChannel { .. } | CondaError::ChannelSecret { .. } => Exit::Usage,
+        CondaError::Index { .. } | CondaError::Fetch { .. } => Exit::Network,
+        CondaError::Unsolvable(_) => Exit::NoSolution,
+        CondaError::Solver { .. } | CondaError::VirtualPackages { .. } => Exit::Internal,
+        CondaError::Disk { .. } | CondaError::Install { .. } => Exit::Store,
+        CondaError::Activation { .. } => Exit::Cluster,
+    }
+}
+
+impl From<StoreError> for Failure {
+    fn from(error: StoreError) -> Self {
+        ApplyError::from(error).into()
+    }
+}
+
+impl From<SpecErrors> for Failure {
+    fn from(error: SpecErrors) -> Self {
+        Self::new(Exit::Usage, error)
+    }
+}
+
+impl From<SiteError> for Failure {
+    fn from(error: SiteError) -> Self {
+        Self::new(Exit::Usage, error)
+    }
+}
+
+impl From<DefinitionError> for Failure {
+    fn from(error: DefinitionError) -> Self {
+        Self::new(Exit::Usage, error)
+    }
+}
+
+impl From<UnknownKernel> for Failure {
+    fn from(error: UnknownKernel) -> Self {
+        Self::new(Exit::Usage, error)
+    }
+}
+
+impl From<RegistrationError> for Failure {
+    fn from(error: RegistrationError) -> Self {
+        Self::new(Exit::Store, error)
+    }
+}

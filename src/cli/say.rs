@@ -1,0 +1,147 @@
+//! Saying things: answers to stdout, everything else to stderr.
+
+use std::io::{IsTerminal as _, Write as _};
+
+use anstyle::{AnsiColor, Style};
+use miette::{Diagnostic, GraphicalReportHandler, GraphicalTheme};
+use serde::Serialize;
+
+use super::failure::{Exit, Failure};
+
+/// How much is said, and in what dress.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Manner {
+    pub(super) verbosity: Verbosity,
+    pub(super) color: anstream::ColorChoice,
+}
+
+/// How much is said on stderr.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub(super) enum Verbosity {
+    /// Errors and warnings alone.
+    Quiet,
+    /// What is done.
+    Normal,
+    /// What the rooms note for themselves too.
+    Verbose,
+}
+
+/// The voice of the program.
+#[derive(Debug)]
+pub(super) struct Ui {
+    manner: Manner,
+}
+
+/// Names, paths and things to type.
+pub(super) const NAME: Style = AnsiColor::Cyan.on_default();
+/// What went well.
+pub(super) const GOOD: Style = AnsiColor::Green.on_default();
+/// What went wrong.
+pub(super) const BAD: Style = AnsiColor::Red.on_default();
+/// What one may skip.
+pub(super) const FAINT: Style = Style::new().dimmed();
+/// Headings.
+pub(super) const BOLD: Style = Style::new().bold();
+
+/// A text in a style, which falls away where there is no colour.
+pub(super) fn styled(style: Style, text: impl std::fmt::Display) -> String {
+    format!("{style}{text}{style:#}")
+}
+
+impl Ui {
+    pub(super) fn new(manner: Manner) -> Self {
+        manner.color.write_global();
+        if manner.verbosity == Verbosity::Verbose {
+            tracing_subscriber::fmt()
+                .with_writer(std::io::stderr)
+                .with_env_filter("envspec=debug,rattler=info")
+                .init();
+        }
+        Self { manner }
+    }
+
+    /// The answer that was asked for.
+    pub(super) fn answer(&self, text: impl std::fmt::Display) -> Result<(), Failure> {
+        writeln!(anstream::stdout().lock(), "{text}").map_err(Failure::output)
+    }
+
+    /// The answer as JSON.
+    pub(super) fn json(&self, value: &impl Serialize) -> Result<(), Failure> {
+        let text = serde_json::to_string_pretty(value)
+            .expect("the answers are plain data, which JSON can hold");
+        self.answer(text)
+    }
+
+    /// A remark about what is done.
+    pub(super) fn status(&self, text: impl std::fmt::Display) {
+        if self.manner.verbosity > Verbosity::Quiet {
+            // There is nobody to tell if stderr is gone.
+            drop(writeln!(anstream::stderr().lock(), "{text}"));
+        }
+    }
+
+    /// Something that the user should know, also under `--quiet`.
+    pub(super) fn warning(&self, text: impl std::fmt::Display) {
+        let word = styled(AnsiColor::Yellow.on_default().bold(), "warning:");
+        drop(writeln!(anstream::stderr().lock(), "{word} {text}"));
+    }
+
+    /// A note about a place in a spec.
+    pub(super) fn note(&self, note: &dyn Diagnostic) {
+        let text = self.render(note);
+        drop(write!(anstream::stderr().lock(), "{text}"));
+    }
+
+    /// Whether bars may be drawn.
+    pub(super) fn draws(&self) -> bool {
+        self.manner.verbosity == Verbosity::Normal && std::io::stderr().is_terminal()
+    }
+
+    /// Reports a failure and gives its exit code.
+    pub(super) fn failure(&self, failure: Failure) -> Exit {
+        if failure.exit != Exit::Done {
+            let text = self.render(failure.report.as_ref());
+            drop(write!(anstream::stderr().lock(), "{text}"));
+        }
+        failure.exit
+    }
+
+    fn render(&self, diagnostic: &dyn Diagnostic) -> String {
+        let stderr = std::io::stderr();
+        let colour = match self.manner.color {
+            anstream::ColorChoice::Never => false,
+            anstream::ColorChoice::Always | anstream::ColorChoice::AlwaysAnsi => true,
+            anstream::ColorChoice::Auto => {
+                anstream::AutoStream::choice(&stderr) != anstream::ColorChoice::Never
+            }
+        };
+        let theme = if colour {
+            GraphicalTheme::unicode()
+        } else {
+            GraphicalTheme::unicode_nocolor()
+        };
+        let mut text = String::new();
+        let rendered = GraphicalReportHandler::new_themed(theme)
+            .with_width(100)
+            .with_links(false)
+            .render_report(&mut text, diagnostic);
+        if rendered.is_err() {
+            return format!("{diagnostic}\n");
+        }
+        text
+    }
+}
+
+/// A number of bytes as people read it.
+pub(super) fn bytes(count: u64) -> String {
+    indicatif::DecimalBytes(count).to_string()
+}
+
+/// `1 package`, `2 packages`.
+pub(super) fn counted(count: usize, thing: &str) -> String {
+    if count == 1 {
+        format!("1 {thing}")
+    } else {
+        format!("{count} {thing}s")
+    }
+}

@@ -1,0 +1,10 @@
+//! What has to be done: desired and observed state in, typed actions out.
+//!
+//! Planning reads nothing and changes nothing, so a plan can be printed, kept
+//! and tested; carrying it out is another room's work.
+
+mod action;
+mod desired;
+
+pub use action::{Action, Plan, plan};
+pub use desired::{Desired, DesiredKernel, GenerationId, Observed, RegisteredKernel};
