@@ -1,3 +1,5 @@
 //! envspec.
 
+pub mod jupyter;
+pub mod kernel;
 pub mod spec;
