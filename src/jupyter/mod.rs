@@ -1,0 +1,21 @@
+//! Jupyter on this machine: kernelspecs in the user's folder, and kernels
+//! started to see that they work.
+//!
+//! What a kernelspec has to say is [`crate::kernel`]'s; the server is
+//! started by a session, not here.
+
+mod client;
+#[cfg(test)]
+mod fake_kernel;
+mod place;
+mod probe;
+mod process;
+mod registration;
+
+pub use place::{Home, scrubbed_environment, user_kernels_dir};
+pub use probe::{
+    KernelTest, KernelTestRequest, Limits, Step, StepOutcome, TestFailure, test_kernel,
+};
+pub use registration::{
+    Owner, Registered, RegistrationError, Resource, observed, read_resources, register, unregister,
+};

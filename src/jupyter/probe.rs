@@ -1,0 +1,482 @@
+//! Starts a kernel as Jupyter would and sees that it computes, can be
+//! interrupted, lives on and ends.
+//!
+//! Nothing is left: the process group is killed and the private folder removed
+//! when the test ends, also when its future is dropped. What a kernel started
+//! in a session of its own (bash_kernel's shell) ends with the terminal that
+//! the kernel held.
+
+use std::collections::BTreeMap;
+use std::path::Path;
+use std::time::{Duration, Instant};
+
+use jupyter_zmq_client::RuntimeError;
+use miette::Diagnostic;
+use thiserror::Error;
+use tokio::time::{sleep, timeout};
+
+use super::client::{Begun, Client, Executed};
+use super::place::Home;
+use super::process::KernelProcess;
+use crate::kernel::{Interrupt, InterruptMode, KernelSpec, Smoke};
+
+/// Between a cell's first output and the interrupt, so that the cell has gone
+/// on from printing to what it does for minutes.
+const SETTLE: Duration = Duration::from_millis(100);
+
+/// What to test.
+#[derive(Debug, Clone, Copy)]
+pub struct KernelTestRequest<'a> {
+    /// The kernelspec, as Jupyter finds it.
+    pub kernelspec: &'a KernelSpec,
+    /// The folder that it lies in (`{resource_dir}`).
+    pub resource_dir: &'a Path,
+    /// The cell that it has to compute.
+    pub smoke: &'a Smoke,
+    /// How to see that it can be interrupted.
+    pub interrupt: &'a Interrupt,
+    /// The environment of the server that would start it, without HOME; see
+    /// [`super::scrubbed_environment`].
+    pub environment: &'a BTreeMap<String, String>,
+    /// Its home.
+    pub home: &'a Home,
+    /// How long each step may take.
+    pub limits: Limits,
+}
+
+/// How long the steps of a test may take.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Limits {
+    /// From the start of the process to its first reply.
+    pub start: Duration,
+    /// For a cell.
+    pub execute: Duration,
+    /// From an interrupt to the end of the cell.
+    pub interrupt: Duration,
+    /// From the request to shut down to the end of the process.
+    pub shutdown: Duration,
+}
+
+impl Default for Limits {
+    /// Generous: a network file system makes a first start slow.
+    fn default() -> Self {
+        let seconds = Duration::from_secs;
+        Self {
+            start: seconds(60),
+            execute: seconds(60),
+            interrupt: seconds(10),
+            shutdown: seconds(10),
+        }
+    }
+}
+
+/// A step of a test, in the order in which they are taken.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, serde::Serialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Step {
+    /// From the start of the process to its first reply.
+    Start,
+    /// The smoke cell.
+    Execute,
+    /// From the interrupt of a long cell to its end.
+    Interrupt,
+    /// The smoke cell once more, in the same process.
+    Again,
+    /// From the request to shut down to the end of the process.
+    Shutdown,
+}
+
+/// How a step went.
+#[derive(Debug)]
+pub struct StepOutcome {
+    /// The step.
+    pub step: Step,
+    /// The time that it took; why it failed.
+    pub result: Result<Duration, TestFailure>,
+}
+
+/// The outcome of a test.
+#[derive(Debug)]
+pub struct KernelTest {
+    /// The steps taken, in order. The test ends with the first that fails.
+    pub steps: Vec<StepOutcome>,
+    /// Why the kernel can't be interrupted, if its definition says so.
+    pub not_interruptible: Option<String>,
+    /// The kernel's own name and version, once it has said them.
+    pub implementation: Option<String>,
+    /// The end of what it wrote to its standard streams, for a diagnosis.
+    pub log: String,
+}
+
+impl KernelTest {
+    /// Whether every step was taken and went well.
+    pub fn passed(&self) -> bool {
+        self.steps.iter().all(|outcome| outcome.result.is_ok())
+            && self
+                .steps
+                .last()
+                .is_some_and(|outcome| outcome.step == Step::Shutdown)
+    }
+
+    /// The time of a step that went well.
+    pub fn time(&self, step: Step) -> Option<Duration> {
+        let found = self.steps.iter().find(|outcome| outcome.step == step)?;
+        found.result.as_ref().ok().copied()
+    }
+
+    /// The step that failed, and why.
+    pub fn failure(&self) -> Option<(Step, &TestFailure)> {
+        self.steps
+            .iter()
+            .find_map(|outcome| Some((outcome.step, outcome.result.as_ref().err()?)))
+    }
+}
+
+/// Why a step failed.
+#[derive(Debug, Error, Diagnostic)]
+pub enum TestFailure {
+    /// The process did not start.
+    #[error("the kernel can't be started: {0}")]
+    #[diagnostic(help("`envspec apply` writes the kernelspec anew"))]
+    NotStarted(#[source] std::io::Error),
+    /// The process ended when it should not have.
+    #[error("the kernel ended with {how}")]
+    #[diagnostic(help("what it wrote last tells why"))]
+    Ended {
+        /// The exit code or the signal.
+        how: String,
+    },
+    /// A step took longer than its limit.
+    #[error("no answer within {} s", limit.as_secs())]
+    #[diagnostic(help("try again with a longer limit if the file system is slow"))]
+    TooLate {
+        /// The limit.
+        limit: Duration,
+    },
+    /// The cell failed.
+    #[error("the cell ended with the status `{status}`: {error}")]
+    Cell {
+        /// The status that the kernel gave.
+        status: String,
+        /// The error that it reported.
+        error: String,
+    },
+    /// The cell gave something else.
+    #[error("the cell gave {found:?} and not {expected:?}")]
+    Output {
+        /// What the definition expects.
+        expected: String,
+        /// What came.
+        found: String,
+    },
+    /// The long cell ended without having been interrupted.
+    #[error("the cell to interrupt ended by itself with the status `{status}`: {error}")]
+    #[diagnostic(help(
+        "the cell of the kernel's definition has to print something and then run for minutes"
+    ))]
+    NothingToInterrupt {
+        /// The status that the kernel gave.
+        status: String,
+        /// The error that it reported.
+        error: String,
+    },
+    /// The signal could not be sent.
+    #[error("the kernel can't be interrupted: {0}")]
+    Signal(#[source] std::io::Error),
+    /// A message that could not be sent, received or verified.
+    #[error("the kernel's messages can't be read: {0}")]
+    Messages(#[from] RuntimeError),
+}
+
+/// Tests a kernel. Takes no longer than the sum of the limits.
+pub async fn test_kernel(request: &KernelTestRequest<'_>) -> KernelTest {
+    let mut test = KernelTest {
+        steps: Vec::new(),
+        not_interruptible: None,
+        implementation: None,
+        log: String::new(),
+    };
+    let began = Instant::now();
+    let started = KernelProcess::start(
+        request.kernelspec,
+        request.resource_dir,
+        request.environment,
+        request.home,
+    );
+    match started {
+        Err(error) => test.note(Step::Start, Err(TestFailure::NotStarted(error))),
+        Ok(process) => {
+            // The failure is among the steps already.
+            let _failed = walk(request, &process, began, &mut test).await;
+            test.log = process.log_tail();
+        }
+    }
+    test
+}
+
+/// Takes the steps until one fails.
+async fn walk(
+    request: &KernelTestRequest<'_>,
+    process: &KernelProcess,
+    began: Instant,
+    test: &mut KernelTest,
+) -> Option<()> {
+    let limits = &request.limits;
+
+    let greeting = async {
+        let mut client = Client::connect(process.connection()).await?;
+        let who = client.greet().await?;
+        Ok((client, who))
+    };
+    let greeted = within(limits.start, process, greeting).await;
+    let (mut client, who) = test.take(Step::Start, began, greeted)?;
+    test.implementation = Some(who);
+
+    let began = Instant::now();
+    let smoke = within(limits.execute, process, smoke(&mut client, request.smoke)).await;
+    test.take(Step::Execute, began, smoke)?;
+
+    match request.interrupt {
+        Interrupt::Unsupported(reason) => test.not_interruptible = Some(reason.clone()),
+        Interrupt::Cell(code) => {
+            let began = Instant::now();
+            let begun = within(limits.execute, process, begin(&mut client, code)).await;
+            let cell = match begun {
+                Ok(cell) => cell,
+                Err(failure) => return test.take(Step::Interrupt, began, Err(failure)),
+            };
+            let began = Instant::now();
+            let mode = request.kernelspec.interrupt_mode();
+            let stopped = async {
+                match mode {
+                    InterruptMode::Signal => process.interrupt().map_err(TestFailure::Signal)?,
+                    InterruptMode::Message => client.interrupt().await?,
+                }
+                Ok(client.reply_to(&cell).await?)
+            };
+            let stopped = within(limits.interrupt, process, stopped).await;
+            test.take(Step::Interrupt, began, stopped)?;
+
+            let began = Instant::now();
+            let again = self::smoke(&mut client, request.smoke);
+            let again = within(limits.execute, process, again).await;
+            test.take(Step::Again, began, again)?;
+        }
+    }
+
+    let began = Instant::now();
+    let asked = client.shut_down().await.map_err(TestFailure::from);
+    let ended = match asked {
+        Ok(()) => timeout(limits.shutdown, process.ended())
+            .await
+            .map_err(|_| TestFailure::TooLate {
+                limit: limits.shutdown,
+            }),
+        Err(failure) => Err(failure),
+    };
+    test.take(Step::Shutdown, began, ended).map(drop)
+}
+
+/// Runs the smoke cell and compares.
+async fn smoke(client: &mut Client, smoke: &Smoke) -> Result<(), TestFailure> {
+    let done = client.execute(&smoke.code, &smoke.expect).await?;
+    let expected = smoke.expect.trim();
+    match (done.status.as_str(), done.output.trim()) {
+        ("ok", found) if found == expected => Ok(()),
+        ("ok", found) => {
+            let (expected, found) = (expected.to_owned(), found.to_owned());
+            Err(TestFailure::Output { expected, found })
+        }
+        _ => {
+            let (status, error) = said(done);
+            Err(TestFailure::Cell { status, error })
+        }
+    }
+}
+
+/// Starts the cell that is to be interrupted, and sees that it runs on.
+async fn begin(client: &mut Client, code: &str) -> Result<String, TestFailure> {
+    let ended = match client.begin(code).await? {
+        Begun::Ended(done) => done,
+        Begun::Running(cell) => match timeout(SETTLE, client.reply_to(&cell)).await {
+            Err(_) => return Ok(cell),
+            Ok(done) => done?,
+        },
+    };
+    let (status, error) = said(ended);
+    Err(TestFailure::NothingToInterrupt { status, error })
+}
+
+fn said(done: Executed) -> (String, String) {
+    (
+        done.status,
+        done.error
+            .unwrap_or_else(|| "no error was reported".to_owned()),
+    )
+}
+
+/// Waits for something as long as the limit allows and the kernel lives.
+async fn within<T>(
+    limit: Duration,
+    process: &KernelProcess,
+    work: impl Future<Output = Result<T, TestFailure>>,
+) -> Result<T, TestFailure> {
+    tokio::select! {
+        done = work => done,
+        how = process.ended() => Err(TestFailure::Ended { how }),
+        () = sleep(limit) => Err(TestFailure::TooLate { limit }),
+    }
+}
+
+impl KernelTest {
+    /// Notes a step that began at an instant; gives what it gave, if it went well.
+    fn take<T>(&mut self, step: Step, began: Instant, done: Result<T, TestFailure>) -> Option<T> {
+        match done {
+            Ok(value) => {
+                self.note(step, Ok(began.elapsed()));
+                Some(value)
+            }
+            Err(failure) => {
+                self.note(step, Err(failure));
+                None
+            }
+        }
+    }
+
+    fn note(&mut self, step: Step, result: Result<Duration, TestFailure>) {
+        self.steps.push(StepOutcome { step, result });
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::fake_kernel;
+    use super::super::place::scrubbed_environment;
+    use super::*;
+    use crate::kernel::Catalogue;
+
+    /// Tests the fake kernel; gives the outcome and the folder that it used.
+    async fn fake(behaviour: &str, interrupt_mode: &str) -> KernelTest {
+        let seconds = Duration::from_secs;
+        let limits = Limits {
+            start: seconds(if behaviour == "never listens" { 1 } else { 20 }),
+            execute: seconds(20),
+            interrupt: seconds(if behaviour == "is deaf" { 1 } else { 20 }),
+            shutdown: seconds(if behaviour == "stays" { 1 } else { 20 }),
+        };
+        test_kernel(&KernelTestRequest {
+            kernelspec: &fake_kernel::kernelspec(behaviour, interrupt_mode),
+            resource_dir: Path::new("/nowhere"),
+            smoke: &Smoke {
+                code: "6*7".to_owned(),
+                expect: "42".to_owned(),
+            },
+            interrupt: &Interrupt::Cell("sleep".to_owned()),
+            environment: &scrubbed_environment(|_| None),
+            home: &Home::Private,
+            limits,
+        })
+        .await
+    }
+
+    /// The step that failed, and the failure as text.
+    fn failure(test: &KernelTest) -> (Step, String) {
+        let (step, failure) = test.failure().expect("it fails");
+        assert!(!test.passed());
+        (step, failure.to_string())
+    }
+
+    #[tokio::test(flavor = "multi_thread")]
+    async fn a_good_kernel_passes_every_step_by_signal_and_by_message() {
+        for mode in ["signal", "message"] {
+            let test = fake("is good", mode).await;
+            assert!(test.passed(), "{test:#?}");
+            let steps: Vec<Step> = test.steps.iter().map(|outcome| outcome.step).collect();
+            let all = [
+                Step::Start,
+                Step::Execute,
+                Step::Interrupt,
+                Step::Again,
+                Step::Shutdown,
+            ];
+            assert_eq!(steps, all);
+            assert_eq!(test.implementation.as_deref(), Some("fake 1"));
+            assert!(test.log.contains("fake kernel: is good"));
+        }
+    }
+
+    #[tokio::test(flavor = "multi_thread")]
+    async fn kernels_tested_at_the_same_time_do_not_disturb_one_another() {
+        let tests = tokio::join!(
+            fake("is good", "signal"),
+            fake("is good", "message"),
+            fake("is wrong", "signal"),
+            fake("is good", "signal"),
+        );
+        assert!(tests.0.passed() && tests.1.passed() && !tests.2.passed() && tests.3.passed());
+    }
+
+    #[tokio::test(flavor = "multi_thread")]
+    async fn each_failure_is_told_with_its_step() {
+        for (behaviour, step, part) in [
+            ("dies at once", Step::Start, "exit code 101"),
+            ("never listens", Step::Start, "within 1 s"),
+            ("is wrong", Step::Execute, "\"41\" and not \"42\""),
+            ("has nothing to interrupt", Step::Interrupt, ""),
+            ("is deaf", Step::Interrupt, "within 1 s"),
+            ("dies of an interrupt", Step::Interrupt, "exit code 101"),
+            ("stays", Step::Shutdown, "within 1 s"),
+        ] {
+            let test = fake(behaviour, "signal").await;
+            let (failed, text) = failure(&test);
+            assert_eq!(failed, step, "{behaviour}: {test:#?}");
+            assert!(text.contains(part), "{behaviour}: {text}");
+            assert!(test.log.contains(behaviour), "the log helps: {}", test.log);
+        }
+    }
+
+    #[tokio::test]
+    async fn a_program_that_is_not_there_is_told_by_name() {
+        let kernelspec = KernelSpec::parse(r#"{"argv": ["/nowhere/R"]}"#).unwrap();
+        let test = test_kernel(&KernelTestRequest {
+            kernelspec: &kernelspec,
+            resource_dir: Path::new("/nowhere"),
+            smoke: &Smoke {
+                code: String::new(),
+                expect: String::new(),
+            },
+            interrupt: &Interrupt::Unsupported("it is not there".to_owned()),
+            environment: &BTreeMap::new(),
+            home: &Home::Private,
+            limits: Limits::default(),
+        })
+        .await;
+        let (step, text) = failure(&test);
+        assert_eq!(step, Step::Start);
+        assert!(text.contains("/nowhere/R"), "{text}");
+    }
+
+    /// Runs a real kernel: `ENVSPEC_TEST_KERNEL` names the folder with its
+    /// kernel.json, `ENVSPEC_TEST_KERNEL_ID` its definition.
+    #[tokio::test(flavor = "multi_thread")]
+    #[ignore = "needs a kernel, named by ENVSPEC_TEST_KERNEL and ENVSPEC_TEST_KERNEL_ID"]
+    async fn a_kernel_named_from_outside_passes() {
+        let folder = std::env::var("ENVSPEC_TEST_KERNEL").expect("names a kernelspec's folder");
+        let id = std::env::var("ENVSPEC_TEST_KERNEL_ID").expect("names a definition");
+        let catalogue = Catalogue::builtin();
+        let definition = catalogue.get(&id).unwrap();
+        let text = fs_err::read_to_string(Path::new(&folder).join("kernel.json")).unwrap();
+        let test = test_kernel(&KernelTestRequest {
+            kernelspec: &KernelSpec::parse(&text).unwrap(),
+            resource_dir: Path::new(&folder),
+            smoke: &definition.smoke,
+            interrupt: &definition.interrupt,
+            environment: &scrubbed_environment(|name| std::env::var_os(name)),
+            home: &Home::Private,
+            limits: Limits::default(),
+        })
+        .await;
+        println!("{test:#?}");
+        assert!(test.passed());
+    }
+}

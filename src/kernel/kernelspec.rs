@@ -1,0 +1,451 @@
+//! A kernelspec: what a `kernel.json` holds, and how it is changed so that
+//! Jupyter starts the kernel in its own prefix with its own environment.
+//!
+//! The document is kept as it was written, unknown fields and their order
+//! included; only what has to change is changed. Sources: jupyter_client's
+//! `kernelspec.py`, `manager.py` (`format_kernel_cmd`) and
+//! `provisioning/provisioner_base.py` (`pre_launch`).
+
+use std::collections::BTreeMap;
+
+use miette::Diagnostic;
+use serde::{Deserialize, Serialize};
+use serde_json::{Map, Value};
+use thiserror::Error;
+
+use super::activation::ActivationDelta;
+use super::definition::KernelDefinition;
+use super::mark::Mark;
+use super::template::{compose, escape};
+
+/// How Jupyter interrupts a kernel.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum InterruptMode {
+    /// By SIGINT to its process group.
+    #[default]
+    Signal,
+    /// By an `interrupt_request` on its control channel.
+    Message,
+}
+
+/// The document of a `kernel.json` that Jupyter would accept.
+#[derive(Debug, Clone, PartialEq)]
+pub struct KernelSpec {
+    document: Map<String, Value>,
+}
+
+/// A `kernel.json` that can't be used.
+#[derive(Debug, Clone, PartialEq, Eq, Error, Diagnostic)]
+pub enum KernelSpecError {
+    /// It is not JSON.
+    #[error("kernel.json is not valid JSON: {reason}")]
+    #[diagnostic(help("the package that brought it is broken: reinstall it or report it"))]
+    Json {
+        /// What the parser says.
+        reason: String,
+    },
+    /// A field has a value that Jupyter could not use.
+    #[error("the field `{field}` of kernel.json is not {expected}")]
+    #[diagnostic(help("the package that brought it is broken: reinstall it or report it"))]
+    Field {
+        /// The field.
+        field: &'static str,
+        /// What it has to be.
+        expected: &'static str,
+    },
+    /// The program is neither absolute nor in the prefix.
+    #[error("the kernel's program `{program}` is not in {prefix}/bin")]
+    #[diagnostic(help("add the package that brings `{program}` to the kernel's dependencies"))]
+    Program {
+        /// The first word of argv.
+        program: String,
+        /// The prefix that was looked into.
+        prefix: String,
+    },
+}
+
+/// What makes a kernelspec the one of a generation.
+#[derive(Debug, Clone, Copy)]
+pub struct Rewrite<'a> {
+    /// The generation's prefix, an absolute path.
+    pub prefix: &'a str,
+    /// The kernel's definition.
+    pub definition: &'a KernelDefinition,
+    /// The name that the spec gives it, if it does.
+    pub display_name: Option<&'a str>,
+    /// The variables that the spec gives it, as literal values.
+    pub env: &'a BTreeMap<String, String>,
+    /// What activating the prefix changes.
+    pub activation: &'a ActivationDelta,
+}
+
+impl KernelSpec {
+    /// Reads a `kernel.json`.
+    pub fn parse(text: &str) -> Result<Self, KernelSpecError> {
+        let document: Map<String, Value> =
+            serde_json::from_str(text).map_err(|error| KernelSpecError::Json {
+                reason: error.to_string(),
+            })?;
+        let is = |field, expected, judge: fn(&Value) -> bool| match document.get(field) {
+            Some(value) if !judge(value) => Err(KernelSpecError::Field { field, expected }),
+            _ => Ok(()),
+        };
+        let texts = |value: &Value| {
+            value
+                .as_array()
+                .is_some_and(|all| !all.is_empty() && all.iter().all(Value::is_string))
+        };
+        is("argv", "a list of texts with a program in front", texts)?;
+        is("display_name", "a text", Value::is_string)?;
+        is("language", "a text", Value::is_string)?;
+        is("metadata", "a mapping", Value::is_object)?;
+        is("interrupt_mode", "`signal` or `message`", |value| {
+            mode(value).is_some()
+        })?;
+        is("env", "a mapping of texts", |value| {
+            value
+                .as_object()
+                .is_some_and(|all| all.values().all(Value::is_string))
+        })?;
+        if !document.contains_key("argv") {
+            let (field, expected) = ("argv", "there");
+            return Err(KernelSpecError::Field { field, expected });
+        }
+        Ok(Self { document })
+    }
+
+    /// The command, with `{connection_file}` and `{resource_dir}` in it.
+    pub fn argv(&self) -> Vec<&str> {
+        let words = self.document.get("argv").and_then(Value::as_array);
+        words
+            .into_iter()
+            .flatten()
+            .filter_map(Value::as_str)
+            .collect()
+    }
+
+    /// The variables, as templates that Jupyter fills in.
+    pub fn env(&self) -> BTreeMap<String, String> {
+        let variables = self.document.get("env").and_then(Value::as_object);
+        let text =
+            |(name, value): (&String, &Value)| Some((name.clone(), value.as_str()?.to_owned()));
+        variables.into_iter().flatten().filter_map(text).collect()
+    }
+
+    /// The name that a launcher shows.
+    pub fn display_name(&self) -> &str {
+        self.document
+            .get("display_name")
+            .and_then(Value::as_str)
+            .unwrap_or_default()
+    }
+
+    /// The language.
+    pub fn language(&self) -> &str {
+        self.document
+            .get("language")
+            .and_then(Value::as_str)
+            .unwrap_or_default()
+    }
+
+    /// How the kernel is interrupted.
+    pub fn interrupt_mode(&self) -> InterruptMode {
+        self.document
+            .get("interrupt_mode")
+            .and_then(mode)
+            .unwrap_or_default()
+    }
+
+    /// envspec's mark, if the kernelspec bears one.
+    pub fn mark(&self) -> Option<Mark> {
+        let mark = self.document.get("metadata")?.get("envspec")?;
+        Mark::deserialize(mark).ok()
+    }
+
+    /// The kernelspec for a generation: argv is absolute, `env` holds what the
+    /// activation would give, then the definition's variables, the package's
+    /// own and the user's, a later one in front of an earlier one.
+    ///
+    /// `is_executable` tells whether a path is an executable file.
+    pub fn rewrite(
+        &self,
+        to: &Rewrite<'_>,
+        is_executable: impl Fn(&str) -> bool,
+    ) -> Result<Self, KernelSpecError> {
+        let mut document = self.document.clone();
+        let argv = absolute_argv(&self.argv(), to.prefix, is_executable)?;
+        document.insert("argv".to_owned(), argv.into());
+        let display_name = to.display_name.unwrap_or(&to.definition.display_name);
+        document.insert("display_name".to_owned(), display_name.into());
+        if self.language().is_empty() {
+            document.insert(
+                "language".to_owned(),
+                to.definition.language.as_str().into(),
+            );
+        }
+        if let Some(mode) = to.definition.interrupt_mode {
+            let word = if mode == InterruptMode::Message {
+                "message"
+            } else {
+                "signal"
+            };
+            document.insert("interrupt_mode".to_owned(), word.into());
+        }
+        let mut env = to.activation.set().clone();
+        for layer in [&to.definition.env, &self.env()] {
+            let composed = layer
+                .iter()
+                .map(|(name, value)| (name.clone(), compose(value, &env)));
+            env.extend(composed.collect::<Vec<_>>());
+        }
+        env.extend(
+            to.env
+                .iter()
+                .map(|(name, value)| (name.clone(), escape(value))),
+        );
+        let env: Map<String, Value> = env
+            .into_iter()
+            .map(|(name, value)| (name, value.into()))
+            .collect();
+        document.insert("env".to_owned(), env.into());
+        Ok(Self { document })
+    }
+
+    /// The kernelspec to register for the user: with envspec's mark, and with
+    /// the environment's name in the one that a launcher shows, unless
+    /// `display_name` says what to show.
+    #[must_use]
+    pub fn marked(&self, mark: &Mark, display_name: Option<&str>) -> Self {
+        let mut document = self.document.clone();
+        let shown = display_name.map_or_else(
+            || format!("{} ({})", self.display_name(), mark.environment),
+            str::to_owned,
+        );
+        document.insert("display_name".to_owned(), shown.into());
+        let metadata = document
+            .entry("metadata")
+            .or_insert_with(|| Map::new().into());
+        if let (Some(metadata), Ok(mark)) = (metadata.as_object_mut(), serde_json::to_value(mark)) {
+            metadata.insert("envspec".to_owned(), mark);
+        }
+        Self { document }
+    }
+
+    /// The text of the file, with a newline at its end.
+    pub fn to_json(&self) -> String {
+        let mut text = format!("{:#}", Value::Object(self.document.clone()));
+        text.push('\n');
+        text
+    }
+}
+
+/// Reads an interrupt mode as Jupyter does, whatever its case.
+fn mode(value: &Value) -> Option<InterruptMode> {
+    match value.as_str()?.to_ascii_lowercase().as_str() {
+        "signal" => Some(InterruptMode::Signal),
+        "message" => Some(InterruptMode::Message),
+        _ => None,
+    }
+}
+
+/// The command with an absolute program.
+///
+/// Jupyter takes a bare `python` for the *server's* interpreter, looks any other
+/// bare word up on the server's PATH, and puts the server's own prefix in the
+/// place of `{prefix}`: none of these may be left.
+fn absolute_argv(
+    argv: &[&str],
+    prefix: &str,
+    is_executable: impl Fn(&str) -> bool,
+) -> Result<Vec<String>, KernelSpecError> {
+    let mut argv: Vec<String> = argv
+        .iter()
+        .map(|word| word.replace("{prefix}", prefix))
+        .collect();
+    if let Some(program) = argv.first_mut() {
+        if !program.starts_with('/') {
+            let inside = format!("{prefix}/bin/{program}");
+            if program.contains('/') || !is_executable(&inside) {
+                let (program, prefix) = (program.clone(), prefix.to_owned());
+                return Err(KernelSpecError::Program { program, prefix });
+            }
+            *program = inside;
+        }
+    }
+    Ok(argv)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::kernel::{Catalogue, substitute};
+
+    fn map(pairs: &[(&str, &str)]) -> BTreeMap<String, String> {
+        pairs
+            .iter()
+            .map(|&(k, v)| (k.to_owned(), v.to_owned()))
+            .collect()
+    }
+
+    /// Rewrites a kernelspec for the kernel `id` in `/g`.
+    fn rewritten(
+        id: &str,
+        json: &str,
+        user: &[(&str, &str)],
+    ) -> Result<KernelSpec, KernelSpecError> {
+        let activation = ActivationDelta::between(
+            &map(&[("PATH", "/usr/bin")]),
+            &map(&[("PATH", "/g/bin:/usr/bin"), ("CONDA_PREFIX", "/g")]),
+        );
+        let catalogue = Catalogue::builtin();
+        let to = Rewrite {
+            prefix: "/g",
+            definition: catalogue.get(id).unwrap(),
+            display_name: None,
+            env: &map(user),
+            activation: &activation,
+        };
+        let bin = ["/g/bin/R", "/g/bin/python", "/g/bin/python3", "/g/bin/deno"];
+        KernelSpec::parse(json)
+            .unwrap()
+            .rewrite(&to, |path| bin.contains(&path))
+    }
+
+    const IR: &str = r#"{"argv": ["R", "--slave", "-e", "IRkernel::main()", "--args", "{connection_file}"],
+        "display_name": "R", "language": "R", "x-later": {"b": 1, "a": [2]}}"#;
+
+    #[test]
+    fn a_bare_program_becomes_the_prefixs_own() {
+        for (id, program) in [
+            ("r", "R"),
+            ("python", "python"),
+            ("python", "python3"),
+            ("deno", "deno"),
+        ] {
+            let json = IR.replacen("\"R\"", &format!("{program:?}"), 1);
+            let argv = rewritten(id, &json, &[]).unwrap();
+            assert_eq!(argv.argv()[0], format!("/g/bin/{program}"));
+            assert_eq!(argv.argv()[5], "{connection_file}");
+        }
+    }
+
+    #[test]
+    fn a_program_that_the_prefix_lacks_is_an_error_that_names_it() {
+        for program in ["Rscript", "../bin/R", "bin/R", "~/R"] {
+            let json = IR.replacen("\"R\"", &format!("{program:?}"), 1);
+            let error = rewritten("r", &json, &[]).unwrap_err();
+            assert!(matches!(error, KernelSpecError::Program { program: p, .. } if p == program));
+        }
+    }
+
+    #[test]
+    fn the_servers_prefix_does_not_get_into_the_command() {
+        let json = IR.replace("IRkernel::main()", "{prefix}/x {resource_dir}");
+        assert_eq!(
+            rewritten("r", &json, &[]).unwrap().argv()[3],
+            "/g/x {resource_dir}"
+        );
+    }
+
+    #[test]
+    fn the_kernel_finds_its_prefix_first_and_keeps_the_servers_path() {
+        let env = rewritten("r", IR, &[]).unwrap().env();
+        assert_eq!(env["PATH"], "/g/bin:${PATH}");
+        assert_eq!(env["CONDA_PREFIX"], "/g");
+    }
+
+    #[test]
+    fn the_users_variable_wins_over_the_packages_and_that_over_the_definitions() {
+        let json =
+            r#"{"argv": ["deno"], "env": {"DENO_NO_UPDATE_CHECK": "0", "K": "pkg", "PS1": "$"}}"#;
+        let env = rewritten("deno", json, &[("K", "mine")]).unwrap().env();
+        assert_eq!(env["DENO_NO_UPDATE_CHECK"], "0");
+        assert_eq!(env["K"], "mine");
+        assert_eq!(env["PS1"], "$");
+        assert_eq!(
+            rewritten("deno", r#"{"argv": ["deno"]}"#, &[])
+                .unwrap()
+                .env()["DENO_NO_UPDATE_CHECK"],
+            "1"
+        );
+    }
+
+    #[test]
+    fn a_package_that_sets_path_to_itself_does_not_undo_the_activation() {
+        let json = r#"{"argv": ["R"], "env": {"PATH": "${PATH}"}}"#;
+        assert_eq!(
+            rewritten("r", json, &[]).unwrap().env()["PATH"],
+            "/g/bin:${PATH}"
+        );
+    }
+
+    #[test]
+    fn a_users_value_reaches_the_kernel_as_written() {
+        let hostile = "${JUPYTER_TOKEN} $HOME $$ $(id) `id` \"'\n{connection_file}";
+        let env = rewritten("r", IR, &[("V", hostile)]).unwrap().env();
+        assert_eq!(substitute(&env["V"], |_| Some("leak")), hostile);
+    }
+
+    #[test]
+    fn what_envspec_does_not_know_stays_where_it_was() {
+        let spec = rewritten("r", IR, &[]).unwrap();
+        let text = spec.to_json();
+        let keys: Vec<String> = serde_json::from_str::<Map<String, Value>>(&text)
+            .unwrap()
+            .into_iter()
+            .map(|(k, _)| k)
+            .collect();
+        assert_eq!(keys, ["argv", "display_name", "language", "x-later", "env"]);
+        assert!(
+            text.replace([' ', '\n'], "")
+                .contains(r#""x-later":{"b":1,"a":[2]}"#)
+        );
+    }
+
+    #[test]
+    fn a_kernel_that_dies_of_a_signal_is_interrupted_by_message() {
+        let spec = rewritten("deno", r#"{"argv": ["deno"]}"#, &[]).unwrap();
+        assert_eq!(spec.interrupt_mode(), InterruptMode::Message);
+        assert!(spec.to_json().contains(r#""interrupt_mode": "message""#));
+    }
+
+    #[test]
+    fn the_mark_comes_back_as_it_was_written_beside_other_metadata() {
+        let mark = Mark {
+            version: 1,
+            environment: "Lab".to_owned(),
+            kernel: "r".to_owned(),
+            generation: "Lab-0123".to_owned(),
+            root: "/home/u/.local/share/envspec".to_owned(),
+        };
+        let json = IR.replace("\"x-later\": {", "\"metadata\": {\"debugger\": true, ");
+        let spec = KernelSpec::parse(&json).unwrap();
+        assert_eq!(spec.mark(), None);
+        let marked = KernelSpec::parse(&spec.marked(&mark, None).to_json()).unwrap();
+        assert_eq!(marked.mark(), Some(mark.clone()));
+        assert_eq!(marked.display_name(), "R (Lab)");
+        assert!(marked.to_json().contains("debugger"));
+        assert_eq!(spec.marked(&mark, Some("Our R")).display_name(), "Our R");
+    }
+
+    #[test]
+    fn a_file_that_jupyter_would_choke_on_is_refused() {
+        for (json, part) in [
+            ("[]", "JSON"),
+            ("{", "JSON"),
+            ("{}", "`argv`"),
+            (r#"{"argv": []}"#, "`argv`"),
+            (r#"{"argv": "python"}"#, "`argv`"),
+            (r#"{"argv": ["a"], "env": {"A": 1}}"#, "`env`"),
+            (
+                r#"{"argv": ["a"], "interrupt_mode": "shout"}"#,
+                "`interrupt_mode`",
+            ),
+            (r#"{"argv": ["a"], "metadata": []}"#, "`metadata`"),
+        ] {
+            let error = KernelSpec::parse(json).unwrap_err().to_string();
+            assert!(error.contains(part), "{json}: {error}");
+        }
+    }
+}

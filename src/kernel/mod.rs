@@ -1,0 +1,24 @@
+//! Kernels: what the catalogue knows of them, and what a `kernel.json` has to
+//! say so that Jupyter starts one in the right prefix with the right
+//! environment.
+//!
+//! Nothing here reads a folder or starts a program: the texts, the captured
+//! environments and the answer to "is there such an executable?" are given in.
+//! Putting a kernelspec where Jupyter finds it is [`crate::jupyter`]'s.
+
+mod activation;
+mod catalogue;
+mod definition;
+mod kernelspec;
+mod mark;
+mod template;
+
+pub use activation::ActivationDelta;
+pub use catalogue::{Catalogue, UnknownKernel};
+pub use definition::{
+    DefinitionError, Interrupt, KernelDefinition, KernelDir, KernelId, KernelPackage,
+    KernelspecSource, Smoke, State,
+};
+pub use kernelspec::{InterruptMode, KernelSpec, KernelSpecError, Rewrite};
+pub use mark::{KERNELSPEC_MARK_VERSION, Mark, RegisteredName, RegisteredNameError};
+pub use template::{escape, substitute};
