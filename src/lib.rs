@@ -7,6 +7,7 @@ pub mod jupyter;
 pub mod kernel;
 pub mod lock;
 pub mod plan;
+pub mod recipe;
 pub mod site;
 pub mod spec;
 pub mod store;

@@ -18,8 +18,9 @@ use crate::plan::Action;
 use crate::store::{self, Event, Lease, Receipt, StoreError, Switched};
 
 /// What was done.
-#[derive(Debug, Default)]
-pub struct Outcome {
+pub struct Outcome<'c> {
+    /// What was planned once the lease was held, and carried out.
+    pub prepared: Prepared<'c>,
     /// Paths that more than one package brings, if a generation was built.
     pub clobbered: Vec<PathBuf>,
     /// Packages whose post-link script was not run, if a generation was built.
@@ -30,10 +31,10 @@ pub struct Outcome {
 ///
 /// The plan is made anew once the lease is held: what another process did in
 /// between counts.
-pub async fn carry_out(
+pub async fn carry_out<'c>(
     context: &Context,
-    prepared: Prepared<'_>,
-) -> Result<Outcome, ApplyError> {
+    prepared: Prepared<'c>,
+) -> Result<Outcome<'c>, ApplyError> {
     let name = prepared.desired.environment.clone();
     let lease = Lease::take(
         &context.root,
@@ -44,20 +45,21 @@ pub async fn carry_out(
     )?;
     let prepared = prepare(context, prepared.subject, prepared.locked)?;
     let prefix = context.root.generation(prepared.desired.generation.as_str())?;
-    let mut outcome = Outcome::default();
+    let mut built = Built::default();
     let mut receipt = None;
     for action in &prepared.plan.actions {
         match action {
             Action::WriteLock => write_lock(&prepared)?,
             Action::BuildGeneration { .. } => {
-                let built = build(context, &prepared, &prefix, &mut outcome).await;
-                if built.is_err() {
+                let made = build(context, &prepared, &prefix).await;
+                if made.is_err() {
                     // What is half-made must not hold the space that may have
                     // been the trouble.
                     drop(store::stage(&context.root, &prefix));
                     store::clear_rubble(&context.root);
                 }
-                receipt = Some(built?);
+                built = made?;
+                receipt = built.receipt.take();
             }
             Action::Switch { to, .. } => {
                 store::publish(&context.root, &name, to.as_str())?;
@@ -82,7 +84,19 @@ pub async fn carry_out(
     }
     store::clear_rubble(&context.root);
     drop(lease);
-    Ok(outcome)
+    Ok(Outcome {
+        prepared,
+        clobbered: built.clobbered,
+        scripts: built.scripts,
+    })
+}
+
+/// What building a generation left.
+#[derive(Default)]
+struct Built {
+    receipt: Option<Receipt>,
+    clobbered: Vec<PathBuf>,
+    scripts: Vec<String>,
 }
 
 fn write_lock(prepared: &Prepared<'_>) -> Result<(), ApplyError> {
@@ -95,8 +109,7 @@ async fn build(
     context: &Context,
     prepared: &Prepared<'_>,
     prefix: &Path,
-    outcome: &mut Outcome,
-) -> Result<Receipt, ApplyError> {
+) -> Result<Built, ApplyError> {
     store::stage(&context.root, prefix)?;
     let client = http_client(context.network);
     let installed = install(
@@ -111,8 +124,7 @@ async fn build(
         &context.progress,
     )
     .await?;
-    outcome.clobbered = installed.clobbered.into_iter().collect();
-    outcome.scripts = post_link_scripts(prefix, &prepared.records);
+    let clobbered: Vec<PathBuf> = installed.clobbered.into_iter().collect();
 
     let spec = &prepared.subject.file.spec;
     write_variables(prefix, &spec.variables)?;
@@ -134,10 +146,14 @@ async fn build(
         packages: prepared.records.iter().map(PackageId::from).collect(),
         kernels: set_up.kernels,
         activation: set_up.activation,
-        clobbered: outcome.clobbered.clone(),
+        clobbered: clobbered.clone(),
     };
     receipt.write(prefix)?;
-    Ok(receipt)
+    Ok(Built {
+        receipt: Some(receipt),
+        clobbered,
+        scripts: post_link_scripts(prefix, &prepared.records),
+    })
 }
 
 /// Writes the variables where conda and everything like it looks for them:

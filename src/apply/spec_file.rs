@@ -8,6 +8,7 @@ use rattler_conda_types::{GenericVirtualPackage, PackageName, Version};
 use super::context::Context;
 use super::error::ApplyError;
 use crate::kernel::{KernelDefinition, RegisteredName};
+use crate::lock::LockText;
 use crate::plan::DesiredKernel;
 use crate::site::{ResolvedLaunch, Site};
 use crate::spec::{self, EnvName, EnvSpec, KernelRequest, Note, SourceText, SpecErrors};
@@ -246,6 +247,13 @@ impl Subject<'_> {
         .into_iter()
         .flatten()
         .collect()
+    }
+
+    /// The lock beside the spec as it is now, stale or not; `None` if there is
+    /// none that can be read.
+    pub fn lock_there(&self) -> Option<LockText> {
+        let text = fs::read_to_string(self.file.lock_path()).ok()?;
+        Some(LockText::new(self.file.lock_name(), text))
     }
 
     /// The kernels as a plan speaks of them.

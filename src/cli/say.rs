@@ -145,3 +145,24 @@ pub(super) fn counted(count: usize, thing: &str) -> String {
         format!("{count} {thing}s")
     }
 }
+
+/// A table without lines: columns with two spaces between, a bold head.
+pub(super) fn table(head: &[&str], rows: impl IntoIterator<Item = Vec<String>>) -> String {
+    use tabled::builder::Builder;
+    use tabled::settings::{Padding, Style as Lines};
+    let mut table = Builder::new();
+    table.push_record(head.iter().map(|title| styled(BOLD, title)));
+    for row in rows {
+        table.push_record(row);
+    }
+    let mut table = table.build();
+    table
+        .with(Lines::blank())
+        .with(Padding::new(0, 1, 0, 0));
+    table
+        .to_string()
+        .lines()
+        .map(str::trim_end)
+        .collect::<Vec<_>>()
+        .join("\n")
+}

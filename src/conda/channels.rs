@@ -24,10 +24,20 @@ impl ChannelAlias {
     }
 
     fn channel(&self, name: &str) -> Result<Channel, CondaError> {
-        Channel::from_str(name, &self.0).map_err(|source| CondaError::BadChannel {
-            channel: name.to_owned(),
-            source,
-        })
+        let channel =
+            Channel::from_str(name, &self.0).map_err(|source| CondaError::BadChannel {
+                channel: name.to_owned(),
+                source,
+            })?;
+        let url = channel.base_url.url();
+        // conda's own form of a token is a path: /t/<token>/channel.
+        let has_token = url.path().starts_with("/t/");
+        if has_token || !url.username().is_empty() || url.password().is_some() {
+            return Err(CondaError::ChannelSecret {
+                channel: format!("{}://{}/…", url.scheme(), url.host_str().unwrap_or_default()),
+            });
+        }
+        Ok(channel)
     }
 
     /// A spec such as `conda-forge::python` names its channel by name; the

@@ -25,6 +25,16 @@ pub enum CondaError {
         source: ParseChannelError,
     },
 
+    /// The text holds a password or a token, which a spec in git must not.
+    #[error("the channel {channel} carries a password or a token")]
+    #[diagnostic(help(
+        "a spec and its lock are read by others; take the secret out of the URL"
+    ))]
+    ChannelSecret {
+        /// The channel's URL without the secret.
+        channel: String,
+    },
+
     /// An index could not be had.
     #[error("the index of a channel could not be read")]
     #[diagnostic(help(
@@ -79,6 +89,18 @@ pub enum CondaError {
         source: Box<InstallerError>,
     },
 
+    /// The disk refused: no space, no permission.
+    #[error("the disk refused while packages were installed into {}", prefix.display())]
+    #[diagnostic(help(
+        "nothing was switched: the environment is as it was. Look for space (df -h, df -i, quota) and permissions, or choose another root: --root DIR or ENVSPEC_ROOT"
+    ))]
+    Disk {
+        /// The prefix.
+        prefix: PathBuf,
+        /// What went wrong below.
+        source: Box<InstallerError>,
+    },
+
     /// The activation scripts of a prefix failed.
     #[error("activating {} failed", prefix.display())]
     #[diagnostic(help(
@@ -93,17 +115,38 @@ pub enum CondaError {
 }
 
 impl CondaError {
-    /// Sorts a failure of the installer: fetching or writing.
+    /// Sorts a failure of the installer: the disk, the network, the rest.
     pub(super) fn install(prefix: &Path, source: InstallerError) -> Self {
+        let prefix = prefix.to_owned();
+        if is_of_the_disk(&source) {
+            let source = Box::new(source);
+            return Self::Disk { prefix, source };
+        }
         match source {
             InstallerError::FailedToFetch(ref package, _) => Self::Fetch {
                 package: package.clone(),
                 source: Box::new(source),
             },
             source => Self::Install {
-                prefix: prefix.to_owned(),
+                prefix,
                 source: Box::new(source),
             },
         }
     }
+}
+
+/// Whether somewhere in its causes an error says that the disk is full, or
+/// that it may not be written.
+fn is_of_the_disk(error: &(dyn std::error::Error + 'static)) -> bool {
+    use std::io::ErrorKind::{
+        PermissionDenied, QuotaExceeded, ReadOnlyFilesystem, StorageFull,
+    };
+    std::iter::successors(Some(error), |error| error.source()).any(|cause| {
+        cause.downcast_ref::<std::io::Error>().is_some_and(|error| {
+            matches!(
+                error.kind(),
+                StorageFull | QuotaExceeded | ReadOnlyFilesystem | PermissionDenied
+            )
+        })
+    })
 }

@@ -13,6 +13,12 @@ use rattler_networking::LazyClient;
 use super::error::CondaError;
 use super::progress::{Progress, Step};
 
+/// The cache of unpacked packages in a folder; generations are hard-linked
+/// from it.
+pub fn package_cache(folder: &Path) -> PackageCache {
+    PackageCache::new(folder)
+}
+
 /// A prefix to be filled.
 pub struct Install<'a> {
     /// Where; the folder must not exist or be empty.

@@ -74,6 +74,14 @@ pub enum StoreError {
         name: String,
     },
 
+    /// The text fits several generations.
+    #[error("several generations begin with {name}")]
+    #[diagnostic(help("write more of the digest; see them with: envspec list"))]
+    Ambiguous {
+        /// The text.
+        name: String,
+    },
+
     /// Nothing to go back to.
     #[error("environment {environment} has no earlier generation")]
     #[diagnostic(help("name one that `envspec list` shows: envspec rollback NAME GENERATION"))]

@@ -10,6 +10,7 @@ mod history;
 mod layout;
 mod lease;
 mod receipt;
+mod write;
 
 pub use error::StoreError;
 pub use generations::{Generation, clear_rubble, current, generations, publish, stage};
@@ -17,3 +18,4 @@ pub use history::{Event, Switched, record, switches};
 pub use layout::Root;
 pub use lease::Lease;
 pub use receipt::{KernelReceipt, Receipt, SpecOrigin};
+pub use write::{write_private_script, write_whole};

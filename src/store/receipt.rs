@@ -7,10 +7,8 @@ use fs_err as fs;
 use serde::{Deserialize, Serialize};
 
 use super::error::StoreError;
+use super::write::write_whole;
 use crate::lock::PackageId;
-
-/// The newest form of the receipt that this program writes.
-pub(super) const VERSION: u32 = 1;
 
 /// Where a spec came from.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -71,6 +69,9 @@ pub struct Receipt {
 }
 
 impl Receipt {
+    /// The form that this program writes.
+    pub const VERSION: u32 = 1;
+
     /// Where the receipt of a prefix is. Not in `conda-meta`: conda takes every
     /// JSON file there for a package.
     pub fn path(prefix: &Path) -> PathBuf {
@@ -106,23 +107,4 @@ impl Receipt {
         text.push(b'\n');
         write_whole(&path, &text)
     }
-}
-
-/// Writes a file so that it is there whole or not at all: a temporary file
-/// beside it, flushed to disk, renamed over it.
-pub(super) fn write_whole(path: &Path, bytes: &[u8]) -> Result<(), StoreError> {
-    use std::io::Write as _;
-    let folder = path.parent().expect("a file of the store is in a folder");
-    let failed = StoreError::io("could not write", path);
-    let write = || -> std::io::Result<()> {
-        let mut file = tempfile::Builder::new()
-            .prefix(".new-")
-            .permissions(std::os::unix::fs::PermissionsExt::from_mode(0o644))
-            .tempfile_in(folder)?;
-        file.write_all(bytes)?;
-        file.as_file().sync_all()?;
-        file.persist(path).map_err(|error| error.error)?;
-        Ok(())
-    };
-    write().map_err(failed)
 }

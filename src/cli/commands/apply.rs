@@ -2,11 +2,12 @@
 
 use std::time::Instant;
 
-use crate::apply;
+use crate::apply::{self, LockPolicy, Outcome, Prepared, SpecFile};
 use crate::cli::app::App;
 use crate::cli::failure::{Exit, Failure};
 use crate::cli::say::{NAME, counted, styled};
 use crate::cli::select;
+use crate::conda::Network;
 use crate::plan::Action;
 
 use super::plan;
@@ -32,61 +33,79 @@ pub(in crate::cli) struct Args {
 
 pub(super) fn run(app: &App<'_>, args: &Args) -> Result<Exit, Failure> {
     let file = select::spec(app, args.spec.as_deref())?;
-    let context = walk::context(app, &file, args.lock.network())?;
+    if args.dry_run {
+        let context = walk::context(app, &file, args.lock.network())?;
+        let prepared = walk::block_on(walk::prepare(app, &context, file, args.lock.policy()))?;
+        let lock = prepared.subject.file.lock_name();
+        app.ui.answer(plan::text(&prepared.plan, &lock))?;
+        return Ok(Exit::Done);
+    }
+    spec(app, file, args.lock.network(), args.lock.policy())
+}
+
+/// Applies a spec.
+pub(super) fn spec(
+    app: &App<'_>,
+    file: SpecFile,
+    network: Network,
+    policy: LockPolicy,
+) -> Result<Exit, Failure> {
+    let context = walk::context(app, &file, network)?;
     walk::block_on(async {
-        let prepared = walk::prepare(app, &context, file, args.lock.policy()).await?;
-        let plan = &prepared.plan;
-        if args.dry_run || plan.actions.is_empty() {
-            let lock = prepared.subject.file.lock_name();
-            let text = plan::text(plan, &lock);
-            if args.dry_run {
-                app.ui.answer(text)?;
-            } else {
-                app.ui.status(text);
-            }
+        let prepared = walk::prepare(app, &context, file, policy).await?;
+        let lock = prepared.subject.file.lock_name();
+        if prepared.plan.actions.is_empty() {
+            app.ui.status(plan::text(&prepared.plan, &lock));
             return Ok(Exit::Done);
         }
         let started = Instant::now();
-        let actions = plan.actions.clone();
-        let packages = prepared.desired.packages.len();
-        let generation = prepared.desired.generation.clone();
-        let lock = prepared.subject.file.lock_name();
-        let recipe = recipe::of(app, &context, &prepared.subject, generation.as_str())?;
-        let outcome = apply::carry_out(&context, prepared).await?;
-
-        let mut registered = Vec::new();
-        for action in &actions {
-            match action {
-                Action::WriteLock => app.ui.status(format!("Wrote {}", styled(NAME, &lock))),
-                Action::BuildGeneration { .. } => app.ui.status(format!(
-                    "Installed {} as {} {}",
-                    counted(packages, "package"),
-                    styled(NAME, &generation),
-                    walk::took(started)
-                )),
-                Action::Switch { .. } => {}
-                Action::RegisterKernel { registered: name, .. } => registered.push(name.as_str()),
-                Action::UnregisterKernel { registered } => app
-                    .ui
-                    .status(format!("Unregistered {}", styled(NAME, registered))),
-            }
-        }
-        if !registered.is_empty() {
-            app.ui
-                .status(format!("Registered {}", styled(NAME, registered.join(", "))));
-        }
-        say_outcome(app, &outcome);
-        app.ui.answer(recipe)?;
+        let done = apply::carry_out(&context, prepared).await?;
+        say_actions(app, &done.prepared, &lock, started);
+        say_outcome(app, &done);
+        let prepared = &done.prepared;
+        let generation = prepared.desired.generation.as_str();
+        app.ui
+            .answer(recipe::text(&context, &prepared.subject, generation)?)?;
         Ok(Exit::Done)
     })
 }
 
-fn say_outcome(app: &App<'_>, outcome: &apply::Outcome) {
-    if !outcome.clobbered.is_empty() {
-        let first = outcome.clobbered[0].display();
+fn say_actions(app: &App<'_>, prepared: &Prepared<'_>, lock: &str, started: Instant) {
+    let mut registered = Vec::new();
+    for action in &prepared.plan.actions {
+        match action {
+            Action::WriteLock => app.ui.status(format!("Wrote {}", styled(NAME, lock))),
+            Action::BuildGeneration {
+                generation,
+                packages,
+                ..
+            } => app.ui.status(format!(
+                "Installed {} as {} {}",
+                counted(*packages, "package"),
+                styled(NAME, generation),
+                walk::took(started)
+            )),
+            Action::Switch { to, .. } => {
+                app.ui.status(format!("Switched to {}", styled(NAME, to)));
+            }
+            Action::RegisterKernel { registered: name, .. } => registered.push(name.as_str()),
+            Action::UnregisterKernel { registered } => app
+                .ui
+                .status(format!("Unregistered {}", styled(NAME, registered))),
+        }
+    }
+    if !registered.is_empty() {
+        app.ui
+            .status(format!("Registered {}", styled(NAME, registered.join(", "))));
+    }
+}
+
+fn say_outcome(app: &App<'_>, outcome: &Outcome<'_>) {
+    if let Some(first) = outcome.clobbered.first() {
         app.ui.warning(format!(
-            "{} by more than one package, the first {first}; one of the files won",
-            counted(outcome.clobbered.len(), "path is brought").replace("broughts", "brought"),
+            "more than one package brings {} (and {} more); one of the files won",
+            first.display(),
+            counted(outcome.clobbered.len() - 1, "path"),
         ));
     }
     if !outcome.scripts.is_empty() {

@@ -33,12 +33,7 @@ pub(in crate::cli) struct Args {
 
 pub(super) fn run(app: &App<'_>, args: &Args) -> Result<Exit, Failure> {
     let file = select::spec(app, args.spec.as_deref())?;
-    let network = if args.offline {
-        crate::conda::Network::Offline
-    } else {
-        crate::conda::Network::Online
-    };
-    let context = walk::context(app, &file, network)?;
+    let context = walk::context(app, &file, walk::network(args.offline))?;
     let subject = file.judge(&context)?;
     let policy = match (args.check, args.renew) {
         (true, _) => LockPolicy::Locked,

@@ -3,6 +3,7 @@
 mod add;
 mod apply;
 mod check;
+mod edit_spec;
 mod kernels;
 mod list;
 mod lock;

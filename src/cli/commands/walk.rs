@@ -39,11 +39,16 @@ impl LockFlags {
     }
 
     pub(super) fn network(self) -> Network {
-        if self.offline {
-            Network::Offline
-        } else {
-            Network::Online
-        }
+        network(self.offline)
+    }
+}
+
+/// What `--offline` means.
+pub(super) fn network(offline: bool) -> Network {
+    if offline {
+        Network::Offline
+    } else {
+        Network::Online
     }
 }
 

@@ -1,0 +1,161 @@
+//! `envspec recipe`: how to start the server, reach it and end it.
+
+use std::collections::BTreeMap;
+use std::num::NonZeroU16;
+
+use clap::ValueEnum;
+
+use crate::apply::{Context, SpecFile, Subject};
+use crate::cli::app::App;
+use crate::cli::failure::{Exit, Failure};
+use crate::cli::select;
+use crate::conda::Network;
+use crate::recipe::{
+    Format, KernelChannels, Login, OuterHops, Recipe, Request, SshVersion,
+};
+use crate::site::UserName;
+use crate::store;
+
+/// How to start the server on a compute node, reach it and end it
+///
+/// Prints the recipe of an applied environment, and puts the start script that
+/// it speaks of into the root.
+#[derive(Debug, clap::Args)]
+pub(in crate::cli) struct Args {
+    /// A spec, or the name of an applied environment [default: the only spec in envs/]
+    spec: Option<String>,
+
+    /// The form
+    #[arg(long, value_enum, default_value = "text")]
+    format: Form,
+
+    /// Which of several servers of the environment this is
+    #[arg(long, value_name = "N", default_value = "1")]
+    server: NonZeroU16,
+
+    /// Protect the server with a password that you set once, instead of a token
+    #[arg(long)]
+    password: bool,
+
+    /// Leave out the hops that are needed only from outside the site's network
+    #[arg(long)]
+    inside: bool,
+
+    /// For a laptop whose OpenSSH is older than 7.3
+    #[arg(long)]
+    old_ssh: bool,
+}
+
+/// The forms of a recipe.
+#[derive(Debug, Clone, Copy, ValueEnum)]
+enum Form {
+    Text,
+    Shell,
+    Markdown,
+    Json,
+    SshConfig,
+}
+
+impl From<Form> for Format {
+    fn from(form: Form) -> Self {
+        match form {
+            Form::Text => Self::Text,
+            Form::Shell => Self::Shell,
+            Form::Markdown => Self::Markdown,
+            Form::Json => Self::Json,
+            Form::SshConfig => Self::SshConfig,
+        }
+    }
+}
+
+pub(super) fn run(app: &App<'_>, args: &Args) -> Result<Exit, Failure> {
+    let applied = select::applied(app, args.spec.as_deref())?;
+    let path = &applied.receipt.spec.path;
+    let file = SpecFile::open(path, &path.to_string_lossy())?;
+    let context = app.context(applied.root, Network::Offline)?;
+    let subject = file.judge(&context)?;
+    let wishes = Wishes {
+        server: args.server,
+        login: if args.password {
+            Login::Password
+        } else {
+            Login::Token
+        },
+        outer_hops: if args.inside {
+            OuterHops::LeftOut
+        } else {
+            OuterHops::Taken
+        },
+        ssh: if args.old_ssh {
+            SshVersion::Older
+        } else {
+            SshVersion::Since7_3
+        },
+    };
+    let recipe = make(&context, &subject, &applied.receipt.generation, wishes)?;
+    app.ui.answer(recipe.render(args.format.into()).trim_end())?;
+    Ok(Exit::Done)
+}
+
+/// What the user chose of the recipe.
+struct Wishes {
+    server: NonZeroU16,
+    login: Login,
+    outer_hops: OuterHops,
+    ssh: SshVersion,
+}
+
+/// The recipe of a generation as terminal text, its script in place.
+pub(super) fn text(
+    context: &Context,
+    subject: &Subject<'_>,
+    generation: &str,
+) -> Result<String, Failure> {
+    let wishes = Wishes {
+        server: NonZeroU16::MIN,
+        login: Login::default(),
+        outer_hops: OuterHops::default(),
+        ssh: SshVersion::default(),
+    };
+    let recipe = make(context, subject, generation, wishes)?;
+    Ok(recipe.render(Format::Text).trim_end().to_owned())
+}
+
+fn make(
+    context: &Context,
+    subject: &Subject<'_>,
+    generation: &str,
+    wishes: Wishes,
+) -> Result<Recipe, Failure> {
+    let spec = &subject.file.spec;
+    let prefix = context.root.generation(generation)?;
+    let kernels: Vec<String> = spec
+        .kernels
+        .iter()
+        .map(|kernel| kernel.name.value.clone())
+        .collect();
+    // Whoever prints the recipe is on the cluster: the account is this one.
+    let mut users = BTreeMap::new();
+    if let (Some(login), Some(user)) = (subject.site.login(), UserName::new(&context.who.user)) {
+        for host in &login.hosts {
+            users.insert(host.clone(), user.clone());
+        }
+    }
+    let recipe = Recipe::new(&Request {
+        env: &spec.name,
+        generation: &prefix.to_string_lossy(),
+        root: &context.root.path().to_string_lossy(),
+        site: &subject.site,
+        launch: &subject.launch,
+        kernels: &kernels,
+        kernel_channels: KernelChannels::default(),
+        variables: &spec.variables,
+        users: &users,
+        ssh: wishes.ssh,
+        outer_hops: wishes.outer_hops,
+        login: wishes.login,
+        server: wishes.server,
+    })?;
+    store::write_private_script(&recipe.script.path, &recipe.script.text)?;
+    Ok(recipe)
+}

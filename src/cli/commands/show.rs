@@ -1,0 +1,172 @@
+//! `envspec show`: the spec explained.
+
+use serde::Serialize;
+
+use crate::apply::Subject;
+use crate::cli::app::App;
+use crate::cli::failure::{Exit, Failure};
+use crate::cli::say::{BOLD, FAINT, NAME, styled};
+use crate::cli::select;
+use crate::conda::Network;
+use crate::store;
+
+use super::walk;
+
+/// Explain a spec: what it asks for, where it goes, what is there
+#[derive(Debug, clap::Args)]
+pub(in crate::cli) struct Args {
+    /// A spec, or the name of an applied environment [default: the only spec in envs/]
+    spec: Option<String>,
+
+    /// Answer in JSON
+    #[arg(long)]
+    json: bool,
+}
+
+/// The answer.
+#[derive(Serialize)]
+struct Answer {
+    version: u32,
+    environment: String,
+    spec: std::path::PathBuf,
+    lock: LockState,
+    channels: Vec<String>,
+    platforms: Vec<String>,
+    dependencies: Vec<String>,
+    kernels: Vec<Kernel>,
+    site: String,
+    root: std::path::PathBuf,
+    current: Option<String>,
+}
+
+#[derive(Serialize)]
+struct Kernel {
+    name: String,
+    registered: String,
+    adds: Vec<String>,
+    asks: Vec<String>,
+}
+
+/// Whether the lock is there. Whether it is stale needs no network either, but
+/// is `lock --check`'s to say.
+#[derive(Serialize, Clone, Copy, PartialEq)]
+#[serde(rename_all = "kebab-case")]
+enum LockState {
+    There,
+    Missing,
+}
+
+pub(super) fn run(app: &App<'_>, args: &Args) -> Result<Exit, Failure> {
+    let file = select::spec(app, args.spec.as_deref())?;
+    let context = walk::context(app, &file, Network::Offline)?;
+    let subject = file.judge(&context)?;
+    let current = store::current(&context.root, &subject.file.spec.name)?;
+    let answer = answer(&subject, context.root.path(), current, context.platform);
+    if args.json {
+        app.ui.json(&answer)?;
+    } else {
+        app.ui.answer(text(&answer))?;
+    }
+    Ok(Exit::Done)
+}
+
+fn answer(
+    subject: &Subject<'_>,
+    root: &std::path::Path,
+    current: Option<String>,
+    here: rattler_conda_types::Subdir,
+) -> Answer {
+    let spec = &subject.file.spec;
+    let platforms = if spec.platforms.is_empty() {
+        vec![here.to_string()]
+    } else {
+        spec.platforms
+            .iter()
+            .map(|platform| platform.value.to_string())
+            .collect()
+    };
+    Answer {
+        version: 1,
+        environment: spec.name.to_string(),
+        spec: subject.file.path.clone(),
+        lock: if subject.lock_there().is_some() {
+            LockState::There
+        } else {
+            LockState::Missing
+        },
+        channels: spec
+            .channels
+            .iter()
+            .map(|channel| channel.value.clone())
+            .collect(),
+        platforms,
+        dependencies: spec
+            .dependencies
+            .iter()
+            .map(|dependency| dependency.text.clone())
+            .collect(),
+        kernels: subject
+            .kernels
+            .iter()
+            .map(|kernel| Kernel {
+                name: kernel.request.name.value.clone(),
+                registered: kernel.registered.to_string(),
+                adds: kernel
+                    .definition
+                    .packages
+                    .iter()
+                    .map(|package| package.text.clone())
+                    .collect(),
+                asks: kernel
+                    .request
+                    .dependencies
+                    .iter()
+                    .map(|dependency| dependency.text.clone())
+                    .collect(),
+            })
+            .collect(),
+        site: subject.site.name.to_string(),
+        root: root.to_owned(),
+        current,
+    }
+}
+
+fn text(answer: &Answer) -> String {
+    let row = |label: &str, value: &str| format!("{label:>12}  {value}");
+    let lock = match answer.lock {
+        LockState::There => "beside the spec".to_owned(),
+        LockState::Missing => "not made yet: envspec lock".to_owned(),
+    };
+    let current = answer
+        .current
+        .clone()
+        .unwrap_or_else(|| "not applied yet: envspec apply".to_owned());
+    let mut lines = vec![
+        styled(BOLD, &answer.environment),
+        row("spec", &answer.spec.to_string_lossy()),
+        row("lock", &lock),
+        row("channels", &answer.channels.join(", ")),
+        row("platforms", &answer.platforms.join(", ")),
+        row("packages", &answer.dependencies.join(", ")),
+        row("site", &answer.site),
+        row("root", &answer.root.to_string_lossy()),
+        row("generation", &current),
+    ];
+    for (index, kernel) in answer.kernels.iter().enumerate() {
+        let label = if index == 0 { "kernels" } else { "" };
+        let packages: Vec<&str> = kernel
+            .adds
+            .iter()
+            .chain(&kernel.asks)
+            .map(String::as_str)
+            .collect();
+        let value = format!(
+            "{} {} {}",
+            styled(NAME, &kernel.name),
+            styled(FAINT, format!("as {}, with", kernel.registered)),
+            packages.join(", ")
+        );
+        lines.push(row(label, &value));
+    }
+    lines.join("\n")
+}
