@@ -102,7 +102,11 @@ pub struct KernelRequest {
 impl KernelRequest {
     /// The identifier of the definition that this request wants.
     pub fn definition_id(&self) -> &str {
-        self.definition.as_ref().unwrap_or(&self.name).value.as_str()
+        self.definition
+            .as_ref()
+            .unwrap_or(&self.name)
+            .value
+            .as_str()
     }
 }
 
