@@ -1,0 +1,302 @@
+//! A list of a spec, changed in place.
+//!
+//! Everything that the two lists have in common: where an entry goes, how it is
+//! quoted, and the proof that nothing else has changed.
+
+use std::str::FromStr;
+
+use yaml_edit::{Document, Mapping, Sequence};
+
+use super::EditError;
+use crate::spec::model::{Dependency, EnvName, EnvSpec, Span};
+use crate::spec::parse::parse;
+use crate::spec::source::SourceText;
+use crate::spec::yaml::{Entry, Node, Value, read};
+
+/// A valid spec and the list in it that is edited.
+pub(super) struct File<'a> {
+    source: &'a SourceText,
+    key: &'static str,
+    pub(super) spec: EnvSpec,
+    root: Node,
+}
+
+impl<'a> File<'a> {
+    pub(super) fn open(source: &'a SourceText, key: &'static str) -> Result<Self, EditError> {
+        let spec = check(source)?;
+        let root = tree(source).ok_or(EditError::Form { key })?;
+        Ok(Self {
+            source,
+            key,
+            spec,
+            root,
+        })
+    }
+
+    /// The list's entry in the file, if the key is there.
+    fn entry(&self) -> Option<&Entry> {
+        find(&self.root, self.key)
+    }
+
+    fn items(&self) -> &[Node] {
+        match self.entry().map(|entry| &entry.value.value) {
+            Some(Value::List(items)) => items,
+            _ => &[],
+        }
+    }
+
+    /// The places in the list of the requirements that are looked for; `pip:`
+    /// sections stand in the list too, but not in the spec.
+    pub(super) fn places_of(
+        &self,
+        dependencies: &[Dependency],
+        wanted: impl Fn(&Dependency) -> bool,
+    ) -> Vec<usize> {
+        let texts = self
+            .items()
+            .iter()
+            .enumerate()
+            .filter(|(_, item)| matches!(item.value, Value::Text(_)));
+        let pairs = texts.zip(dependencies);
+        pairs
+            .filter(|(_, dependency)| wanted(dependency))
+            .map(|((place, _), _)| place)
+            .collect()
+    }
+
+    pub(super) fn absent(&self, name: &str, help: String) -> EditError {
+        EditError::Absent {
+            name: name.escape_debug().to_string(),
+            key: self.key,
+            help,
+        }
+    }
+
+    fn form(&self) -> EditError {
+        EditError::Form { key: self.key }
+    }
+
+    pub(super) fn append(&self, text: &str) -> Result<String, EditError> {
+        let mut items = self.items().to_vec();
+        items.push(scalar(text));
+        let edited = match self.beside_the_last(text) {
+            Some(edited) => edited,
+            None => self.with_yaml_edit(|map, list| {
+                if let Some(list) = list {
+                    list.push(text);
+                } else {
+                    let list = Sequence::new();
+                    list.push(text);
+                    map.set(self.key, list);
+                }
+            })?,
+        };
+        // yaml-edit quotes what needs no quotes (`'python 3.12.*'`).
+        let edited = SourceText::from_text(self.source.name(), edited).map_err(|_| self.form())?;
+        let root = tree(&edited).ok_or_else(|| self.form())?;
+        let last = find(&root, self.key).and_then(|entry| match &entry.value.value {
+            Value::List(items) => items.last().map(|item| (item.span, entry.value.span)),
+            _ => None,
+        });
+        let (span, around) = last.ok_or_else(|| self.form())?;
+        let plain = written(text, edited.slice(around).starts_with('['));
+        self.checked(splice(edited.text(), span, &plain), Some(items))
+    }
+
+    /// A list in brackets over several lines gets a line more.
+    fn beside_the_last(&self, text: &str) -> Option<String> {
+        let around = self.entry()?.value.span;
+        let last = self.items().last()?;
+        if !self.source.slice(around).starts_with('[') {
+            return None;
+        }
+        let all = self.source.text();
+        let behind = last.span.offset + last.span.len;
+        let line_end = behind + all[behind..].find('\n')?;
+        if line_end >= around.offset + around.len {
+            return None;
+        }
+        let line_start = all[..last.span.offset]
+            .rfind('\n')
+            .map_or(0, |newline| newline + 1);
+        if line_start < around.offset {
+            return None;
+        }
+        let indent = &all[line_start..last.span.offset];
+        let line_end = line_end - usize::from(all[..line_end].ends_with('\r'));
+        let newline = if all[line_end..].starts_with('\r') {
+            "\r\n"
+        } else {
+            "\n"
+        };
+        let has_comma = all[behind..line_end].trim_start().starts_with(',');
+        let (comma, last_comma) = if has_comma { ("", ",") } else { (",", "") };
+        let item = written(text, true);
+        Some(format!(
+            "{}{comma}{}{newline}{indent}{item}{last_comma}{}",
+            &all[..behind],
+            &all[behind..line_end],
+            &all[line_end..]
+        ))
+    }
+
+    pub(super) fn replace(
+        &self,
+        place: usize,
+        text: &str,
+        others: &[usize],
+    ) -> Result<String, EditError> {
+        let (Some(list), Some(item)) = (self.entry(), self.items().get(place)) else {
+            return Err(self.form());
+        };
+        if self.source.slice(item.span).contains('\n') {
+            return Err(self.form());
+        }
+        let in_brackets = self.source.slice(list.value.span).starts_with('[');
+        let replaced = splice(self.source.text(), item.span, &written(text, in_brackets));
+        let mut items = self.items().to_vec();
+        items[place] = scalar(text);
+        let replaced = self.checked(replaced, Some(items))?;
+        if others.is_empty() {
+            return Ok(replaced);
+        }
+        let replaced =
+            SourceText::from_text(self.source.name(), replaced).map_err(|_| self.form())?;
+        File::open(&replaced, self.key)?.remove(others)
+    }
+
+    /// Takes entries out. A list in lines that becomes empty goes with its key,
+    /// unless there is a comment to keep.
+    pub(super) fn remove(&self, places: &[usize]) -> Result<String, EditError> {
+        let mut items = self.items().to_vec();
+        for place in places.iter().rev() {
+            items.remove(*place);
+        }
+        let entry = self.entry().ok_or_else(|| self.form())?;
+        let end = entry.value.span.offset + entry.value.span.len;
+        let whole = Span {
+            offset: entry.key_span.offset,
+            len: end - entry.key_span.offset,
+        };
+        let in_brackets = self.source.slice(entry.value.span).starts_with('[');
+        let key_goes = items.is_empty() && !in_brackets && !self.source.slice(whole).contains('#');
+        let edited = self.with_yaml_edit(|map, list| {
+            if key_goes {
+                map.remove(self.key);
+            } else if let Some(list) = list {
+                for place in places.iter().rev() {
+                    list.remove(*place);
+                }
+            }
+        })?;
+        self.checked(edited, (!key_goes).then_some(items))
+    }
+
+    /// Lets yaml-edit change the mapping at the top, or the list if it is there.
+    fn with_yaml_edit(
+        &self,
+        change: impl FnOnce(&Mapping, Option<&Sequence>),
+    ) -> Result<String, EditError> {
+        let document = Document::from_str(self.source.text()).map_err(|_| self.form())?;
+        let map = document.as_mapping().ok_or_else(|| self.form())?;
+        let list = map.get_sequence(self.key);
+        let lengths_agree = list.as_ref().map_or(0, Sequence::len) == self.items().len();
+        if document.to_string() != self.source.text() || !lengths_agree {
+            return Err(self.form());
+        }
+        change(&map, list.as_ref());
+        Ok(document.to_string())
+    }
+
+    /// Gives the text if it says what was said before, but for the list, which
+    /// has these items; `None` if the key is gone.
+    fn checked(&self, text: String, items: Option<Vec<Node>>) -> Result<String, EditError> {
+        let edited = SourceText::from_text(self.source.name(), text).map_err(|_| self.form())?;
+        let root = tree(&edited).ok_or_else(|| self.form())?;
+        let wanted = with_list(&self.root, self.key, items);
+        if !root.says_the_same(&wanted) {
+            return Err(self.form());
+        }
+        check(&edited)?;
+        Ok(edited.text().to_owned())
+    }
+}
+
+/// The meaning of a text, or all its faults. The name does not matter here.
+fn check(source: &SourceText) -> Result<EnvSpec, EditError> {
+    let parsed = parse(source, EnvName::new("unnamed"));
+    parsed
+        .map(|(spec, _)| spec)
+        .map_err(|errors| EditError::Spec(Box::new(errors)))
+}
+
+fn tree(source: &SourceText) -> Option<Node> {
+    let mut faults = Vec::new();
+    read(source, &mut faults).filter(|_| faults.is_empty())
+}
+
+fn find<'n>(root: &'n Node, key: &str) -> Option<&'n Entry> {
+    match &root.value {
+        Value::Map(entries) => entries.iter().find(|entry| entry.key == key),
+        _ => None,
+    }
+}
+
+/// The mapping with another list below the key, at the end if it is new.
+fn with_list(root: &Node, key: &str, items: Option<Vec<Node>>) -> Node {
+    let mut root = root.clone();
+    if let Value::Map(entries) = &mut root.value {
+        let place = entries.iter().position(|entry| entry.key == key);
+        match (place, items) {
+            (Some(place), Some(items)) => entries[place].value.value = Value::List(items),
+            (Some(place), None) => {
+                entries.remove(place);
+            }
+            (None, Some(items)) => {
+                let span = Span { offset: 0, len: 0 };
+                let value = Node {
+                    value: Value::List(items),
+                    span,
+                };
+                entries.push(Entry {
+                    key: key.to_owned(),
+                    key_span: span,
+                    value,
+                });
+            }
+            (None, None) => {}
+        }
+    }
+    root
+}
+
+fn scalar(text: &str) -> Node {
+    Node {
+        value: Value::Text(text.to_owned()),
+        span: Span { offset: 0, len: 0 },
+    }
+}
+
+fn splice(text: &str, span: Span, with: &str) -> String {
+    format!(
+        "{}{with}{}",
+        &text[..span.offset],
+        &text[span.offset + span.len..]
+    )
+}
+
+/// A text as a YAML scalar: without quotes where every reader takes it for the
+/// same text.
+fn written(text: &str, in_brackets: bool) -> String {
+    const WORDS: [&str; 9] = ["true", "false", "yes", "no", "on", "off", "null", "y", "n"];
+    let another_type = text.parse::<f64>().is_ok() || WORDS.contains(&text.to_lowercase().as_str());
+    let has_signs = text.contains(": ") || text.contains(" #") || text.ends_with([':', ' ']);
+    let closes_brackets = in_brackets && text.contains([',', '[', ']', '{', '}']);
+    let starts_plainly = text.starts_with(|c: char| c.is_ascii_alphanumeric() || c == '_');
+    let plain = starts_plainly && !(another_type || has_signs || closes_brackets);
+    if plain {
+        text.to_owned()
+    } else {
+        format!("'{}'", text.replace('\'', "''"))
+    }
+}

@@ -1,0 +1,195 @@
+//! Edits of a spec that keep every comment, every blank and the order.
+//!
+//! `envspec add` and `remove` change one entry of `dependencies` or `kernels`.
+//! yaml-edit inserts and takes out entries without touching the rest; an entry
+//! that is replaced is written over its own bytes. The result is read again and
+//! must say exactly what was intended: a spec in an unusual form (an entry that
+//! is an alias, for example) gives an error and never a broken file.
+//!
+//! Pure, text to text: the caller writes the file. Whether a word names a kernel
+//! or a package is the caller's question too.
+
+mod list;
+
+use std::str::FromStr;
+
+use miette::Diagnostic;
+use rattler_conda_types::PackageName;
+
+use super::errors::SpecErrors;
+use super::model::{Dependency, EnvName};
+use super::reader::nearest;
+use super::requirement::read_requirement;
+use super::source::SourceText;
+use list::File;
+
+/// Why a spec was not edited.
+#[derive(Debug, thiserror::Error, Diagnostic)]
+pub enum EditError {
+    /// The spec has mistakes already.
+    #[error(transparent)]
+    #[diagnostic(transparent)]
+    Spec(Box<SpecErrors>),
+    /// The text to add is no requirement.
+    #[error("`{text}` is not a requirement that conda understands: {why}")]
+    Requirement {
+        /// What was to be added.
+        text: String,
+        /// conda's objection.
+        why: String,
+        /// What to write instead.
+        #[help]
+        help: &'static str,
+    },
+    /// The text to add cannot be a kernel's name.
+    #[error("`{name}` cannot be the name of a kernel")]
+    #[diagnostic(help("letters, digits, `.`, `_` and `-` are allowed, a letter or a digit first"))]
+    KernelName {
+        /// What was to be added.
+        name: String,
+    },
+    /// The entry to remove is not there.
+    #[error("`{name}` is not in `{key}`")]
+    Absent {
+        /// What was to be removed.
+        name: String,
+        /// The list that was searched.
+        key: &'static str,
+        /// Where it may be instead.
+        #[help]
+        help: String,
+    },
+    /// The edit would have changed something else.
+    #[error("`{key}` is written in a form that cannot be edited without a risk for the rest")]
+    #[diagnostic(help(
+        "edit the file by hand; aliases, merge keys and block texts are such forms"
+    ))]
+    Form {
+        /// The list that was to be edited.
+        key: &'static str,
+    },
+}
+
+const DEPENDENCIES: &str = "dependencies";
+const KERNELS: &str = "kernels";
+
+/// The text of the spec with a requirement added. A package that is required
+/// already gets the new requirement in its place.
+///
+/// # Errors
+/// See [`EditError`].
+pub fn add_dependency(source: &SourceText, requirement: &str) -> Result<String, EditError> {
+    let requirement = requirement.trim();
+    let refuse = |why: String, help| EditError::Requirement {
+        text: requirement.to_owned(),
+        why,
+        help,
+    };
+    if requirement.contains(char::is_control) {
+        return Err(refuse(
+            "it has a control character".to_owned(),
+            "write it on one line",
+        ));
+    }
+    let wanted =
+        read_requirement(requirement).map_err(|objection| refuse(objection.why, objection.help))?;
+    let wanted = wanted.name.as_exact().cloned();
+    let file = File::open(source, DEPENDENCIES)?;
+    let present = file.places_of(&file.spec.dependencies, |known| {
+        known.spec.name.as_exact().cloned() == wanted
+    });
+    match present.split_first() {
+        None => file.append(requirement),
+        Some((first, rest)) => file.replace(*first, requirement, rest),
+    }
+}
+
+/// The text of the spec with a kernel added; the same text if it is listed
+/// already.
+///
+/// # Errors
+/// See [`EditError`].
+pub fn add_kernel(source: &SourceText, name: &str) -> Result<String, EditError> {
+    // A kernel's name follows the rule of an environment's.
+    if EnvName::new(name).is_none() {
+        return Err(EditError::KernelName {
+            name: name.escape_debug().to_string(),
+        });
+    }
+    let file = File::open(source, KERNELS)?;
+    if file
+        .spec
+        .kernels
+        .iter()
+        .any(|kernel| kernel.name.value.eq_ignore_ascii_case(name))
+    {
+        return Ok(source.text().to_owned());
+    }
+    file.append(name)
+}
+
+/// The text of the spec without the requirements of a package.
+///
+/// # Errors
+/// See [`EditError`].
+pub fn remove_dependency(source: &SourceText, name: &str) -> Result<String, EditError> {
+    let file = File::open(source, DEPENDENCIES)?;
+    let wanted = PackageName::from_str(name.trim()).ok();
+    let is_wanted =
+        |known: &Dependency| wanted.is_some() && known.spec.name.as_exact() == wanted.as_ref();
+    let present = file.places_of(&file.spec.dependencies, is_wanted);
+    if present.is_empty() {
+        let kernel = file
+            .spec
+            .kernels
+            .iter()
+            .find(|kernel| kernel.dependencies.iter().any(is_wanted));
+        let known: Vec<&str> = file.spec.dependencies.iter().filter_map(package).collect();
+        let help = match (kernel, nearest(name, &known)) {
+            (Some(kernel), _) => {
+                format!(
+                    "the kernel `{}` asks for it: edit its own `dependencies`",
+                    kernel.name.value
+                )
+            }
+            (None, Some(near)) => format!("did you mean `{near}`?"),
+            (None, None) => "`envspec show` lists what the spec asks for".to_owned(),
+        };
+        return Err(file.absent(name, help));
+    }
+    file.remove(&present)
+}
+
+/// The text of the spec without a kernel.
+///
+/// # Errors
+/// See [`EditError`].
+pub fn remove_kernel(source: &SourceText, name: &str) -> Result<String, EditError> {
+    let file = File::open(source, KERNELS)?;
+    let kernels = &file.spec.kernels;
+    let place = kernels
+        .iter()
+        .position(|kernel| kernel.name.value.eq_ignore_ascii_case(name));
+    let Some(place) = place else {
+        let known: Vec<&str> = kernels
+            .iter()
+            .map(|kernel| kernel.name.value.as_str())
+            .collect();
+        let help = match nearest(name, &known) {
+            Some(near) => format!("did you mean `{near}`?"),
+            None if known.is_empty() => "the spec lists no kernel".to_owned(),
+            None => format!("the kernels are {}", known.join(", ")),
+        };
+        return Err(file.absent(name, help));
+    };
+    file.remove(&[place])
+}
+
+/// The name of the package that a requirement is about.
+fn package(dependency: &Dependency) -> Option<&str> {
+    dependency
+        .spec
+        .name
+        .as_exact()
+        .map(PackageName::as_normalized)
+}
