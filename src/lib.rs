@@ -1,3 +1,4 @@
 //! envspec.
 
 pub mod spec;
+pub mod site;
