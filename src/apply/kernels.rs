@@ -14,7 +14,7 @@ use crate::conda::{Step, capture_activation};
 use crate::jupyter;
 use crate::kernel::{
     ActivationDelta, KERNELSPEC_MARK_VERSION, KernelDir, KernelSpec, KernelspecSource, Mark,
-    Rewrite,
+    RegisteredName, Rewrite,
 };
 use crate::store::{KernelReceipt, Receipt, StoreError};
 
@@ -287,13 +287,29 @@ pub(super) fn register(
             source,
         })?
         .marked(&mark, Some(&kernel.display_name));
-    let resources = jupyter::read_resources(&folder)?;
-    jupyter::register(&context.kernels_dir, registered, &marked, &resources)?;
+    let resources = jupyter::read_resources(&folder).map_err(ApplyError::unreadable(&folder))?;
+    jupyter::register(
+        &context.kernels_dir,
+        &registered_name(registered)?,
+        &marked,
+        &resources,
+    )?;
     Ok(())
 }
 
 /// Takes one of envspec's kernelspecs out of the user's folder.
 pub(super) fn unregister(context: &Context, registered: &str) -> Result<(), ApplyError> {
-    jupyter::unregister(&context.kernels_dir, registered)?;
+    jupyter::unregister(&context.kernels_dir, &registered_name(registered)?)?;
     Ok(())
+}
+
+/// A name out of a plan or a receipt, which a hand may have changed.
+fn registered_name(text: &str) -> Result<RegisteredName, ApplyError> {
+    RegisteredName::of_folder(text).ok_or_else(|| {
+        StoreError::Unknown {
+            what: "kernelspec that Jupyter would see as",
+            name: text.to_owned(),
+        }
+        .into()
+    })
 }

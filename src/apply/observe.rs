@@ -95,7 +95,8 @@ pub(super) fn registered(
     name: &EnvName,
 ) -> Result<Vec<RegisteredKernel>, ApplyError> {
     let root = context.root.path().to_string_lossy();
-    let known = jupyter::observed(&context.kernels_dir)?;
+    let known = jupyter::observed(&context.kernels_dir)
+        .map_err(ApplyError::unreadable(&context.kernels_dir))?;
     Ok(known
         .into_iter()
         .filter_map(|kernelspec| match kernelspec.owner {

@@ -221,7 +221,7 @@ impl Subject<'_> {
         let target = &self.file.spec.target;
         let site = &self.site.target;
         let version = |name: &'static str, version: Option<&Version>| {
-            version.map(|version| virtual_package(name, version.clone(), "0"))
+            version.and_then(|version| virtual_package(name, version.clone(), "0"))
         };
         let arch = target
             .arch
@@ -242,7 +242,7 @@ impl Subject<'_> {
                 target.linux.as_ref().map(|at| &at.value).or(site.linux.as_ref()),
             ),
             // Its version is 1 by convention; the build string is the name.
-            arch.map(|arch| virtual_package("__archspec", Version::major(1), arch)),
+            arch.and_then(|arch| virtual_package("__archspec", Version::major(1), arch)),
         ]
         .into_iter()
         .flatten()
@@ -268,10 +268,16 @@ impl Subject<'_> {
     }
 }
 
-fn virtual_package(name: &'static str, version: Version, build: &str) -> GenericVirtualPackage {
-    GenericVirtualPackage {
+/// A virtual package; `None` if `build` can't be a build string, which the
+/// spec and the site have ruled out before.
+fn virtual_package(
+    name: &'static str,
+    version: Version,
+    build: &str,
+) -> Option<GenericVirtualPackage> {
+    Some(GenericVirtualPackage {
         name: PackageName::new_unchecked(name),
         version,
-        build_string: build.into(),
-    }
+        build_string: build.parse().ok()?,
+    })
 }

@@ -9,8 +9,10 @@ use crate::apply::ApplyError;
 use crate::conda::CondaError;
 use crate::jupyter::RegistrationError;
 use crate::kernel::{DefinitionError, UnknownKernel};
+use crate::recipe::RecipeError;
 use crate::site::SiteError;
 use crate::spec::SpecErrors;
+use crate::spec::edit::EditError;
 use crate::store::StoreError;
 
 /// The exit codes, as `envspec --help` and the README list them.
@@ -163,6 +165,18 @@ impl From<DefinitionError> for Failure {
 
 impl From<UnknownKernel> for Failure {
     fn from(error: UnknownKernel) -> Self {
+        Self::new(Exit::Usage, error)
+    }
+}
+
+impl From<EditError> for Failure {
+    fn from(error: EditError) -> Self {
+        Self::new(Exit::Usage, error)
+    }
+}
+
+impl From<RecipeError> for Failure {
+    fn from(error: RecipeError) -> Self {
         Self::new(Exit::Usage, error)
     }
 }

@@ -18,7 +18,7 @@ use clap::{CommandFactory as _, FromArgMatches as _};
 
 use app::App;
 use commands::Arguments;
-use failure::{Exit, Failure};
+use failure::Failure;
 use say::Ui;
 
 /// Runs the program with this process's arguments.

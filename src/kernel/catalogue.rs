@@ -4,6 +4,7 @@
 //! A definition is read when it is first asked for: a command that needs none
 //! pays nothing for the others.
 
+use std::borrow::Cow;
 use std::collections::BTreeMap;
 use std::sync::OnceLock;
 
@@ -34,8 +35,8 @@ pub struct Catalogue {
 /// A definition that is perhaps not read yet.
 #[derive(Debug)]
 struct Entry {
-    /// The embedded text; unused once a definition is in the cell.
-    text: &'static str,
+    /// The file's text.
+    text: Cow<'static, str>,
     definition: OnceLock<KernelDefinition>,
 }
 
@@ -66,7 +67,7 @@ impl Catalogue {
             (
                 id.to_owned(),
                 Entry {
-                    text,
+                    text: Cow::Borrowed(text),
                     definition: OnceLock::new(),
                 },
             )
@@ -91,12 +92,17 @@ impl Catalogue {
             let definition = KernelDefinition::parse(file.as_ref(), text.as_ref())?;
             let id = definition.id.as_str().to_owned();
             let entry = Entry {
-                text: "",
+                text: Cow::Owned(text.as_ref().to_owned()),
                 definition: OnceLock::from(definition),
             };
             catalogue.entries.insert(id, entry);
         }
         Ok(catalogue)
+    }
+
+    /// The text of a definition's file: what a digest of it is made from.
+    pub fn text(&self, id: &str) -> Option<&str> {
+        self.entries.get(id).map(|entry| entry.text.as_ref())
     }
 
     /// The definition of an identifier.
@@ -137,7 +143,7 @@ impl Catalogue {
 impl Entry {
     fn read(&self, id: &str) -> &KernelDefinition {
         self.definition.get_or_init(|| {
-            KernelDefinition::parse(id, self.text)
+            KernelDefinition::parse(id, &self.text)
                 .expect("the embedded definitions are read by a test")
         })
     }

@@ -68,6 +68,13 @@ impl RegisteredName {
         Ok(Self(format!("{environment}-{kernel}").to_ascii_lowercase()))
     }
 
+    /// The name of a folder that is there; `None` if Jupyter would not accept it
+    /// or would see it under another name.
+    pub fn of_folder(name: &str) -> Option<Self> {
+        let allowed = |c: char| c.is_ascii_lowercase() || c.is_ascii_digit() || "._-".contains(c);
+        (!name.is_empty() && name.chars().all(allowed)).then(|| Self(name.to_owned()))
+    }
+
     /// The name as text.
     pub fn as_str(&self) -> &str {
         &self.0
