@@ -304,6 +304,15 @@ fn hostile() -> Vec<(&'static str, String, &'static str)> {
         ("dashes", "- ".repeat(10_000), "nested"),
         ("questions", "? ".repeat(10_000), "nested"),
         ("staircase", staircase, "nested"),
+        (
+            "lines, then brackets",
+            (0..40).fold(String::new(), |text, level| {
+                text + &" ".repeat(level) + "a:\n"
+            }) + &" ".repeat(40)
+                + &"[".repeat(40)
+                + &"]".repeat(40),
+            "nested",
+        ),
         ("bomb", bomb, "values"),
         ("stairs of aliases", stairs, "nested"),
         ("many keys", keys, "values"),

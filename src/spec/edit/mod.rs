@@ -81,7 +81,7 @@ const KERNELS: &str = "kernels";
 pub fn add_dependency(source: &SourceText, requirement: &str) -> Result<String, EditError> {
     let requirement = requirement.trim();
     let refuse = |why: String, help| EditError::Requirement {
-        text: requirement.to_owned(),
+        text: requirement.replace(char::is_control, " "),
         why,
         help,
     };
