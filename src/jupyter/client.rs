@@ -3,7 +3,7 @@
 //!
 //! Sending, signing and verifying are jupyter-zmq-client's. Its typed reading
 //! isn't used: a kernel whose reply departs from the protocol would be unread,
-//! and two of the first six do (bash_kernel and `IRkernel` answer an
+//! and two of the first six do (`bash_kernel` and `IRkernel` answer an
 //! interrupted cell with the status `abort`). Of each message only what a test
 //! needs is looked at.
 
@@ -35,7 +35,10 @@ const ASKED: usize = 5;
 
 /// How long output may come after the reply that ends a cell. The two travel on
 /// different channels; Deno's output is regularly the later one.
-const TRAILING_OUTPUT: Duration = Duration::from_millis(1000);
+const TRAILING_OUTPUT: Duration = Duration::from_secs(1);
+
+/// How long a working cell may print nothing before it is taken to run.
+const SILENT: Duration = Duration::from_secs(2);
 
 /// A connection to a kernel.
 pub(super) struct Client {
@@ -161,12 +164,21 @@ impl Client {
         Ok(done)
     }
 
-    /// Starts a cell and waits for the first thing that it prints. Gives the
-    /// number to wait for its end by.
+    /// Starts a cell and waits for the first thing that it prints, or, with a
+    /// kernel that shows a cell's output only at its end, for a moment after the
+    /// kernel has said that it works on it.
     pub(super) async fn begin(&mut self, code: &str) -> Result<Begun, RuntimeError> {
         let cell = self.request(cell(code)).await?;
+        let mut busy = None;
         loop {
-            let message = self.next().await?;
+            let waited = busy.map_or(Duration::ZERO, |since: Instant| since.elapsed());
+            let message = match busy {
+                None => self.next().await?,
+                Some(_) => match timeout(SILENT.saturating_sub(waited), self.next()).await {
+                    Ok(message) => message?,
+                    Err(_) => return Ok(Begun::Running(cell)),
+                },
+            };
             if message.parent != cell {
                 continue;
             }
@@ -178,6 +190,7 @@ impl Client {
             if !done.output.is_empty() {
                 return Ok(Begun::Running(cell));
             }
+            busy.get_or_insert_with(Instant::now);
         }
     }
 
@@ -250,9 +263,9 @@ impl Client {
 
 /// A cell that was started.
 pub(super) enum Begun {
-    /// It printed something and runs; this is its number.
+    /// It runs; this is its number.
     Running(String),
-    /// It ended before it printed anything.
+    /// It has ended already.
     Ended(Executed),
 }
 

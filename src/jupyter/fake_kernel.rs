@@ -5,8 +5,8 @@
 //! every cell prints 42, but one that says `sleep` never ends by itself.
 
 use jupyter_protocol::messaging::{
-    ExecuteReply, JupyterMessage, KernelInfoReply, LanguageInfo, ShutdownReply, Status,
-    StreamContent, UnknownMessage,
+    ExecuteReply, JupyterMessage, KernelInfoReply, LanguageInfo, ReplyStatus, ShutdownReply,
+    Status, StreamContent, UnknownMessage,
 };
 use jupyter_protocol::{ConnectionInfo, JupyterMessageContent};
 use jupyter_zmq_client::{
@@ -45,6 +45,28 @@ async fn tell(
         .unwrap();
 }
 
+fn introduction() -> KernelInfoReply {
+    KernelInfoReply {
+        status: ReplyStatus::Ok,
+        protocol_version: "5.3".to_owned(),
+        implementation: "fake".to_owned(),
+        implementation_version: "1".to_owned(),
+        language_info: LanguageInfo {
+            name: "none".to_owned(),
+            version: String::new(),
+            mimetype: None,
+            file_extension: None,
+            pygments_lexer: None,
+            codemirror_mode: None,
+            nbconvert_exporter: None,
+        },
+        banner: String::new(),
+        help_links: Vec::new(),
+        debugger: false,
+        error: None,
+    }
+}
+
 /// Not a test: the kernel itself.
 #[tokio::test]
 #[ignore = "the kernel that other tests start"]
@@ -67,7 +89,11 @@ async fn serve() {
     let mut shell = create_kernel_shell_connection(&info, "s").await.unwrap();
     let mut signals =
         tokio::signal::unix::signal(tokio::signal::unix::SignalKind::interrupt()).unwrap();
+    let _deaf_to_sigterm = (behaviour == "stays whatever comes").then(|| {
+        tokio::signal::unix::signal(tokio::signal::unix::SignalKind::terminate()).unwrap()
+    });
     let mut running: Option<JupyterMessage> = None;
+    let mut aborting = false;
     let abort = || UnknownMessage {
         msg_type: "execute_reply".to_owned(),
         content: json!({"status": "abort"}),
@@ -79,34 +105,23 @@ async fn serve() {
                 tell(&mut iopub, Status::busy(), &message).await;
                 match &message.content {
                     JupyterMessageContent::KernelInfoRequest(_) => {
-                        let reply = KernelInfoReply {
-                            status: jupyter_protocol::messaging::ReplyStatus::Ok,
-                            protocol_version: "5.3".to_owned(),
-                            implementation: "fake".to_owned(),
-                            implementation_version: "1".to_owned(),
-                            language_info: LanguageInfo {
-                                name: "none".to_owned(),
-                                version: String::new(),
-                                mimetype: None,
-                                file_extension: None,
-                                pygments_lexer: None,
-                                codemirror_mode: None,
-                                nbconvert_exporter: None,
-                            },
-                            banner: String::new(),
-                            help_links: Vec::new(),
-                            debugger: false,
-                            error: None,
-                        };
+                        let reply = introduction();
                         shell.send(JupyterMessage::new(reply, Some(&message))).await.unwrap();
                     }
                     JupyterMessageContent::ExecuteRequest(cell) if cell.code.contains("sleep") => {
-                        tell(&mut iopub, StreamContent::stdout("started\n"), &message).await;
+                        if behaviour != "is silent" {
+                            tell(&mut iopub, StreamContent::stdout("started\n"), &message).await;
+                        }
                         if behaviour != "has nothing to interrupt" {
                             running = Some(message);
                             continue;
                         }
                         let reply = ExecuteReply::default();
+                        shell.send(JupyterMessage::new(reply, Some(&message))).await.unwrap();
+                    }
+                    JupyterMessageContent::ExecuteRequest(_) if aborting => {
+                        aborting = false;
+                        let reply = ExecuteReply { status: ReplyStatus::Aborted, ..ExecuteReply::default() };
                         shell.send(JupyterMessage::new(reply, Some(&message))).await.unwrap();
                     }
                     JupyterMessageContent::ExecuteRequest(_) => {
@@ -129,7 +144,7 @@ async fn serve() {
                     JupyterMessageContent::ShutdownRequest(_) => {
                         let reply = JupyterMessage::new(ShutdownReply::default(), Some(&message));
                         control.send(reply).await.unwrap();
-                        if behaviour != "stays" {
+                        if !behaviour.starts_with("stays") {
                             return;
                         }
                         false
@@ -142,6 +157,7 @@ async fn serve() {
         };
         if stopped && let Some(cell) = running.take() {
             assert_ne!(behaviour, "dies of an interrupt");
+            aborting = behaviour == "aborts what comes next";
             shell
                 .send(JupyterMessage::new(abort(), Some(&cell)))
                 .await

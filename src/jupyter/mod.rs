@@ -9,12 +9,16 @@ mod client;
 mod fake_kernel;
 mod place;
 mod probe;
+#[cfg(test)]
+mod probe_tests;
 mod process;
 mod registration;
+#[cfg(test)]
+mod registration_tests;
 
 pub use place::{Home, scrubbed_environment, user_kernels_dir};
 pub use probe::{
-    KernelTest, KernelTestRequest, Limits, Step, StepOutcome, TestFailure, test_kernel,
+    Ending, KernelTest, KernelTestRequest, Limits, Step, StepOutcome, TestFailure, test_kernel,
 };
 pub use registration::{
     Owner, Registered, RegistrationError, Resource, observed, read_resources, register, unregister,

@@ -39,6 +39,9 @@ const LOG_TAIL: u64 = 4096;
 /// How often a look is taken whether the process has ended.
 const LOOK: Duration = Duration::from_millis(10);
 
+/// How often the private folder's removal is tried.
+const REMOVALS: usize = 20;
+
 /// Ports given to kernels of this process that may not listen on them yet.
 static RESERVED: Mutex<BTreeSet<u16>> = Mutex::new(BTreeSet::new());
 
@@ -163,6 +166,11 @@ impl KernelProcess {
         Ok(kill_process_group(self.group(), Signal::INT)?)
     }
 
+    /// Asks the kernel by signal to end: SIGTERM to its group.
+    pub(super) fn terminate(&self) -> io::Result<()> {
+        Ok(kill_process_group(self.group(), Signal::TERM)?)
+    }
+
     /// The end of what the kernel wrote to its standard streams.
     pub(super) fn log_tail(&self) -> String {
         let read = || -> io::Result<Vec<u8>> {
@@ -188,6 +196,14 @@ impl Drop for KernelProcess {
         // an error can only mean that nobody is left in it.
         let _gone = kill_process_group(self.group(), Signal::KILL);
         let _reaped = self.child.wait();
+        // A shell that the kernel had on a terminal of its own outlives it for
+        // a moment, to save its history: it may write while its home goes.
+        for _ in 0..REMOVALS {
+            if fs_err::remove_dir_all(self.folder.path()).is_ok() {
+                break;
+            }
+            std::thread::sleep(LOOK);
+        }
     }
 }
 

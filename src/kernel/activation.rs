@@ -2,7 +2,7 @@
 //! kernel.json can carry.
 //!
 //! A kernel is started without a shell, so the variables that `activate.d`
-//! would have set (PROJ_DATA, JAVA_HOME, JULIA_DEPOT_PATH, the compilers') are
+//! would have set (`PROJ_DATA`, `JAVA_HOME`, `JULIA_DEPOT_PATH`, the compilers') are
 //! written into its `env` instead. They are captured once, at apply time, by
 //! running the activation in an environment chosen for it; this file only
 //! compares the two. It does not run anything.
@@ -14,7 +14,7 @@ use serde::{Deserialize, Serialize};
 use super::template::escape;
 
 /// Variables of the shell that ran the activation, or that only a later
-/// `deactivate` reads. CONDA_PREFIX and CONDA_DEFAULT_ENV are not among them:
+/// `deactivate` reads. `CONDA_PREFIX` and `CONDA_DEFAULT_ENV` are not among them:
 /// programs ask for both.
 const NOISE: [&str; 16] = [
     "_",

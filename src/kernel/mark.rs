@@ -41,7 +41,7 @@ impl Mark {
 /// The name of a kernelspec's folder: `<env>-<kernel>` in lower case, made of
 /// `[a-z0-9._-]`.
 ///
-/// jupyter_client lowercases the folder's name and rejects what does not match
+/// `jupyter_client` lowercases the folder's name and rejects what does not match
 /// `^[a-z0-9._\-]+$`.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize)]
 #[serde(transparent)]

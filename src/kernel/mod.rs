@@ -10,6 +10,8 @@ mod activation;
 mod catalogue;
 mod definition;
 mod kernelspec;
+#[cfg(test)]
+mod kernelspec_tests;
 mod mark;
 mod template;
 

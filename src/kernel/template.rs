@@ -1,7 +1,7 @@
 //! The values of `env` in a kernel.json are templates: Jupyter fills them in
 //! from the server's environment, as Python's `string.Template` does.
 //!
-//! jupyter_client's `KernelProvisionerBase.pre_launch` runs
+//! `jupyter_client`'s `KernelProvisionerBase.pre_launch` runs
 //! `Template(value).safe_substitute(os.environ)` over each of them once, in no
 //! chain: `$name` and `${name}` become the *server's* variable, `$$` becomes
 //! one `$`, and whatever else looks like a reference, or names a variable that
