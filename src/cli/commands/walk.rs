@@ -87,7 +87,6 @@ pub(super) async fn lock(
     policy: LockPolicy,
 ) -> Result<Locked, Failure> {
     let started = Instant::now();
-    let before = packages(context, subject);
     let locked = apply::resolve(context, subject, policy).await?;
     if !locked.written {
         let records = locked
@@ -102,7 +101,8 @@ pub(super) async fn lock(
             took(started)
         ));
         let after = records.iter().map(PackageId::from);
-        if let Some(before) = before {
+        // The file beside the spec is the old one still.
+        if let Some(before) = packages(context, subject) {
             say_changes(app, &changes(before, after));
         }
     }
