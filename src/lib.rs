@@ -1,4 +1,5 @@
 //! envspec.
 
-pub mod spec;
+pub mod recipe;
 pub mod site;
+pub mod spec;

@@ -39,9 +39,17 @@ impl Sites {
     pub fn builtin() -> Self {
         let files = BUILT_IN.iter().map(|(stem, text)| {
             let label = format!("envs/sites/{stem}.yaml (built in)");
-            ((*stem).to_owned(), SiteFile { label, text: Cow::Borrowed(*text) })
+            (
+                (*stem).to_owned(),
+                SiteFile {
+                    label,
+                    text: Cow::Borrowed(*text),
+                },
+            )
         });
-        Self { files: files.collect() }
+        Self {
+            files: files.collect(),
+        }
     }
 
     /// Adds a user's files, each as its path and its text; a file whose stem is
@@ -51,8 +59,17 @@ impl Sites {
     pub fn with_overrides(mut self, files: impl IntoIterator<Item = (String, String)>) -> Self {
         for (path, text) in files {
             let base = path.rsplit('/').next().unwrap_or(&path);
-            let stem = base.rsplit_once('.').map_or(base, |(stem, _)| stem).to_owned();
-            self.files.insert(stem, SiteFile { label: path, text: Cow::Owned(text) });
+            let stem = base
+                .rsplit_once('.')
+                .map_or(base, |(stem, _)| stem)
+                .to_owned();
+            self.files.insert(
+                stem,
+                SiteFile {
+                    label: path,
+                    text: Cow::Owned(text),
+                },
+            );
         }
         self
     }
@@ -69,7 +86,10 @@ impl Sites {
         let name = name.unwrap_or(DEFAULT);
         match self.files.get(name) {
             Some(file) => parse::site(&file.label, name, &file.text),
-            None => Err(SiteError::Unknown { name: name.to_owned(), help: self.advice(name) }),
+            None => Err(SiteError::Unknown {
+                name: name.to_owned(),
+                help: self.advice(name),
+            }),
         }
     }
 
@@ -100,7 +120,10 @@ mod tests {
             .map(|entry| entry.unwrap().file_name().into_string().unwrap())
             .collect();
         found.sort();
-        let listed: Vec<_> = BUILT_IN.iter().map(|(stem, _)| format!("{stem}.yaml")).collect();
+        let listed: Vec<_> = BUILT_IN
+            .iter()
+            .map(|(stem, _)| format!("{stem}.yaml"))
+            .collect();
         assert_eq!(found, listed);
     }
 
@@ -122,7 +145,9 @@ mod tests {
     #[test]
     fn a_mistyped_name_gets_the_nearest_one() {
         let error = Sites::builtin().find(Some("slrum")).unwrap_err();
-        let SiteError::Unknown { help, .. } = &error else { panic!("{error}") };
+        let SiteError::Unknown { help, .. } = &error else {
+            panic!("{error}")
+        };
         assert_eq!(error.to_string(), "unknown site `slrum`");
         assert_eq!(help, "did you mean `slurm`? Known: bih, local, slurm");
         let SiteError::Unknown { help, .. } = Sites::builtin().find(Some("xyz")).unwrap_err()
@@ -139,7 +164,10 @@ mod tests {
             ("/home/a/sites/lab.yaml".to_owned(), own("lab")),
             ("/home/a/sites/bih.yaml".to_owned(), own("bih")),
         ]);
-        assert_eq!(sites.names().collect::<Vec<_>>(), ["bih", "lab", "local", "slurm"]);
+        assert_eq!(
+            sites.names().collect::<Vec<_>>(),
+            ["bih", "lab", "local", "slurm"]
+        );
         assert_eq!(sites.find(Some("bih")).unwrap().title.as_str(), "mine");
     }
 
@@ -180,17 +208,35 @@ mod tests {
         ] {
             site.channel_verdict(channel).unwrap();
         }
-        Sites::builtin().find(None).unwrap().channel_verdict("defaults").unwrap();
+        Sites::builtin()
+            .find(None)
+            .unwrap()
+            .channel_verdict("defaults")
+            .unwrap();
     }
 
     #[test]
     fn bih_is_what_its_documentation_says() {
         let site = Sites::builtin().find(Some("bih")).unwrap();
-        let hosts: Vec<_> = site.ssh.hops.iter().map(|hop| hop.host().as_str()).collect();
-        assert_eq!(hosts, ["ssh1.mdc-berlin.de", "hpc-login-1.cubi.bihealth.org"]);
+        let hosts: Vec<_> = site
+            .ssh
+            .hops
+            .iter()
+            .map(|hop| hop.host().as_str())
+            .collect();
+        assert_eq!(
+            hosts,
+            ["ssh1.mdc-berlin.de", "hpc-login-1.cubi.bihealth.org"]
+        );
         assert_eq!(site.storage.job_tmp, JobTmp::Private);
-        assert_eq!(site.storage.root.as_ref().unwrap().as_str(), "~/work/.envspec");
-        assert_eq!(site.slurm().unwrap().heavy_work.as_ref().unwrap().memory.0, 5 << 30);
+        assert_eq!(
+            site.storage.root.as_ref().unwrap().as_str(),
+            "~/work/.envspec"
+        );
+        assert_eq!(
+            site.slurm().unwrap().heavy_work.as_ref().unwrap().memory.0,
+            5 << 30
+        );
         assert!(site.forbids(Practice::ReverseTunnel).is_some());
     }
 }
