@@ -232,12 +232,16 @@ fn password(facts: &Facts<'_>, place: Where) -> Option<Step> {
         .then(|| step(StepKind::Prepare, place, "Once: set a password", vec![set]))
 }
 
-/// The site's remarks.
+/// What the site wants its users to know. What it forbids is not repeated: the
+/// recipe keeps to it.
 pub(super) fn notes(facts: &Facts<'_>) -> Vec<String> {
-    let site = facts.asked.site;
-    let mut notes: Vec<_> = site.portal.iter().map(ToString::to_string).collect();
-    notes.extend(site.forbidden.practices.values().map(ToString::to_string));
-    notes
+    facts
+        .asked
+        .site
+        .portal
+        .iter()
+        .map(ToString::to_string)
+        .collect()
 }
 
 /// The words of a command as one line for the shell form.

@@ -9,6 +9,7 @@ use std::collections::BTreeMap;
 
 use super::model::Site;
 use super::parse::{self, SiteError};
+use super::units::did_you_mean;
 
 /// The built-in sites, each with the text of its file. A test holds this list
 /// against the folder `envs/sites`.
@@ -95,15 +96,7 @@ impl Sites {
 
     fn advice(&self, name: &str) -> String {
         let known = self.names().collect::<Vec<_>>().join(", ");
-        let nearest = self
-            .names()
-            .map(|candidate| (strsim::damerau_levenshtein(candidate, name), candidate))
-            .min()
-            .filter(|(distance, _)| *distance <= 2);
-        match nearest {
-            Some((_, nearest)) => format!("did you mean `{nearest}`? Known: {known}"),
-            None => format!("known: {known}"),
-        }
+        format!("{}Known: {known}", did_you_mean(name, self.names()))
     }
 }
 
@@ -154,7 +147,7 @@ mod tests {
         else {
             panic!()
         };
-        assert_eq!(help, "known: bih, local, slurm");
+        assert_eq!(help, "Known: bih, local, slurm");
     }
 
     #[test]

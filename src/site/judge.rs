@@ -8,7 +8,7 @@ use miette::Diagnostic;
 use thiserror::Error;
 
 use super::model::{Partition, Site, Slurm};
-use super::units::{SlurmName, slurm_time};
+use super::units::{SlurmName, did_you_mean, slurm_time};
 use crate::spec::{At, Interface, Launch, MemorySize, Span, WallTime};
 
 /// A launch in which the site's defaults are filled in and the names are
@@ -129,9 +129,13 @@ impl Slurm {
         open.account = launch
             .account
             .as_ref()
-            .map(|at| name(at, "account"))
+            .map(|at| name(&at.value, at.span, "account"))
             .transpose()?;
-        open.qos = launch.qos.as_ref().map(|at| name(at, "qos")).transpose()?;
+        open.qos = launch
+            .qos
+            .as_ref()
+            .map(|at| name(&at.value, at.span, "qos"))
+            .transpose()?;
         if let Some(asked) = &launch.partition {
             open.partitions = self.partitions_of(asked, site)?;
         }
@@ -152,38 +156,21 @@ impl Slurm {
     /// Slurm takes a list (`short,medium`) and starts the job in whichever is
     /// free first.
     fn partitions_of(&self, asked: &At<String>, site: &str) -> Result<Vec<SlurmName>, SiteFault> {
-        let known = || {
-            self.partitions
-                .keys()
-                .map(SlurmName::as_str)
-                .collect::<Vec<_>>()
-        };
         asked
             .value
             .split(',')
             .map(|part| {
-                let part = name(
-                    &At {
-                        value: part.to_owned(),
-                        span: asked.span,
-                    },
-                    "partition",
-                )?;
+                let part = name(part, asked.span, "partition")?;
                 let routing = self.routing.as_ref() == Some(&part);
                 if routing || self.partitions.is_empty() || self.partitions.contains_key(&part) {
                     return Ok(part);
                 }
-                let nearest = known()
-                    .into_iter()
-                    .map(|other| (strsim::damerau_levenshtein(other, part.as_str()), other))
-                    .min()
-                    .filter(|(distance, _)| *distance <= 2)
-                    .map(|(_, other)| format!("did you mean `{other}`? "))
-                    .unwrap_or_default();
+                let known: Vec<_> = self.partitions.keys().map(SlurmName::as_str).collect();
+                let meant = did_you_mean(part.as_str(), known.iter().copied());
                 Err(SiteFault {
                     span: asked.span,
                     reason: format!("{site} has no partition `{part}`"),
-                    help: format!("{nearest}Known: {}", known().join(", ")),
+                    help: format!("{meant}Known: {}", known.join(", ")),
                 })
             })
             .collect()
@@ -253,12 +240,12 @@ impl Slurm {
     }
 }
 
-fn name(at: &At<String>, key: &str) -> Result<SlurmName, SiteFault> {
-    SlurmName::new(&at.value).ok_or_else(|| SiteFault {
-        span: at.span,
+fn name(text: &str, span: Span, key: &str) -> Result<SlurmName, SiteFault> {
+    SlurmName::new(text).ok_or_else(|| SiteFault {
+        span,
         reason: format!(
             "`{}` is no name that Slurm has for a {key}",
-            at.value.escape_debug()
+            text.escape_debug()
         ),
         help: "letters, digits, `.`, `_`, `-`, `:`, `@` and `+` can stand in it".to_owned(),
     })
@@ -271,6 +258,10 @@ mod tests {
 
     const PLACE: Span = Span { offset: 7, len: 3 };
 
+    #[expect(
+        clippy::unnecessary_wraps,
+        reason = "every field that it fills is optional"
+    )]
     fn at<T>(value: T) -> Option<At<T>> {
         Some(At { value, span: PLACE })
     }

@@ -192,6 +192,16 @@ pub fn slurm_memory(size: MemorySize) -> String {
     format!("{}K", size.0.div_ceil(1 << 10))
 }
 
+/// The name that was probably meant, as the beginning of an advice.
+pub(super) fn did_you_mean<'a>(asked: &str, names: impl Iterator<Item = &'a str>) -> String {
+    names
+        .map(|name| (strsim::damerau_levenshtein(name, asked), name))
+        .min()
+        .filter(|(distance, _)| *distance <= 2)
+        .map(|(_, name)| format!("did you mean `{name}`? "))
+        .unwrap_or_default()
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

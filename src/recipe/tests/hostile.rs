@@ -56,8 +56,11 @@ proptest! {
         command.extend(words.iter().map(Word::text));
         let line = CommandLine::Run(command).quoted();
         prop_assert!(!line.contains('\n'), "{line:?} is more than one line");
-        let expected: String =
-            std::iter::once("begin").chain(words.iter().map(String::as_str)).map(|word| format!("{word}\0")).collect();
+        let mut expected = "begin\0".to_owned();
+        for word in &words {
+            expected.push_str(word);
+            expected.push('\0');
+        }
         prop_assert_eq!(bash(&line), expected.into_bytes());
     }
 
