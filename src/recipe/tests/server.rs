@@ -7,6 +7,7 @@
 use std::io::{Read, Write};
 use std::os::unix::fs::{FileTypeExt, PermissionsExt};
 use std::os::unix::net::UnixStream;
+use std::os::unix::process::CommandExt;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 
@@ -74,6 +75,7 @@ impl Session {
             .env("JUPYTER_CONFIG_PATH", home.join(".jupyter"))
             .env_remove("SLURM_JOB_ID")
             .env_remove("TMPDIR")
+            .process_group(0)
             .stdin(Stdio::null())
             .stdout(log.try_clone().unwrap())
             .stderr(log);
@@ -135,6 +137,14 @@ impl Drop for Session {
         if self.child.try_wait().is_ok_and(|status| status.is_none()) {
             self.end();
         }
+        // What a script that is wrong has left running.
+        let group = format!("-{}", self.child.id());
+        let mut kill = Command::new("kill");
+        drop(
+            kill.args(["-KILL", "--", &group])
+                .stderr(Stdio::null())
+                .status(),
+        );
     }
 }
 

@@ -6,7 +6,7 @@
 
 use std::io::{Read, Write};
 use std::net::{TcpListener, TcpStream};
-use std::os::unix::fs::PermissionsExt;
+use std::os::unix::fs::{FileTypeExt, PermissionsExt};
 use std::os::unix::net::UnixListener;
 use std::path::PathBuf;
 use std::process::{Child, Command, Stdio};
@@ -15,6 +15,7 @@ use tempfile::TempDir;
 
 use super::{Case, has, soon, status};
 use crate::recipe::{CommandLine, Format, StepKind};
+use crate::spec::EnvName;
 
 /// An sshd of this test alone, on a port of its own.
 struct Sshd {
@@ -96,6 +97,21 @@ impl Sshd {
 
 impl Drop for Sshd {
     fn drop(&mut self) {
+        // A test that failed has left its connections open.
+        for entry in std::fs::read_dir(self.folder.path())
+            .into_iter()
+            .flatten()
+            .flatten()
+        {
+            if entry.file_type().is_ok_and(|kind| kind.is_socket()) {
+                let mut close = Command::new("ssh");
+                close
+                    .args(["-F", "none", "-O", "exit", "-S"])
+                    .arg(entry.path())
+                    .arg("any");
+                drop(close.stderr(Stdio::null()).status());
+            }
+        }
         drop(self.child.kill());
         drop(self.child.wait());
     }
@@ -121,13 +137,17 @@ fn user() -> String {
 }
 
 /// A site whose login node and nodes are the test's sshd.
-fn case_at(sshd: &Sshd) -> Case {
+fn case_at(sshd: &Sshd, server: u16) -> Case {
     let mut case = Case::at("slurm").user("127.0.0.1", &user());
+    // The local port follows from the name: another run must not have the same.
+    case.env = EnvName::new(&format!("t{}", std::process::id())).unwrap();
+    case.server = server;
     case.site.ssh.hops[0].hosts = vec![crate::site::HostName::new("127.0.0.1").unwrap()];
     case.root = sshd.path("root").to_str().unwrap().to_owned();
     let session = sshd.path("root/sessions/4711-0");
     std::fs::create_dir_all(&session).unwrap();
-    std::os::unix::fs::symlink("4711-0", sshd.path("root/sessions/envspec-lab")).unwrap();
+    let pointer = sshd.path("root/sessions").join(case.recipe().session);
+    std::os::unix::fs::symlink("4711-0", pointer).unwrap();
     let socket = session.join("server.sock");
     std::fs::write(
         session.join("endpoint"),
@@ -163,10 +183,7 @@ fn the_steps_open_and_close_a_tunnel_to_a_socket_through_a_hop() {
         return;
     }
     let sshd = Sshd::start();
-    let mut case = case_at(&sshd);
-    // A port of its own: this test and the next one run at once.
-    case.server = 3;
-    std::os::unix::fs::symlink("4711-0", sshd.path("root/sessions/envspec-lab+3")).unwrap();
+    let case = case_at(&sshd, 1);
     let recipe = case.recipe();
     let config = sshd.client_config(&recipe.render(Format::SshConfig));
     let typed = |kind: StepKind| {
@@ -187,7 +204,7 @@ fn the_steps_open_and_close_a_tunnel_to_a_socket_through_a_hop() {
     });
     typed(StepKind::Connect);
     assert_eq!(status(&local, "/", "x", None), 200);
-    assert!(typed(StepKind::End).contains("--name=envspec-lab+3"));
+    assert!(typed(StepKind::End).contains(&format!("--name={}", recipe.session)));
     soon("closed port", || {
         TcpStream::connect(&local).is_err().then_some(())
     });
@@ -199,7 +216,7 @@ fn the_shell_form_does_the_same_by_its_words() {
         return;
     }
     let sshd = Sshd::start();
-    let recipe = case_at(&sshd).recipe();
+    let recipe = case_at(&sshd, 2).recipe();
     // The form writes its ssh config itself: its text is adapted, not its code.
     let form = recipe.render(Format::Shell);
     let folder = sshd.folder.path().to_str().unwrap();
@@ -229,12 +246,8 @@ fn the_shell_form_does_the_same_by_its_words() {
         "HOME='{folder}' bash '{folder}/form' connect || true"
     ));
     assert!(
-        refused.contains("Slurm runs no envspec-lab on 127.0.0.1"),
+        refused.contains(&format!("Slurm runs no {} on 127.0.0.1", recipe.session)),
         "{refused}"
     );
     run("stop");
-    // Its master of the login node closes by itself after ten minutes.
-    bash(&format!(
-        "ssh -F '{folder}/.ssh/envspec-lab.config' -O exit envspec-site-slurm || true"
-    ));
 }
