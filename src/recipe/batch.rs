@@ -1,0 +1,85 @@
+//! The script that starts a server: what differs from session to session,
+//! followed by `server.sh`, which never does.
+//!
+//! The values are assignments to shell variables, each one quoted word; the
+//! program below them has no holes to fill. Slurm's own options are comments of
+//! the script, and hold only numbers and names whose characters are checked.
+
+use super::request::{Endpoint, Facts, KernelChannels, Login, Place};
+use super::shell::quote;
+use crate::spec::Interface;
+
+/// The part that is the same for every session.
+const PROGRAM: &str = include_str!("server.sh");
+
+/// The script.
+pub(super) fn script(facts: &Facts<'_>) -> String {
+    let asked = &facts.asked;
+    let launch = asked.launch;
+    let mut text = String::from("#!/bin/bash\n");
+    if facts.place == Place::Node {
+        for option in facts.resources() {
+            put!(text, "#SBATCH {option}\n");
+        }
+        // The shell of the script is told two minutes before the end; a requeue
+        // goes on in the same log.
+        text.push_str("#SBATCH --signal=B:TERM@120\n#SBATCH --open-mode=append\n");
+    }
+    put!(
+        text,
+        "# Starts Jupyter for the environment {}.\n",
+        asked.env
+    );
+    let endpoint = match facts.endpoint {
+        Endpoint::NodeSocket => "node_socket",
+        Endpoint::SessionSocket => "session_socket",
+        Endpoint::Port => "port",
+    };
+    let scheduler = match facts.place {
+        Place::Node => "slurm",
+        Place::Here | Place::LastHop => "none",
+    };
+    let interface = match launch.interface {
+        Interface::Lab => "lab",
+        Interface::Notebook => "notebook",
+        Interface::Server => "server",
+    };
+    let login = match asked.login {
+        Login::Token => "token",
+        Login::Password => "password",
+    };
+    let channels = match asked.kernel_channels {
+        KernelChannels::Tcp => "tcp",
+        KernelChannels::Ipc => "ipc",
+    };
+    let announce = match facts.place {
+        Place::Here => "url",
+        Place::LastHop | Place::Node => "nothing",
+    };
+    let idle = launch.idle.map_or(0, |time| time.0);
+    for (name, value) in [
+        ("generation", asked.generation.trim_end_matches('/')),
+        ("environment", asked.env.as_str()),
+        ("session", &facts.session),
+        ("sessions", &facts.sessions),
+        ("scheduler", scheduler),
+        ("endpoint", endpoint),
+        ("port", &facts.local_port.to_string()),
+        ("interface", interface),
+        ("url_path", facts.url_path()),
+        ("announce", announce),
+        ("root_dir", launch.root_dir.as_deref().unwrap_or_default()),
+        ("idle", &idle.to_string()),
+        ("login", login),
+        ("kernel_channels", channels),
+    ] {
+        put!(text, "{name}={}\n", quote(value));
+    }
+    text.push_str("variables=(\n");
+    for (name, value) in asked.variables {
+        put!(text, "  {}\n", quote(&format!("{name}={value}")));
+    }
+    text.push_str(")\n");
+    text.push_str(PROGRAM);
+    text
+}
