@@ -3,7 +3,7 @@
 //! A solver's own report is a tree of every package it tried. The user wrote a
 //! handful of lines: this finds the smallest group of them that cannot hold
 //! together (no line of it can be left out), by solving again with parts of
-//! the request (QuickXplain, Junker 2004), and only then asks the solver why.
+//! the request (`QuickXplain`, Junker 2004), and only then asks the solver why.
 
 use std::collections::BTreeSet;
 use std::time::{Duration, Instant};
@@ -119,7 +119,7 @@ fn is_virtual(name: &PackageName, solve: &Solve<'_>) -> bool {
 fn near(name: &str, names: &[PackageName]) -> Vec<String> {
     let mut scored: Vec<(f64, &str)> = names
         .iter()
-        .map(|candidate| candidate.as_normalized())
+        .map(PackageName::as_normalized)
         .map(|candidate| (strsim::jaro_winkler(name, candidate), candidate))
         .filter(|(score, _)| *score > 0.88)
         .collect();
@@ -132,7 +132,7 @@ fn near(name: &str, names: &[PackageName]) -> Vec<String> {
         .collect()
 }
 
-/// The smallest group of `all` that `holds` is false for (QuickXplain). Empty
+/// The smallest group of `all` that `holds` is false for (`QuickXplain`). Empty
 /// if all of them hold.
 fn smallest_clash(all: &[usize], holds: &impl Fn(&[usize]) -> bool) -> Vec<usize> {
     if holds(all) {

@@ -5,9 +5,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
 use rattler_cache::package_cache::PackageCache;
-use rattler_conda_types::{
-    Channel, GenericVirtualPackage, MatchSpec, RepoDataRecord, Subdir,
-};
+use rattler_conda_types::{Channel, GenericVirtualPackage, MatchSpec, RepoDataRecord, Subdir};
 use rattler_networking::LazyClient;
 use rattler_repodata_gateway::fetch::CacheAction;
 use rattler_repodata_gateway::{
@@ -136,7 +134,8 @@ impl Solve<'_> {
                     .await
                     .map(|output| output.names)
                     .unwrap_or_default();
-                let conflict = tokio::task::block_in_place(|| conflict::explain(self, index, &names));
+                let conflict =
+                    tokio::task::block_in_place(|| conflict::explain(self, index, &names));
                 Err(CondaError::Unsolvable(Box::new(conflict)))
             }
             Err(source) => Err(CondaError::Solver { source }),

@@ -250,7 +250,10 @@ fn test(
         Ok(results)
     })?;
     if json {
-        let answer: Vec<_> = results.iter().map(|(name, test)| tested(name, test)).collect();
+        let answer: Vec<_> = results
+            .iter()
+            .map(|(name, test)| tested(name, test))
+            .collect();
         app.ui.json(&answer)?;
     } else {
         app.ui.answer(text(&results))?;
@@ -259,8 +262,11 @@ fn test(
     let failed: Vec<_> = failed.collect();
     for (name, test) in &failed {
         if let Some((step, reason)) = test.failure() {
-            app.ui
-                .status(format!("\n{} {}: {reason}", styled(BAD, name), step_text(step)));
+            app.ui.status(format!(
+                "\n{} {}: {reason}",
+                styled(BAD, name),
+                step_text(step)
+            ));
         }
         if !test.log.is_empty() {
             app.ui.status(styled(FAINT, test.log.trim_end()));

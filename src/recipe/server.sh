@@ -1,0 +1,264 @@
+# --- from here on the script is the same for every session ---------------------
+set -eu
+umask 077
+export LC_ALL="${LC_ALL:-C.UTF-8}"
+
+say() { printf 'envspec: %s\n' "$*" >&2; }
+die() {
+  say "$*"
+  exit 1
+}
+
+node=${SLURMD_NODENAME:-$(uname -n)}
+if [ "$scheduler" = slurm ] && [ -n "${SLURM_JOB_ID:-}" ]; then
+  # A requeue runs this script again, maybe on another node: everything that is
+  # written is keyed by the job and by how often it was restarted.
+  restart=${SLURM_RESTART_COUNT:-0}
+  key=$SLURM_JOB_ID-$restart
+else
+  restart=0
+  key=${node%%.*}.$$-0
+fi
+private=$sessions/$key
+pointer=$sessions/$session
+
+# 1. Private folders. ----------------------------------------------------------
+# $private is on the shared file system: the token and where the server listens.
+# $scratch is of this node: Jupyter's configuration and run-time files.
+mkdir -p -- "$sessions"
+chmod 700 -- "$sessions"
+server=
+probe=
+scratch=
+# shellcheck disable=SC2317,SC2329 # called by the trap
+clean() {
+  if [ -n "$probe" ]; then kill -KILL "$probe" 2>/dev/null || :; fi
+  if [ -n "$scratch" ]; then rm -rf -- "$scratch"; fi
+  rm -rf -- "$private"
+  if [ "$(readlink -- "$pointer" 2>/dev/null)" = "$key" ]; then rm -f -- "$pointer"; fi
+}
+if [ "$restart" -gt 0 ]; then
+  # What this same job left behind when it was killed elsewhere.
+  for earlier in $(seq 0 "$((restart - 1))"); do
+    rm -rf -- "${sessions:?}/$SLURM_JOB_ID-$earlier"
+  done
+fi
+mkdir -- "$private" || die "$private exists: this job runs a server already"
+trap clean EXIT
+ending=
+# shellcheck disable=SC2317,SC2329 # called by the trap too
+end() {
+  ending=yes
+  if [ -n "$server" ]; then kill -TERM "$server" 2>/dev/null || :; fi
+}
+trap end TERM INT HUP
+
+case $endpoint in
+  node_socket) scratch=$(mktemp -d /tmp/envspec.XXXXXXXX) ;;
+  *) scratch=$(mktemp -d "${TMPDIR:-/tmp}/envspec.XXXXXXXX") ;;
+esac
+mkdir -- "$scratch/config" "$scratch/runtime"
+
+# The newest server of this name.
+ln -sfn -- "$key" "$pointer"
+
+# 2. The token: made here, written to one file, and in no argv, no environment
+# and no log. No newline at its end: Jupyter would take it as part of the token.
+token_file=$private/token
+od -An -vN32 -tx1 /dev/urandom | tr -d ' \n' >"$token_file"
+[ "$(wc -c <"$token_file")" -eq 64 ] || die "no random bytes from /dev/urandom"
+
+# 3. The environment. ----------------------------------------------------------
+user_config=${JUPYTER_CONFIG_DIR:-$HOME/.jupyter}
+unset PYTHONPATH PYTHONHOME
+export CONDA_PREFIX="$generation" CONDA_DEFAULT_ENV="$environment" CONDA_SHLVL=1
+export PATH="$generation/bin:$PATH"
+activate() {
+  local line
+  for line in ${variables[@]+"${variables[@]}"}; do export "${line?}"; done
+  for line in "$generation"/etc/conda/activate.d/*.sh; do
+    # shellcheck disable=SC1090
+    if [ -r "$line" ]; then . "$line"; fi
+  done
+}
+# Packages' activation scripts are not written for `set -eu`.
+set +eu
+activate
+set -eu
+
+# Nothing outside may decide how the server is protected: no variable of the
+# user, the scheduler or the spec (JUPYTER_TOKEN outranks the token's file), no
+# configuration in ~/.jupyter (a private, empty folder takes its place), none in
+# ~/.local/etc/jupyter (no user site).
+unset "${!JUPYTER_@}"
+export JUPYTER_CONFIG_DIR="$scratch/config"
+export JUPYTER_RUNTIME_DIR="$scratch/runtime"
+export JUPYTER_TOKEN_FILE="$token_file"
+export JUPYTER_PREFER_ENV_PATH=1
+export PYTHONNOUSERSITE=1
+# Themes and shortcuts are the user's and outlive the session.
+export JUPYTERLAB_SETTINGS_DIR="${JUPYTERLAB_SETTINGS_DIR:-$user_config/lab/user-settings}"
+export JUPYTERLAB_WORKSPACES_DIR="${JUPYTERLAB_WORKSPACES_DIR:-$user_config/lab/workspaces}"
+
+case $login in
+  token) ;;
+  password)
+    [ -r "$sessions/password/jupyter_server_config.json" ] ||
+      die "no password is set; see the recipe's first step"
+    cp -- "$sessions/password/jupyter_server_config.json" "$scratch/config/"
+    ;;
+esac
+
+# 4. The server. ---------------------------------------------------------------
+case $root_dir in
+  "") folder=$HOME ;;
+  /*) folder=$root_dir ;;
+  *) folder=$HOME/$root_dir ;;
+esac
+[ -d "$folder" ] || die "there is no folder $folder to show"
+options=(
+  --no-browser
+  --ServerApp.root_dir="$folder"
+  --ServerApp.ip=127.0.0.1
+  --ServerApp.allow_remote_access=False
+  --ServerApp.allow_unauthenticated_access=False
+  --KernelManager.transport="$kernel_channels"
+)
+if [ "$(id -u)" -eq 0 ]; then options+=(--allow-root); fi
+if [ "$idle" -gt 0 ]; then
+  # A server ends itself only when it has no kernels: those go first.
+  options+=(
+    --MappingKernelManager.cull_idle_timeout="$idle"
+    --MappingKernelManager.cull_connected=True
+    --TerminalManager.cull_inactive_timeout="$idle"
+    --ServerApp.shutdown_no_activity_timeout="$idle"
+  )
+fi
+
+socket=
+case $endpoint in
+  node_socket) socket=$scratch/server.sock ;;
+  session_socket) socket=$private/server.sock ;;
+esac
+# The kernel's limit is 107 bytes.
+if [ "$(printf %s "$socket" | wc -c)" -gt 107 ]; then
+  say "the path of the socket is too long; listening on a port of the loopback"
+  socket=
+fi
+if [ -n "$socket" ]; then
+  options+=(--ServerApp.sock="$socket")
+elif [ -n "${SLURM_JOB_ID:-}" ]; then
+  # Jobs on one node must not meet. If it is taken Jupyter tries others and says
+  # in its info file which one it got.
+  options+=(--ServerApp.port="$((20000 + RANDOM % 12000))" --ServerApp.port_retries=50)
+else
+  options+=(--ServerApp.port="$port" --ServerApp.port_retries=50)
+fi
+
+await() {
+  # A trapped signal interrupts `wait`: wait again until the process is gone.
+  local pid=$1 status=0 seconds=0
+  while :; do
+    status=0
+    wait "$pid" || status=$?
+    kill -0 "$pid" 2>/dev/null || return "$status"
+    while [ -n "$ending" ] && kill -0 "$pid" 2>/dev/null; do
+      # Slurm kills two minutes after the first warning; be done before.
+      if [ "$seconds" -ge 90 ]; then kill -KILL "$pid" 2>/dev/null || :; fi
+      seconds=$((seconds + 1))
+      sleep 1
+    done
+  done
+}
+
+[ -z "$ending" ] || exit 0
+"$generation/bin/jupyter-$interface" "${options[@]}" </dev/null &
+server=$!
+
+# 5. Ready only when a stranger was refused and the owner was served. ------------
+"$generation/bin/python" -I - "$server" "$JUPYTER_RUNTIME_DIR" "$token_file" "$node" \
+  "$private/endpoint" <<'END_OF_PROBE' &
+import glob, http.client, json, os, socket, sys, time
+
+server, runtime, token_file, node, endpoint = sys.argv[1:]
+
+
+class Connection(http.client.HTTPConnection):
+    def __init__(self, info):
+        super().__init__("127.0.0.1", info["port"] or None, timeout=30)
+        self.path = info.get("sock")
+
+    def connect(self):
+        if not self.path:
+            return super().connect()
+        self.sock = socket.socket(socket.AF_UNIX)
+        self.sock.settimeout(self.timeout)
+        self.sock.connect(self.path)
+
+
+def status(info, headers):
+    connection = Connection(info)
+    try:
+        connection.request("GET", info["base_url"] + "api/status", headers=headers)
+        return connection.getresponse().status
+    finally:
+        connection.close()
+
+
+def alive():
+    try:
+        os.kill(int(server), 0)
+    except OSError:
+        return False
+    return True
+
+
+def answer():
+    while alive():
+        for path in glob.glob(os.path.join(glob.escape(runtime), "jpserver-*.json")):
+            try:
+                with open(path) as file:
+                    info = json.load(file)
+                return info, status(info, {})
+            except (OSError, ValueError):
+                pass
+        time.sleep(0.1)
+    sys.exit("envspec: the server ended before it answered; its reason is above")
+
+
+info, anonymous = answer()
+if anonymous not in (401, 403):
+    sys.exit(f"envspec: a request without token got {anonymous}: this server is open to everybody")
+with open(token_file) as file:
+    owner = status(info, {"Authorization": "token " + file.read()})
+if owner != 200:
+    sys.exit(f"envspec: the server answered its owner with {owner}")
+where = info.get("sock") or "127.0.0.1:%d" % info["port"]
+with open(endpoint + ".new", "w") as file:
+    file.write(f"{node} {where}\n")
+os.rename(endpoint + ".new", endpoint)
+END_OF_PROBE
+probe=$!
+status=0
+await "$probe" || status=$?
+probe=
+if [ "$status" -ne 0 ] && [ -z "$ending" ]; then
+  end
+  await "$server" || :
+  die "the session did not become ready"
+fi
+
+# 6. Until the end. --------------------------------------------------------------
+if [ -z "$ending" ]; then
+  read -r _ where <"$private/endpoint"
+  say "$session is ready on $node"
+  if [ "$announce" = url ]; then
+    say "open   http://$where$url_path"
+    say "token  cat $token_file"
+    say "end    Ctrl-C here"
+  fi
+fi
+status=0
+await "$server" || status=$?
+if [ -n "$ending" ]; then status=0; fi
+exit "$status"
