@@ -245,7 +245,8 @@ impl<'u> App<'u> {
         })
     }
 
-    fn progress(&self) -> Arc<dyn Progress> {
+    /// Who listens to long work: bars, or nobody.
+    pub(super) fn progress(&self) -> Arc<dyn Progress> {
         if self.ui.draws() {
             progress::listener(self.ui)
         } else {

@@ -235,7 +235,11 @@ fn test(
     let catalogue = app.catalogue()?;
     let environment = scrubbed_environment(|name| app.variable(name));
     let results = walk::block_on(async {
+        let progress = app.progress();
+        progress.begin(crate::conda::Step::Kernels, chosen.len() as u64);
         let mut results = Vec::new();
+        // One after the other: side by side they would take each other's time,
+        // and the table is about time.
         for kernel in chosen {
             let result = test_one(
                 &catalogue,
@@ -246,7 +250,9 @@ fn test(
             )
             .await?;
             results.push((kernel.name.as_str(), result));
+            progress.advance(crate::conda::Step::Kernels, 1);
         }
+        progress.end(crate::conda::Step::Kernels);
         Ok(results)
     })?;
     if json {
