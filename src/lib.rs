@@ -1,4 +1,52 @@
-//! envspec.
+//! envspec: one YAML file in git becomes a Jupyter with its kernels on a shared
+//! cluster, and the recipe to reach it.
+//!
+//! # The line
+//!
+//! **spec → lock → plan → generation → kernelspecs → recipe.** Every command
+//! walks a part of it, and there is no other way. A *spec* is an
+//! `environment.yml` that knows kernels; the *lock* beside it is a pixi.lock
+//! with the inputs it was made from at its head; the *plan* is a list of typed
+//! actions; a *generation* is a conda prefix that is never changed once its
+//! receipt is written; *current* is a link, switched by one rename.
+//!
+//! # The house
+//!
+//! Rooms import downwards only: people → world → pure. A test holds them to it
+//! (`tests/architecture.rs`).
+//!
+//! | room | what it is for | kind |
+//! |---|---|---|
+//! | [`spec`] | the file: text with spans → [`spec::EnvSpec`]; edits that keep comments | pure |
+//! | [`kernel`] | kernel definitions, `kernel.json`, what activation changes | pure |
+//! | [`site`] | clusters: hops, partitions, storage, policy | pure |
+//! | [`lock`] | the lock, whether it is stale, what differs | pure |
+//! | [`plan`] | desired and observed state → typed actions | pure |
+//! | [`recipe`] | start script, ssh config, tunnel, documents | pure |
+//! | [`conda`] | channels, solve, fetch, link, activation: the only room that names rattler's engines | world |
+//! | [`store`] | generations, receipts, the switch, history, leases | world |
+//! | [`jupyter`] | kernelspecs in the user's folder, a client that runs a cell | world |
+//! | [`apply`] | the order of it all | world |
+//! | [`cli`] | one file a command, output, errors, progress | people |
+//!
+//! # What is absent, on purpose
+//!
+//! * Pure rooms touch no disk, network, process, clock or environment, and
+//!   cannot fail but for bad input.
+//! * Only [`cli`] reads environment variables (rattler's `CONDA_OVERRIDE_*`
+//!   apart, which are conda's own); everything else is told.
+//! * Only [`conda`] knows rattler's gateway, solver, installer and shell; the
+//!   record types are common speech.
+//! * Nothing is printed outside [`cli`]; long work speaks through
+//!   [`conda::Progress`].
+//! * No text of a spec, a site or a kernel definition is ever read by a shell:
+//!   what goes into a script is quoted by type (`recipe::Word`), what is run is
+//!   an argv.
+//!
+//! # Where to start reading
+//!
+//! `src/apply/mod.rs` is the story; `src/plan/action.rs` is its plot;
+//! `src/cli/commands/apply.rs` is what a user sees of it.
 
 pub mod apply;
 pub mod cli;

@@ -44,7 +44,9 @@ pub async fn carry_out<'c>(
         &now(),
     )?;
     let prepared = prepare(context, prepared.subject, prepared.locked)?;
-    let prefix = context.root.generation(prepared.desired.generation.as_str())?;
+    let prefix = context
+        .root
+        .generation(prepared.desired.generation.as_str())?;
     let mut built = Built::default();
     let mut receipt = None;
     for action in &prepared.plan.actions {
@@ -164,7 +166,9 @@ async fn build(
 fn write_variables(prefix: &Path, variables: &BTreeMap<String, String>) -> Result<(), StoreError> {
     let write = |path: PathBuf, content: serde_json::Value| {
         let failed = StoreError::io("could not write", &path);
-        let folder = path.parent().expect("both paths have folders in the prefix");
+        let folder = path
+            .parent()
+            .expect("both paths have folders in the prefix");
         fs::create_dir_all(folder)
             .and_then(|()| fs::write(&path, format!("{content:#}\n")))
             .map_err(failed)

@@ -51,5 +51,8 @@ pub struct Context {
 pub(super) fn now() -> String {
     jiff::Timestamp::now()
         .round(jiff::Unit::Second)
-        .map_or_else(|_| jiff::Timestamp::now().to_string(), |now| now.to_string())
+        .map_or_else(
+            |_| jiff::Timestamp::now().to_string(),
+            |now| now.to_string(),
+        )
 }

@@ -67,9 +67,7 @@ pub enum ApplyError {
 
     /// The lock is of an older spec, and may not be changed.
     #[error("{name} is stale: {spec} has changed since\n{staleness}")]
-    #[diagnostic(help(
-        "bring it up to date with: envspec lock. Or use it as it is with --frozen"
-    ))]
+    #[diagnostic(help("bring it up to date with: envspec lock. Or use it as it is with --frozen"))]
     StaleLock {
         /// The lock.
         name: String,

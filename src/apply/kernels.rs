@@ -21,8 +21,9 @@ use crate::store::{KernelReceipt, Receipt, StoreError};
 /// Where kernelspecs are, below a prefix.
 const KERNELS: &str = "share/jupyter/kernels";
 
-/// How many lines of a failed installer's output are shown.
-const OUTPUT_LINES: usize = 12;
+/// How many lines of a failed installer's output are shown of each end: some
+/// languages put the cause first, some last.
+const OUTPUT_LINES: usize = 5;
 
 /// What setting up left.
 pub(super) struct SetUp {
@@ -43,11 +44,20 @@ pub(super) fn set_up(
     let home = tempfile::Builder::new()
         .prefix("envspec-home-")
         .tempdir()
-        .map_err(StoreError::io("could not make a folder in", &std::env::temp_dir()))?;
+        .map_err(StoreError::io(
+            "could not make a folder in",
+            &std::env::temp_dir(),
+        ))?;
     let activated = activate(context, subject, prefix, home.path())?;
     let mut kernels = Vec::new();
     for kernel in &subject.kernels {
-        kernels.push(set_up_one(kernel, subject, prefix, home.path(), &activated)?);
+        kernels.push(set_up_one(
+            kernel,
+            subject,
+            prefix,
+            home.path(),
+            &activated,
+        )?);
         context.progress.advance(Step::Kernels, 1);
     }
     context.progress.end(Step::Kernels);
@@ -210,9 +220,7 @@ fn run_installer(
     if !output.status.success() {
         let text = [output.stdout, output.stderr].concat();
         let text = String::from_utf8_lossy(&text).into_owned();
-        let lines: Vec<&str> = text.lines().collect();
-        let tail = &lines[lines.len().saturating_sub(OUTPUT_LINES)..];
-        return Err(failed(tail.join("\n")));
+        return Err(failed(both_ends(&text)));
     }
     let Some(made) = find(&data.join("kernels"), dir) else {
         return Ok(None);
@@ -222,6 +230,19 @@ fn run_installer(
         .join(made.file_name().unwrap_or_default());
     copy_files(&made, &into)?;
     Ok(Some(into))
+}
+
+/// The beginning and the end of a text.
+fn both_ends(text: &str) -> String {
+    let lines: Vec<&str> = text
+        .lines()
+        .filter(|line| !line.trim().is_empty())
+        .collect();
+    if lines.len() <= 2 * OUTPUT_LINES {
+        return lines.join("\n");
+    }
+    let (head, tail) = (&lines[..OUTPUT_LINES], &lines[lines.len() - OUTPUT_LINES..]);
+    [head, &["…"], tail].concat().join("\n")
 }
 
 /// Copies the files of a kernelspec's folder; it has no folders in it.
@@ -237,7 +258,11 @@ fn copy_files(from: &Path, into: &Path) -> Result<(), ApplyError> {
 
 /// Puts a kernelspec into its folder in the prefix. A package's own file is
 /// hard-linked from the cache: it is replaced by rename, never written into.
-fn write_kernelspec(shipped: &Path, into: &Path, kernelspec: &KernelSpec) -> Result<(), ApplyError> {
+fn write_kernelspec(
+    shipped: &Path,
+    into: &Path,
+    kernelspec: &KernelSpec,
+) -> Result<(), ApplyError> {
     if shipped != into {
         copy_files(shipped, into)?;
     }

@@ -60,11 +60,15 @@ impl NoSolution {
                     2 => "these two requirements cannot be met together".to_owned(),
                     count => format!("these {count} requirements cannot be met together"),
                 };
-                (
-                    message,
-                    format!("the solver's reasons:\n{}", reasons.join("\n")),
-                    specs.clone(),
-                )
+                let mut help = format!("the solver's reasons:\n{}", reasons.join("\n"));
+                // A name with two underscores is the machine's to offer.
+                if reasons.iter().any(|line| line.contains(" __")) {
+                    help.push_str(
+                        "\nWhat begins with __ is the machine's, not a channel's. The node it will run on \
+                         can be named in the spec: target: {glibc: \"2.34\", cuda: \"12.4\"}",
+                    );
+                }
+                (message, help, specs.clone())
             }
         };
         let labels = at

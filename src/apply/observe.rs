@@ -80,10 +80,10 @@ pub fn prepare<'c>(
     };
     let plan = plan::plan(&desired, &observed);
     Ok(Prepared {
-        plan,
         subject,
         locked,
         desired,
+        plan,
         records,
     })
 }

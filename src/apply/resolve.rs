@@ -111,13 +111,17 @@ fn inputs(context: &Context, subject: &Subject<'_>) -> Result<(Inputs, Vec<Chann
         })
         .collect();
     for kernel in &subject.kernels {
-        let own = kernel.request.dependencies.iter().map(|dependency| Request {
-            spec: dependency.spec.clone(),
-            origin: Origin::Spec {
-                text: dependency.text.clone(),
-                span: dependency.span,
-            },
-        });
+        let own = kernel
+            .request
+            .dependencies
+            .iter()
+            .map(|dependency| Request {
+                spec: dependency.spec.clone(),
+                origin: Origin::Spec {
+                    text: dependency.text.clone(),
+                    span: dependency.span,
+                },
+            });
         let brought = kernel.definition.packages.iter().map(|package| Request {
             spec: package.spec.clone(),
             origin: Origin::Kernel {
@@ -138,7 +142,10 @@ fn inputs(context: &Context, subject: &Subject<'_>) -> Result<(Inputs, Vec<Chann
     let platforms = if spec.platforms.is_empty() {
         vec![context.platform]
     } else {
-        spec.platforms.iter().map(|platform| platform.value).collect()
+        spec.platforms
+            .iter()
+            .map(|platform| platform.value)
+            .collect()
     };
     let inputs = Inputs {
         channels: channels

@@ -39,7 +39,11 @@ pub fn rollback(
     };
     let to = match wanted {
         Some(wanted) => named(context, name, wanted)?,
-        None => earlier(context, name, from.as_deref().ok_or_else(unknown_environment)?)?,
+        None => earlier(
+            context,
+            name,
+            from.as_deref().ok_or_else(unknown_environment)?,
+        )?,
     };
     let prefix = context.root.generation(&to)?;
     let receipt = Receipt::read(&prefix)?.ok_or_else(|| StoreError::Unknown {

@@ -67,7 +67,7 @@ impl SpecFile {
     }
 
     /// Judges the spec against the catalogue and the site that it names.
-    pub fn judge<'c>(self, context: &'c Context) -> Result<Subject<'c>, ApplyError> {
+    pub fn judge(self, context: &Context) -> Result<Subject<'_>, ApplyError> {
         let mut faults: Option<SpecErrors> = None;
         let mut add = |fault: SpecErrors| {
             faults = Some(match faults.take() {
@@ -76,12 +76,21 @@ impl SpecFile {
             });
         };
         let site_name = self.spec.site.as_ref();
-        let site = match context.sites.find(site_name.map(|name| name.value.as_str())) {
+        let site = match context
+            .sites
+            .find(site_name.map(|name| name.value.as_str()))
+        {
             Ok(site) => Some(site),
             Err(error) => match (site_name, error) {
                 (Some(at), crate::site::SiteError::Unknown { name, help }) => {
                     let message = format!("there is no site `{name}`");
-                    add(spec::fault(&self.source, at.span, message, "asked here", help));
+                    add(spec::fault(
+                        &self.source,
+                        at.span,
+                        message,
+                        "asked here",
+                        help,
+                    ));
                     None
                 }
                 (_, error) => return Err(error.into()),
@@ -94,7 +103,13 @@ impl SpecFile {
                         "the channel `{}` is forbidden at the site {}",
                         channel.value, site.name
                     );
-                    add(spec::fault(&self.source, channel.span, message, "asked here", reason));
+                    add(spec::fault(
+                        &self.source,
+                        channel.span,
+                        message,
+                        "asked here",
+                        reason,
+                    ));
                 }
             }
         }
@@ -160,7 +175,8 @@ impl SpecFile {
             return Err(fault(
                 "packages of a kernel's own language cannot be installed yet".to_owned(),
                 "asked here",
-                "remove `packages`; what conda's channels have goes under `dependencies`".to_owned(),
+                "remove `packages`; what conda's channels have goes under `dependencies`"
+                    .to_owned(),
             ));
         }
         let definition = context
@@ -175,8 +191,8 @@ impl SpecFile {
                         .unwrap_or_default(),
                 )
             })?;
-        let registered = RegisteredName::new(&self.spec.name, &request.name.value)
-            .map_err(|error| {
+        let registered =
+            RegisteredName::new(&self.spec.name, &request.name.value).map_err(|error| {
                 fault(
                     error.to_string(),
                     "asked here",
@@ -231,15 +247,27 @@ impl Subject<'_> {
         [
             version(
                 "__glibc",
-                target.glibc.as_ref().map(|at| &at.value).or(site.glibc.as_ref()),
+                target
+                    .glibc
+                    .as_ref()
+                    .map(|at| &at.value)
+                    .or(site.glibc.as_ref()),
             ),
             version(
                 "__cuda",
-                target.cuda.as_ref().map(|at| &at.value).or(site.cuda.as_ref()),
+                target
+                    .cuda
+                    .as_ref()
+                    .map(|at| &at.value)
+                    .or(site.cuda.as_ref()),
             ),
             version(
                 "__linux",
-                target.linux.as_ref().map(|at| &at.value).or(site.linux.as_ref()),
+                target
+                    .linux
+                    .as_ref()
+                    .map(|at| &at.value)
+                    .or(site.linux.as_ref()),
             ),
             // Its version is 1 by convention; the build string is the name.
             arch.and_then(|arch| virtual_package("__archspec", Version::major(1), arch)),

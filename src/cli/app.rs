@@ -37,7 +37,7 @@ pub(super) struct Global {
     #[arg(long, global = true, env = "ENVSPEC_ROOT", value_name = "DIR")]
     root: Option<PathBuf>,
 
-    /// The URL that channel names are put behind, as conda's channel_alias
+    /// The URL that channel names are put behind, as conda's `channel_alias`
     #[arg(long, global = true, env = "ENVSPEC_CHANNEL_ALIAS", value_name = "URL")]
     channel_alias: Option<Url>,
 
@@ -175,7 +175,7 @@ impl<'u> App<'u> {
             (None, Some(line)) => self.expand(line.as_str())?,
             (None, None) => self.xdg("XDG_DATA_HOME", ".local/share")?.join("envspec"),
         };
-        self.absolute(&path).map(Root::new)
+        Self::absolute(&path).map(Root::new)
     }
 
     /// All roots that there may be: the flag's alone, else those of all sites
@@ -207,7 +207,7 @@ impl<'u> App<'u> {
         }
     }
 
-    pub(super) fn absolute(&self, path: &Path) -> Result<PathBuf, Failure> {
+    fn absolute(path: &Path) -> Result<PathBuf, Failure> {
         std::path::absolute(path).map_err(|error| {
             Failure::usage(
                 format!("{} is no path: {error}", path.display()),
@@ -224,12 +224,13 @@ impl<'u> App<'u> {
                 "envspec runs on Linux and macOS",
             )
         })?;
-        let kernels_dir = jupyter::user_kernels_dir(|name| self.variable(name)).ok_or_else(|| {
-            Failure::usage(
-                "the folder of the user's kernelspecs is unknown: HOME is not set",
-                "set HOME or JUPYTER_DATA_DIR",
-            )
-        })?;
+        let kernels_dir =
+            jupyter::user_kernels_dir(|name| self.variable(name)).ok_or_else(|| {
+                Failure::usage(
+                    "the folder of the user's kernelspecs is unknown: HOME is not set",
+                    "set HOME or JUPYTER_DATA_DIR",
+                )
+            })?;
         let base = std::env::current_dir().unwrap_or_default();
         Ok(Context {
             root,
@@ -244,7 +245,8 @@ impl<'u> App<'u> {
         })
     }
 
-    fn progress(&self) -> Arc<dyn Progress> {
+    /// Who listens to long work: bars, or nobody.
+    pub(super) fn progress(&self) -> Arc<dyn Progress> {
         if self.ui.draws() {
             progress::listener(self.ui)
         } else {

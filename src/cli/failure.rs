@@ -35,6 +35,9 @@ pub(super) enum Exit {
     Cluster = 6,
     /// The store or its disk.
     Store = 7,
+    /// Ctrl-C, or the terminal went away: 128 and the signal's number, as
+    /// shells have it.
+    Interrupted = 130,
 }
 
 /// A failure on its way to the user.
@@ -64,7 +67,7 @@ impl Failure {
     }
 
     /// Standard output could not be written; a closed pipe is no failure.
-    pub(super) fn output(error: std::io::Error) -> Self {
+    pub(super) fn output(error: &std::io::Error) -> Self {
         let exit = if error.kind() == std::io::ErrorKind::BrokenPipe {
             Exit::Done
         } else {
@@ -75,6 +78,17 @@ impl Failure {
             Plain {
                 message: format!("the answer could not be written: {error}"),
                 help: "check where standard output goes".to_owned(),
+            },
+        )
+    }
+
+    /// The user had enough.
+    pub(super) fn interrupted() -> Self {
+        Self::new(
+            Exit::Interrupted,
+            Plain {
+                message: "interrupted".to_owned(),
+                help: "what was current is current still; the same command goes on".to_owned(),
             },
         )
     }
@@ -109,16 +123,16 @@ struct Plain {
 impl From<ApplyError> for Failure {
     fn from(error: ApplyError) -> Self {
         let exit = match &error {
-            ApplyError::Spec(_) | ApplyError::Site(_) | ApplyError::Unreadable { .. } => {
+            ApplyError::Spec(_)
+            | ApplyError::Site(_)
+            | ApplyError::Unreadable { .. }
+            | ApplyError::Lock(_)
+            | ApplyError::Store(StoreError::Unknown { .. } | StoreError::Ambiguous { .. }) => {
                 Exit::Usage
             }
             ApplyError::NoSolution(_) => Exit::NoSolution,
             ApplyError::Conda(error) => conda(error),
             ApplyError::NoLock { .. } | ApplyError::StaleLock { .. } => Exit::Pending,
-            ApplyError::Lock(_) => Exit::Usage,
-            ApplyError::Store(StoreError::Unknown { .. } | StoreError::Ambiguous { .. }) => {
-                Exit::Usage
-            }
             ApplyError::Store(_) | ApplyError::Registration(_) => Exit::Store,
             ApplyError::NoKernelspec { .. }
             | ApplyError::Kernelspec { .. }

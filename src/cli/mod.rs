@@ -36,8 +36,8 @@ pub fn main() -> ExitCode {
     }));
     let exit = match outcome {
         Ok(Ok(exit)) => exit,
-        Ok(Err(failure)) => ui.failure(failure),
-        Err(cause) => ui.failure(Failure::internal(cause.as_ref())),
+        Ok(Err(failure)) => ui.failure(&failure),
+        Err(cause) => ui.failure(&Failure::internal(cause.as_ref())),
     };
     ExitCode::from(exit as u8)
 }

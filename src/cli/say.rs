@@ -48,6 +48,10 @@ pub(super) fn styled(style: Style, text: impl std::fmt::Display) -> String {
     format!("{style}{text}{style:#}")
 }
 
+#[expect(
+    clippy::unused_self,
+    reason = "only who was handed the voice may speak, also where it has nothing to look up"
+)]
 impl Ui {
     pub(super) fn new(manner: Manner) -> Self {
         manner.color.write_global();
@@ -62,7 +66,7 @@ impl Ui {
 
     /// The answer that was asked for.
     pub(super) fn answer(&self, text: impl std::fmt::Display) -> Result<(), Failure> {
-        writeln!(anstream::stdout().lock(), "{text}").map_err(Failure::output)
+        writeln!(anstream::stdout().lock(), "{text}").map_err(|error| Failure::output(&error))
     }
 
     /// The answer as JSON.
@@ -98,7 +102,7 @@ impl Ui {
     }
 
     /// Reports a failure and gives its exit code.
-    pub(super) fn failure(&self, failure: Failure) -> Exit {
+    pub(super) fn failure(&self, failure: &Failure) -> Exit {
         if failure.exit != Exit::Done {
             let text = self.render(failure.report.as_ref());
             drop(write!(anstream::stderr().lock(), "{text}"));
@@ -156,9 +160,7 @@ pub(super) fn table(head: &[&str], rows: impl IntoIterator<Item = Vec<String>>) 
         table.push_record(row);
     }
     let mut table = table.build();
-    table
-        .with(Lines::blank())
-        .with(Padding::new(0, 1, 0, 0));
+    table.with(Lines::blank()).with(Padding::new(0, 1, 0, 0));
     table
         .to_string()
         .lines()

@@ -27,8 +27,7 @@ pub(super) fn spec(app: &App<'_>, said: Option<&str>) -> Result<SpecFile, Failur
         return open(app, &only, &only.to_string_lossy());
     };
     let path = Path::new(said);
-    let looks_like_a_path = said.contains('/') || said.ends_with(".yaml") || said.ends_with(".yml");
-    if looks_like_a_path || path.is_file() {
+    if said.contains('/') || is_yaml(path) || path.is_file() {
         return open(app, path, said);
     }
     if let Some(name) = EnvName::new(said) {
@@ -95,6 +94,10 @@ fn find_applied(app: &App<'_>, name: &EnvName) -> Result<Option<Applied>, Failur
     Ok(None)
 }
 
+fn is_yaml(path: &Path) -> bool {
+    matches!(path.extension(), Some(extension) if extension == "yaml" || extension == "yml")
+}
+
 /// The only spec in `envs/`, or the choices.
 fn only_spec() -> Result<PathBuf, Failure> {
     let mut specs: Vec<PathBuf> = fs::read_dir("envs")
@@ -102,8 +105,7 @@ fn only_spec() -> Result<PathBuf, Failure> {
             entries
                 .flatten()
                 .map(|entry| entry.path())
-                .filter(|path| matches!(path.extension(), Some(e) if e == "yaml" || e == "yml"))
-                .filter(|path| path.is_file())
+                .filter(|path| is_yaml(path) && path.is_file())
                 .collect()
         })
         .unwrap_or_default();

@@ -32,7 +32,8 @@ pub fn capture_activation(
         prefix: prefix.to_owned(),
         source: Box::new(source),
     };
-    let activator = Activator::from_path(prefix, shell::Bash::default(), platform).map_err(failed)?;
+    let activator =
+        Activator::from_path(prefix, shell::Bash::default(), platform).map_err(failed)?;
     let current_env: HashMap<String, String> = before.clone().into_iter().collect();
     let variables = ActivationVariables {
         conda_prefix: None,

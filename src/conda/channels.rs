@@ -38,7 +38,11 @@ impl ChannelAlias {
         let has_token = url.path().starts_with("/t/");
         if has_token || !url.username().is_empty() || url.password().is_some() {
             return Err(CondaError::ChannelSecret {
-                channel: format!("{}://{}/…", url.scheme(), url.host_str().unwrap_or_default()),
+                channel: format!(
+                    "{}://{}/…",
+                    url.scheme(),
+                    url.host_str().unwrap_or_default()
+                ),
             });
         }
         Ok(channel)

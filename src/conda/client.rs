@@ -43,7 +43,7 @@ pub fn http_client(network: Network) -> LazyClient {
         let client = reqwest::Client::builder()
             .user_agent(concat!("envspec/", env!("CARGO_PKG_VERSION")))
             // A server that says nothing for this long is not going to.
-            .read_timeout(Duration::from_secs(60))
+            .read_timeout(Duration::from_mins(1))
             .connect_timeout(Duration::from_secs(20))
             .no_gzip()
             .build()

@@ -3,12 +3,12 @@
 //! A solver's own report is a tree of every package it tried. The user wrote a
 //! handful of lines: this finds the smallest group of them that cannot hold
 //! together (no line of it can be left out), by solving again with parts of
-//! the request (QuickXplain, Junker 2004), and only then asks the solver why.
+//! the request (`QuickXplain`, Junker 2004), and only then asks the solver why.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::time::{Duration, Instant};
 
-use rattler_conda_types::{MatchSpec, PackageName};
+use rattler_conda_types::{MatchSpec, Matches as _, PackageName, Version};
 use rattler_repodata_gateway::RepoData;
 use rattler_solve::SolveError;
 
@@ -47,38 +47,43 @@ pub enum Conflict {
     },
 }
 
+/// What the channels have besides the records that match the request.
+#[derive(Debug, Default)]
+pub(super) struct Known {
+    /// Every package's name.
+    pub(super) names: Vec<PackageName>,
+    /// The versions of the packages of which no record matches.
+    pub(super) versions: BTreeMap<PackageName, BTreeSet<Version>>,
+}
+
 /// Explains why `solve` has no solution.
-pub(super) fn explain(solve: &Solve<'_>, index: &[RepoData], names: &[PackageName]) -> Conflict {
+pub(super) fn explain(solve: &Solve<'_>, index: &[RepoData], known: &Known) -> Conflict {
     for (position, spec) in solve.specs.iter().enumerate() {
         let Some(name) = spec.name.as_exact() else {
             continue;
         };
-        let records = || {
-            index
-                .iter()
-                .flatten()
-                .filter(move |record| &record.package_record.name == name)
-        };
-        if records().next().is_none() && !is_virtual(name, solve) {
-            return Conflict::NotFound {
-                spec: position,
-                near: near(name.as_normalized(), names),
-            };
+        let any_matches = index
+            .iter()
+            .flatten()
+            .any(|record| &record.package_record.name == name && spec.matches(record));
+        if any_matches || is_virtual(name) {
+            continue;
         }
-        if !is_virtual(name, solve) && !records().any(|record| spec_matches(spec, record)) {
-            let versions: BTreeSet<_> = records()
-                .map(|record| record.package_record.version.clone())
-                .collect();
-            return Conflict::NoMatch {
+        return match known.versions.get(name) {
+            Some(versions) => Conflict::NoMatch {
                 spec: position,
                 versions: versions
-                    .into_iter()
+                    .iter()
                     .rev()
                     .take(5)
-                    .map(|version| version.to_string())
+                    .map(Version::to_string)
                     .collect(),
-            };
-        }
+            },
+            None => Conflict::NotFound {
+                spec: position,
+                near: near(name.as_normalized(), &known.names),
+            },
+        };
     }
 
     let all: Vec<usize> = (0..solve.specs.len()).collect();
@@ -103,23 +108,16 @@ pub(super) fn explain(solve: &Solve<'_>, index: &[RepoData], names: &[PackageNam
     }
 }
 
-fn spec_matches(spec: &MatchSpec, record: &rattler_conda_types::RepoDataRecord) -> bool {
-    use rattler_conda_types::Matches;
-    spec.matches(record)
-}
-
-fn is_virtual(name: &PackageName, solve: &Solve<'_>) -> bool {
-    solve
-        .virtual_packages
-        .iter()
-        .any(|package| &package.name == name)
+/// A virtual package is the machine's; no channel has it.
+fn is_virtual(name: &PackageName) -> bool {
+    name.as_normalized().starts_with("__")
 }
 
 /// Names that a slip of the fingers could have meant, best first.
 fn near(name: &str, names: &[PackageName]) -> Vec<String> {
     let mut scored: Vec<(f64, &str)> = names
         .iter()
-        .map(|candidate| candidate.as_normalized())
+        .map(PackageName::as_normalized)
         .map(|candidate| (strsim::jaro_winkler(name, candidate), candidate))
         .filter(|(score, _)| *score > 0.88)
         .collect();
@@ -132,7 +130,7 @@ fn near(name: &str, names: &[PackageName]) -> Vec<String> {
         .collect()
 }
 
-/// The smallest group of `all` that `holds` is false for (QuickXplain). Empty
+/// The smallest group of `all` that `holds` is false for (`QuickXplain`). Empty
 /// if all of them hold.
 fn smallest_clash(all: &[usize], holds: &impl Fn(&[usize]) -> bool) -> Vec<usize> {
     if holds(all) {

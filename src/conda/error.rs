@@ -27,9 +27,7 @@ pub enum CondaError {
 
     /// The text holds a password or a token, which a spec in git must not.
     #[error("the channel {channel} carries a password or a token")]
-    #[diagnostic(help(
-        "a spec and its lock are read by others; take the secret out of the URL"
-    ))]
+    #[diagnostic(help("a spec and its lock are read by others; take the secret out of the URL"))]
     ChannelSecret {
         /// The channel's URL without the secret.
         channel: String,
@@ -138,9 +136,7 @@ impl CondaError {
 /// Whether somewhere in its causes an error says that the disk is full, or
 /// that it may not be written.
 fn is_of_the_disk(error: &(dyn std::error::Error + 'static)) -> bool {
-    use std::io::ErrorKind::{
-        PermissionDenied, QuotaExceeded, ReadOnlyFilesystem, StorageFull,
-    };
+    use std::io::ErrorKind::{PermissionDenied, QuotaExceeded, ReadOnlyFilesystem, StorageFull};
     std::iter::successors(Some(error), |error| error.source()).any(|cause| {
         cause.downcast_ref::<std::io::Error>().is_some_and(|error| {
             matches!(

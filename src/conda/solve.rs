@@ -1,12 +1,13 @@
 //! Requirements and channels in, a complete set of package records out.
 
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
 use rattler_cache::package_cache::PackageCache;
 use rattler_conda_types::{
-    Channel, GenericVirtualPackage, MatchSpec, RepoDataRecord, Subdir,
+    Channel, GenericVirtualPackage, MatchSpec, PackageName, RepoDataRecord, Subdir, Version,
 };
 use rattler_networking::LazyClient;
 use rattler_repodata_gateway::fetch::CacheAction;
@@ -18,7 +19,7 @@ use rattler_solve::{ChannelPriority, SolveError, SolverImpl, SolverTask};
 use url::Url;
 
 use super::client::Network;
-use super::conflict;
+use super::conflict::{self, Known};
 use super::error::CondaError;
 use super::progress::{Progress, Step};
 
@@ -127,20 +128,51 @@ impl Solve<'_> {
         match solved {
             Ok(records) => Ok(records),
             Err(SolveError::Unsolvable(_)) => {
-                let names = gateways
-                    .gateway
-                    .names(
-                        self.channels.iter().cloned(),
-                        [self.platform, Subdir::NoArch],
-                    )
-                    .await
-                    .map(|output| output.names)
-                    .unwrap_or_default();
-                let conflict = tokio::task::block_in_place(|| conflict::explain(self, index, &names));
+                let known = self.known(gateways, index).await;
+                let conflict =
+                    tokio::task::block_in_place(|| conflict::explain(self, index, &known));
                 Err(CondaError::Unsolvable(Box::new(conflict)))
             }
             Err(source) => Err(CondaError::Solver { source }),
         }
+    }
+
+    /// What the channels have beyond the records that match: every name, and the
+    /// versions of what was asked for in vain. An index that can't be had any
+    /// more makes the explanation poorer, not the failure another one.
+    async fn known(&self, gateways: &Gateways, index: &[RepoData]) -> Known {
+        let platforms = [self.platform, Subdir::NoArch];
+        let names = gateways
+            .gateway
+            .names(self.channels.iter().cloned(), platforms)
+            .await
+            .map(|output| output.names)
+            .unwrap_or_default();
+        // The index was asked for records that match: a name without any may
+        // have others.
+        let wanting = self.specs.iter().filter_map(|spec| {
+            let name = spec.name.as_exact()?;
+            let found = index
+                .iter()
+                .flatten()
+                .any(|record| &record.package_record.name == name);
+            (!found).then(|| MatchSpec::from(name.clone()))
+        });
+        let mut versions: BTreeMap<PackageName, BTreeSet<Version>> = BTreeMap::new();
+        let others = gateways
+            .gateway
+            .query(self.channels.iter().cloned(), platforms, wanting)
+            .recursive(false)
+            .await
+            .unwrap_or_default();
+        for record in others.repodata.iter().flatten() {
+            let package = &record.package_record;
+            versions
+                .entry(package.name.clone())
+                .or_default()
+                .insert(package.version.version().clone());
+        }
+        Known { names, versions }
     }
 
     /// Solves for `specs`, which need not be all of the question's.

@@ -42,7 +42,8 @@ pub enum Home {
 }
 
 /// The environment of a server that knows nothing: a kernel that works in it
-/// depends on its kernelspec alone. HOME is not in it; the test adds one.
+/// depends on its kernelspec alone. HOME and TMPDIR are not in it; the test
+/// adds its own.
 pub fn scrubbed_environment(
     variable: impl Fn(&str) -> Option<OsString>,
 ) -> BTreeMap<String, String> {
@@ -57,7 +58,7 @@ pub fn scrubbed_environment(
         // nobody writes to once it is complete.
         ("PYTHONDONTWRITEBYTECODE".to_owned(), "1".to_owned()),
     ]);
-    for name in ["LOGNAME", "TMPDIR", "TZ", "USER"] {
+    for name in ["LOGNAME", "TZ", "USER"] {
         environment.extend(text(name).map(|value| (name.to_owned(), value)));
     }
     environment
@@ -109,7 +110,6 @@ mod tests {
                 "LOGNAME",
                 "PATH",
                 "PYTHONDONTWRITEBYTECODE",
-                "TMPDIR",
                 "TZ",
                 "USER"
             ]

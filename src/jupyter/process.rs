@@ -83,6 +83,10 @@ impl KernelProcess {
             fs_err::create_dir(&home)?;
         }
         environment.insert("HOME".to_owned(), home.display().to_string());
+        // R and Julia leave folders in TMPDIR when they are killed.
+        let scratch = folder.path().join("tmp");
+        fs_err::create_dir(&scratch)?;
+        environment.insert("TMPDIR".to_owned(), scratch.display().to_string());
         let filled: Vec<(String, String)> = kernelspec
             .env()
             .into_iter()

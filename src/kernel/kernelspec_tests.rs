@@ -28,7 +28,14 @@ fn rewritten(id: &str, json: &str, user: &[(&str, &str)]) -> Result<KernelSpec, 
         env: &map(user),
         activation: &activation,
     };
-    let bin = ["/g/bin/R", "/g/bin/python", "/g/bin/python3", "/g/bin/deno"];
+    let bin = [
+        "/g/bin/R",
+        "/g/bin/python",
+        "/g/bin/python3",
+        "/g/bin/deno",
+        "/g/bin/../bin/R",
+        "/g/bin/bin/R",
+    ];
     KernelSpec::parse(json)
         .unwrap()
         .rewrite(&to, |path| bin.contains(&path))

@@ -143,7 +143,13 @@ mod tests {
     #[test]
     fn every_kind_of_change_is_told_apart_and_ordered_by_name() {
         let before = set(&["gone 1 0", "up 1.9 0", "down 2 0", "same 1 0", "build 1 h0"]);
-        let after = set(&["up 1.10 0", "new 1 0", "down 1.9 0", "same 1 0", "build 1 h1"]);
+        let after = set(&[
+            "up 1.10 0",
+            "new 1 0",
+            "down 1.9 0",
+            "same 1 0",
+            "build 1 h1",
+        ]);
         let kinds: Vec<String> = changes(before, after)
             .iter()
             .map(|change| {

@@ -214,7 +214,12 @@ mod tests {
             .collect();
         assert_eq!(
             kinds,
-            ["write-lock", "build-generation", "switch", "register-kernel"]
+            [
+                "write-lock",
+                "build-generation",
+                "switch",
+                "register-kernel"
+            ]
         );
     }
 
@@ -222,9 +227,8 @@ mod tests {
     fn the_id_depends_on_every_part_and_parts_do_not_flow_together() {
         let name = EnvName::new("lab").unwrap();
         let platform = Subdir::from_str("linux-64").unwrap();
-        let id = |lock, kernels, variables| {
-            GenerationId::new(&name, platform, lock, kernels, variables)
-        };
+        let id =
+            |lock, kernels, variables| GenerationId::new(&name, platform, lock, kernels, variables);
         assert_ne!(id("a", "b", ""), id("ab", "", ""));
         assert_ne!(id("a", "b", ""), id("a", "", "b"));
         assert_eq!(id("a", "b", "c"), id("a", "b", "c"));

@@ -23,14 +23,8 @@ impl Word {
         Self(vec![Part::Text(text.into())])
     }
 
-    /// Appends text.
-    #[must_use]
-    pub fn and_text(mut self, text: impl Into<String>) -> Self {
-        self.0.push(Part::Text(text.into()));
-        self
-    }
-
-    /// Appends the value of a shell variable.
+    /// Appends the value of a shell variable. No text can follow it, so that its
+    /// name can't grow.
     #[must_use]
     pub fn and_variable(mut self, name: &'static str) -> Self {
         self.0.push(Part::Variable(name));
@@ -39,11 +33,30 @@ impl Word {
 
     /// The word as a shell reads it.
     pub fn quoted(&self) -> String {
+        let plain = |part: &Part| match part {
+            Part::Text(text) => text.chars().all(|c| is_bare(c) || c == '='),
+            Part::Variable(_) => true,
+        };
+        let filled_in = self.0.iter().any(|part| matches!(part, Part::Variable(_)));
+        if filled_in && self.0.iter().all(plain) {
+            // The form that people write: "name=$value".
+            let inside = self.0.iter().map(|part| match part {
+                Part::Text(text) => text.clone(),
+                Part::Variable(name) => format!("${name}"),
+            });
+            return format!("\"{}\"", inside.collect::<String>());
+        }
         let parts = self.0.iter().map(|part| match part {
             Part::Text(text) => quote(text),
             Part::Variable(name) => format!("\"${name}\""),
         });
         parts.collect()
+    }
+
+    /// Whether every shell reads the word as it stands.
+    fn is_plain(&self) -> bool {
+        let plain = |part: &Part| matches!(part, Part::Text(text) if quote(text) == *text);
+        self.0.iter().all(plain)
     }
 }
 
@@ -78,20 +91,30 @@ impl CommandLine {
         }
     }
 
-    /// The same command, run on an ssh host. The remote shell reads the words
-    /// again: they are quoted for it first, and the result is one word here.
+    /// The same command, run on an ssh host.
     #[must_use]
     pub fn on(&self, host: &str) -> Self {
-        let over =
-            |words: &[Word]| vec![Word::text("ssh"), Word::text(host), Word::text(join(words))];
         match self {
-            Self::Run(words) => Self::Run(over(words)),
+            Self::Run(words) => Self::Run(over_ssh(host, words)),
             Self::Read { into, from } => Self::Read {
                 into,
-                from: over(from),
+                from: over_ssh(host, from),
             },
         }
     }
+}
+
+/// The remote shell reads the words again: they are quoted for it first, and the
+/// result is one word here. Where neither shell has anything to change they are
+/// left apart, which ssh joins with spaces and people read more easily.
+fn over_ssh(host: &str, words: &[Word]) -> Vec<Word> {
+    let mut command = vec![Word::text("ssh"), Word::text(host)];
+    if words.iter().all(Word::is_plain) {
+        command.extend_from_slice(words);
+    } else {
+        command.push(Word::text(join(words)));
+    }
+    command
 }
 
 /// The words with a space between them.
@@ -103,16 +126,20 @@ pub(super) fn join(words: &[Word]) -> String {
 /// quotes; the rare rest is the library's. Control characters never appear as
 /// such, so that a copied line is always one line.
 pub(super) fn quote(text: &str) -> String {
-    let bare = |c: char| c.is_ascii_alphanumeric() || ",._/:@+-".contains(c);
     // In an option `=` can't be an assignment and `%` no job.
-    let in_option = |c: char| bare(c) || c == '=' || c == '%';
-    if !text.is_empty()
-        && (text.chars().all(bare) || (text.starts_with('-') && text.chars().all(in_option)))
-    {
+    let in_option = |c: char| is_bare(c) || c == '=' || c == '%';
+    let bare = text.chars().all(is_bare);
+    let option = text.starts_with('-') && text.chars().all(in_option);
+    if !text.is_empty() && (bare || option) {
         text.to_owned()
     } else if text.contains('\'') || text.chars().any(char::is_control) {
         text.quoted(Bash)
     } else {
         format!("'{text}'")
     }
+}
+
+/// Characters that no shell gives a meaning, wherever they stand in a word.
+fn is_bare(c: char) -> bool {
+    c.is_ascii_alphanumeric() || ",._/:@+-".contains(c)
 }

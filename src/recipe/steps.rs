@@ -47,12 +47,7 @@ impl Commands {
                 Place::Here | Place::LastHop => CommandLine::run(["bash", &facts.script]),
             },
             interactive: CommandLine::Run(interactive.into_iter().map(Word::text).collect()),
-            queue: CommandLine::run([
-                "squeue",
-                "--me",
-                &format!("--name={session}"),
-                "--format=%i %T %M %l %R",
-            ]),
+            queue: CommandLine::run(["squeue", "--me", &format!("--name={session}")]),
             where_is_it: CommandLine::Read {
                 into: &["node", "at"],
                 from: vec![Word::text("cat"), Word::text(facts.newest("endpoint"))],
@@ -237,17 +232,16 @@ fn password(facts: &Facts<'_>, place: Where) -> Option<Step> {
         .then(|| step(StepKind::Prepare, place, "Once: set a password", vec![set]))
 }
 
-/// The site's remarks.
+/// What the site wants its users to know. What it forbids is not repeated: the
+/// recipe keeps to it.
 pub(super) fn notes(facts: &Facts<'_>) -> Vec<String> {
-    let site = facts.asked.site;
-    let mut notes: Vec<_> = site.portal.iter().map(ToString::to_string).collect();
-    notes.extend(
-        site.forbidden
-            .practices
-            .values()
-            .map(|line| format!("{}: {line}", site.title)),
-    );
-    notes
+    facts
+        .asked
+        .site
+        .portal
+        .iter()
+        .map(ToString::to_string)
+        .collect()
 }
 
 /// The words of a command as one line for the shell form.

@@ -9,6 +9,7 @@ use std::collections::BTreeMap;
 
 use super::model::Site;
 use super::parse::{self, SiteError};
+use super::units::did_you_mean;
 
 /// The built-in sites, each with the text of its file. A test holds this list
 /// against the folder `envs/sites`.
@@ -39,9 +40,17 @@ impl Sites {
     pub fn builtin() -> Self {
         let files = BUILT_IN.iter().map(|(stem, text)| {
             let label = format!("envs/sites/{stem}.yaml (built in)");
-            ((*stem).to_owned(), SiteFile { label, text: Cow::Borrowed(*text) })
+            (
+                (*stem).to_owned(),
+                SiteFile {
+                    label,
+                    text: Cow::Borrowed(*text),
+                },
+            )
         });
-        Self { files: files.collect() }
+        Self {
+            files: files.collect(),
+        }
     }
 
     /// Adds a user's files, each as its path and its text; a file whose stem is
@@ -51,8 +60,17 @@ impl Sites {
     pub fn with_overrides(mut self, files: impl IntoIterator<Item = (String, String)>) -> Self {
         for (path, text) in files {
             let base = path.rsplit('/').next().unwrap_or(&path);
-            let stem = base.rsplit_once('.').map_or(base, |(stem, _)| stem).to_owned();
-            self.files.insert(stem, SiteFile { label: path, text: Cow::Owned(text) });
+            let stem = base
+                .rsplit_once('.')
+                .map_or(base, |(stem, _)| stem)
+                .to_owned();
+            self.files.insert(
+                stem,
+                SiteFile {
+                    label: path,
+                    text: Cow::Owned(text),
+                },
+            );
         }
         self
     }
@@ -69,21 +87,16 @@ impl Sites {
         let name = name.unwrap_or(DEFAULT);
         match self.files.get(name) {
             Some(file) => parse::site(&file.label, name, &file.text),
-            None => Err(SiteError::Unknown { name: name.to_owned(), help: self.advice(name) }),
+            None => Err(SiteError::Unknown {
+                name: name.to_owned(),
+                help: self.advice(name),
+            }),
         }
     }
 
     fn advice(&self, name: &str) -> String {
         let known = self.names().collect::<Vec<_>>().join(", ");
-        let nearest = self
-            .names()
-            .map(|candidate| (strsim::damerau_levenshtein(candidate, name), candidate))
-            .min()
-            .filter(|(distance, _)| *distance <= 2);
-        match nearest {
-            Some((_, nearest)) => format!("did you mean `{nearest}`? Known: {known}"),
-            None => format!("known: {known}"),
-        }
+        format!("{}Known: {known}", did_you_mean(name, self.names()))
     }
 }
 
@@ -100,7 +113,10 @@ mod tests {
             .map(|entry| entry.unwrap().file_name().into_string().unwrap())
             .collect();
         found.sort();
-        let listed: Vec<_> = BUILT_IN.iter().map(|(stem, _)| format!("{stem}.yaml")).collect();
+        let listed: Vec<_> = BUILT_IN
+            .iter()
+            .map(|(stem, _)| format!("{stem}.yaml"))
+            .collect();
         assert_eq!(found, listed);
     }
 
@@ -122,14 +138,16 @@ mod tests {
     #[test]
     fn a_mistyped_name_gets_the_nearest_one() {
         let error = Sites::builtin().find(Some("slrum")).unwrap_err();
-        let SiteError::Unknown { help, .. } = &error else { panic!("{error}") };
+        let SiteError::Unknown { help, .. } = &error else {
+            panic!("{error}")
+        };
         assert_eq!(error.to_string(), "unknown site `slrum`");
         assert_eq!(help, "did you mean `slurm`? Known: bih, local, slurm");
         let SiteError::Unknown { help, .. } = Sites::builtin().find(Some("xyz")).unwrap_err()
         else {
             panic!()
         };
-        assert_eq!(help, "known: bih, local, slurm");
+        assert_eq!(help, "Known: bih, local, slurm");
     }
 
     #[test]
@@ -139,7 +157,10 @@ mod tests {
             ("/home/a/sites/lab.yaml".to_owned(), own("lab")),
             ("/home/a/sites/bih.yaml".to_owned(), own("bih")),
         ]);
-        assert_eq!(sites.names().collect::<Vec<_>>(), ["bih", "lab", "local", "slurm"]);
+        assert_eq!(
+            sites.names().collect::<Vec<_>>(),
+            ["bih", "lab", "local", "slurm"]
+        );
         assert_eq!(sites.find(Some("bih")).unwrap().title.as_str(), "mine");
     }
 
@@ -180,17 +201,35 @@ mod tests {
         ] {
             site.channel_verdict(channel).unwrap();
         }
-        Sites::builtin().find(None).unwrap().channel_verdict("defaults").unwrap();
+        Sites::builtin()
+            .find(None)
+            .unwrap()
+            .channel_verdict("defaults")
+            .unwrap();
     }
 
     #[test]
     fn bih_is_what_its_documentation_says() {
         let site = Sites::builtin().find(Some("bih")).unwrap();
-        let hosts: Vec<_> = site.ssh.hops.iter().map(|hop| hop.host().as_str()).collect();
-        assert_eq!(hosts, ["ssh1.mdc-berlin.de", "hpc-login-1.cubi.bihealth.org"]);
+        let hosts: Vec<_> = site
+            .ssh
+            .hops
+            .iter()
+            .map(|hop| hop.host().as_str())
+            .collect();
+        assert_eq!(
+            hosts,
+            ["ssh1.mdc-berlin.de", "hpc-login-1.cubi.bihealth.org"]
+        );
         assert_eq!(site.storage.job_tmp, JobTmp::Private);
-        assert_eq!(site.storage.root.as_ref().unwrap().as_str(), "~/work/.envspec");
-        assert_eq!(site.slurm().unwrap().heavy_work.as_ref().unwrap().memory.0, 5 << 30);
+        assert_eq!(
+            site.storage.root.as_ref().unwrap().as_str(),
+            "~/work/.envspec"
+        );
+        assert_eq!(
+            site.slurm().unwrap().heavy_work.as_ref().unwrap().memory.0,
+            5 << 30
+        );
         assert!(site.forbids(Practice::ReverseTunnel).is_some());
     }
 }

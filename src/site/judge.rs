@@ -8,7 +8,7 @@ use miette::Diagnostic;
 use thiserror::Error;
 
 use super::model::{Partition, Site, Slurm};
-use super::units::{SlurmName, slurm_time};
+use super::units::{SlurmName, did_you_mean, slurm_time};
 use crate::spec::{At, Interface, Launch, MemorySize, Span, WallTime};
 
 /// A launch in which the site's defaults are filled in and the names are
@@ -85,7 +85,11 @@ impl Site {
             partitions: Vec::new(),
             account: None,
             qos: None,
-            interface: launch.interface.as_ref().map(|at| at.value).unwrap_or_default(),
+            interface: launch
+                .interface
+                .as_ref()
+                .map(|at| at.value)
+                .unwrap_or_default(),
             root_dir: launch.root_dir.as_ref().map(|at| at.value.clone()),
             idle: launch.idle.as_ref().map(|at| at.value),
             interactive: InteractiveForm::Allowed,
@@ -122,8 +126,16 @@ impl Slurm {
                 help: "write `cpus: 1`, or leave the key out".to_owned(),
             });
         }
-        open.account = launch.account.as_ref().map(|at| name(at, "account")).transpose()?;
-        open.qos = launch.qos.as_ref().map(|at| name(at, "qos")).transpose()?;
+        open.account = launch
+            .account
+            .as_ref()
+            .map(|at| name(&at.value, at.span, "account"))
+            .transpose()?;
+        open.qos = launch
+            .qos
+            .as_ref()
+            .map(|at| name(&at.value, at.span, "qos"))
+            .transpose()?;
         if let Some(asked) = &launch.partition {
             open.partitions = self.partitions_of(asked, site)?;
         }
@@ -144,27 +156,21 @@ impl Slurm {
     /// Slurm takes a list (`short,medium`) and starts the job in whichever is
     /// free first.
     fn partitions_of(&self, asked: &At<String>, site: &str) -> Result<Vec<SlurmName>, SiteFault> {
-        let known = || self.partitions.keys().map(SlurmName::as_str).collect::<Vec<_>>();
         asked
             .value
             .split(',')
             .map(|part| {
-                let part = name(&At { value: part.to_owned(), span: asked.span }, "partition")?;
+                let part = name(part, asked.span, "partition")?;
                 let routing = self.routing.as_ref() == Some(&part);
                 if routing || self.partitions.is_empty() || self.partitions.contains_key(&part) {
                     return Ok(part);
                 }
-                let nearest = known()
-                    .into_iter()
-                    .map(|other| (strsim::damerau_levenshtein(other, part.as_str()), other))
-                    .min()
-                    .filter(|(distance, _)| *distance <= 2)
-                    .map(|(_, other)| format!("did you mean `{other}`? "))
-                    .unwrap_or_default();
+                let known: Vec<_> = self.partitions.keys().map(SlurmName::as_str).collect();
+                let meant = did_you_mean(part.as_str(), known.iter().copied());
                 Err(SiteFault {
                     span: asked.span,
                     reason: format!("{site} has no partition `{part}`"),
-                    help: format!("{nearest}Known: {}", known().join(", ")),
+                    help: format!("{meant}Known: {}", known.join(", ")),
                 })
             })
             .collect()
@@ -177,14 +183,24 @@ impl Slurm {
         site: &str,
     ) -> Result<(), SiteFault> {
         // The routing partition takes what any partition takes.
-        let routed = open.partitions.iter().any(|name| Some(name) == self.routing.as_ref());
+        let routed = open
+            .partitions
+            .iter()
+            .any(|name| Some(name) == self.routing.as_ref());
         let limit = if open.partitions.is_empty() || routed {
             self.longest()
         } else {
-            let limits = open.partitions.iter().map(|name| self.partitions.get(name)?.time);
-            limits.collect::<Option<Vec<_>>>().and_then(|limits| limits.into_iter().min())
+            let limits = open
+                .partitions
+                .iter()
+                .map(|name| self.partitions.get(name)?.time);
+            limits
+                .collect::<Option<Vec<_>>>()
+                .and_then(|limits| limits.into_iter().min())
         };
-        let (Some(limit), Some(time)) = (limit, open.time) else { return Ok(()) };
+        let (Some(limit), Some(time)) = (limit, open.time) else {
+            return Ok(());
+        };
         if time <= limit {
             return Ok(());
         }
@@ -201,21 +217,17 @@ impl Slurm {
                 format!("the partition {} of {site}", names.join(","))
             }
         };
-        let help = match self.longest().filter(|longest| time <= *longest) {
-            None => format!("ask for {} or less", slurm_time(limit)),
-            Some(_) => {
-                let enough = |(name, known): (&SlurmName, &_)| {
-                    let Partition { time: limit } = known;
-                    (limit.is_none_or(|limit| time <= limit)).then(|| name.to_string())
-                };
-                let longer: Vec<_> = self.partitions.iter().filter_map(enough).collect();
-                format!(
-                    "ask for {} or less, or for the partition {}",
-                    slurm_time(limit),
-                    longer.join(", ")
-                )
-            }
+        let mut help = format!("ask for {} or less", slurm_time(limit));
+        let long_enough = |(name, known): (&SlurmName, &Partition)| {
+            known
+                .time
+                .is_none_or(|limit| time <= limit)
+                .then(|| name.to_string())
         };
+        let longer: Vec<_> = self.partitions.iter().filter_map(long_enough).collect();
+        if !longer.is_empty() {
+            help = format!("{help}, or for the partition {}", longer.join(", "));
+        }
         Err(SiteFault {
             span: asked.span,
             reason: format!(
@@ -228,10 +240,13 @@ impl Slurm {
     }
 }
 
-fn name(at: &At<String>, key: &str) -> Result<SlurmName, SiteFault> {
-    SlurmName::new(&at.value).ok_or_else(|| SiteFault {
-        span: at.span,
-        reason: format!("`{}` is no name that Slurm has for a {key}", at.value.escape_debug()),
+fn name(text: &str, span: Span, key: &str) -> Result<SlurmName, SiteFault> {
+    SlurmName::new(text).ok_or_else(|| SiteFault {
+        span,
+        reason: format!(
+            "`{}` is no name that Slurm has for a {key}",
+            text.escape_debug()
+        ),
         help: "letters, digits, `.`, `_`, `-`, `:`, `@` and `+` can stand in it".to_owned(),
     })
 }
@@ -243,6 +258,10 @@ mod tests {
 
     const PLACE: Span = Span { offset: 7, len: 3 };
 
+    #[expect(
+        clippy::unnecessary_wraps,
+        reason = "every field that it fills is optional"
+    )]
     fn at<T>(value: T) -> Option<At<T>> {
         Some(At { value, span: PLACE })
     }
@@ -284,17 +303,26 @@ mod tests {
 
     #[test]
     fn without_a_partition_the_longest_one_is_the_limit() {
-        let days = |days: u64| Launch { time: at(WallTime(days * 24 * HOUR)), ..Launch::default() };
+        let days = |days: u64| Launch {
+            time: at(WallTime(days * 24 * HOUR)),
+            ..Launch::default()
+        };
         bih(&days(14)).unwrap();
         let fault = bih(&days(15)).unwrap_err();
-        assert_eq!(fault.reason, "bih ends jobs after 14-00:00:00, this one asks 15-00:00:00");
+        assert_eq!(
+            fault.reason,
+            "bih ends jobs after 14-00:00:00, this one asks 15-00:00:00"
+        );
         assert_eq!(fault.help, "ask for 14-00:00:00 or less");
     }
 
     #[test]
     fn the_default_time_yields_to_a_short_partition() {
-        let open =
-            bih(&Launch { partition: at("debug".to_owned()), ..Launch::default() }).unwrap();
+        let open = bih(&Launch {
+            partition: at("debug".to_owned()),
+            ..Launch::default()
+        })
+        .unwrap();
         assert_eq!(open.time, Some(WallTime(HOUR)));
     }
 
@@ -317,19 +345,35 @@ mod tests {
 
     #[test]
     fn an_unknown_partition_gets_the_nearest_one() {
-        let fault =
-            bih(&Launch { partition: at("medum".to_owned()), ..Launch::default() }).unwrap_err();
+        let fault = bih(&Launch {
+            partition: at("medum".to_owned()),
+            ..Launch::default()
+        })
+        .unwrap_err();
         assert_eq!(fault.reason, "bih has no partition `medum`");
-        assert!(fault.help.starts_with("did you mean `medium`? "), "{}", fault.help);
+        assert!(
+            fault.help.starts_with("did you mean `medium`? "),
+            "{}",
+            fault.help
+        );
     }
 
     #[test]
     fn a_name_that_could_leave_a_script_line_is_refused() {
         for text in ["gpu\n#SBATCH --x", "gpu; rm", "$(id)", "-p", "", "a b"] {
             for launch in [
-                Launch { partition: at(text.to_owned()), ..Launch::default() },
-                Launch { account: at(text.to_owned()), ..Launch::default() },
-                Launch { qos: at(text.to_owned()), ..Launch::default() },
+                Launch {
+                    partition: at(text.to_owned()),
+                    ..Launch::default()
+                },
+                Launch {
+                    account: at(text.to_owned()),
+                    ..Launch::default()
+                },
+                Launch {
+                    qos: at(text.to_owned()),
+                    ..Launch::default()
+                },
             ] {
                 let slurm = Sites::builtin().find(Some("slurm")).unwrap();
                 assert_eq!(slurm.judge(&launch).unwrap_err().span, PLACE, "{text:?}");

@@ -222,7 +222,7 @@ pub enum JobTmp {
     /// The node's: an ssh to the node sees the same.
     #[default]
     Shared,
-    /// The job's own (job_container/tmpfs): an ssh to the node doesn't see it.
+    /// The job's own (`job_container/tmpfs`): an ssh to the node doesn't see it.
     Private,
 }
 
@@ -312,7 +312,9 @@ impl Site {
     ///
     /// `channel` is a name or a URL as a spec has it, labels and all.
     pub fn channel_verdict(&self, channel: &str) -> Result<(), String> {
-        let Some(forbidden) = &self.forbidden.channels else { return Ok(()) };
+        let Some(forbidden) = &self.forbidden.channels else {
+            return Ok(());
+        };
         let lowered = channel.to_ascii_lowercase();
         let (host, path) = match lowered.split_once("://") {
             Some((_, rest)) => rest.split_once('/').unwrap_or((rest, "")),
@@ -335,17 +337,17 @@ impl Site {
         let instead: Vec<_> = forbidden.instead.iter().map(Line::as_str).collect();
         Err(match instead.as_slice() {
             [] => forbidden.reason.to_string(),
-            names => format!("{}; use {}", forbidden.reason, names.join(", ")),
+            others => format!("{}; use {}", forbidden.reason, others.join(", ")),
         })
     }
 }
 
 fn one_or_more<'de, D: Deserializer<'de>>(from: D) -> Result<Vec<HostName>, D::Error> {
     let hosts = Vec::<HostName>::deserialize(from)?;
-    match hosts.is_empty() {
-        true => Err(serde::de::Error::custom("a hop needs at least one host")),
-        false => Ok(hosts),
+    if hosts.is_empty() {
+        return Err(serde::de::Error::custom("a hop needs at least one host"));
     }
+    Ok(hosts)
 }
 
 fn optional_scalar<'de, T: Scalar, D: Deserializer<'de>>(from: D) -> Result<Option<T>, D::Error> {

@@ -69,6 +69,11 @@ pub(super) fn site(file: &str, stem: &str, text: &str) -> Result<Site, SiteError
         let message = format!("the site's name is `{}`, the file's is `{stem}`", site.name);
         return Err(invalid(line_of(text, "name:"), None, message));
     }
+    if matches!(site.scheduler, Scheduler::Slurm(_)) && site.ssh.hops.is_empty() {
+        let message =
+            "a site with a scheduler needs `ssh.hops`: its login node at least".to_owned();
+        return Err(invalid(line_of(text, "scheduler:"), None, message));
+    }
     if let Scheduler::Slurm(slurm) = &site.scheduler
         && let (Some(time), Some(longest)) = (slurm.defaults.time, slurm.longest())
         && time > longest
@@ -87,7 +92,10 @@ fn first_line(error: &serde_yaml::Error) -> String {
 }
 
 fn line_of(text: &str, key: &str) -> u64 {
-    let before = text.lines().take_while(|line| !line.trim_start().starts_with(key)).count();
+    let before = text
+        .lines()
+        .take_while(|line| !line.trim_start().starts_with(key))
+        .count();
     u64::try_from(before).map_or(0, |before| before + 1)
 }
 
@@ -103,7 +111,10 @@ mod tests {
     fn an_unknown_key_is_named_with_its_line_and_what_is_allowed() {
         let said = message("name: x\ntitle: X\nscheduler: none\nstorge: {}\n");
         assert!(said.starts_with("sites/x.yaml:4: "), "{said}");
-        assert!(said.contains("storge") && said.contains("storage"), "{said}");
+        assert!(
+            said.contains("storge") && said.contains("storage"),
+            "{said}"
+        );
     }
 
     #[test]
@@ -117,14 +128,19 @@ mod tests {
 
     #[test]
     fn times_and_sizes_say_how_they_are_written() {
-        let said = message(
-            "name: x\ntitle: X\nscheduler:\n  slurm:\n    defaults:\n      time: 8h\n",
+        let said =
+            message("name: x\ntitle: X\nscheduler:\n  slurm:\n    defaults:\n      time: 8h\n");
+        assert!(
+            said.starts_with("sites/x.yaml:6: ") && said.contains("8:00:00"),
+            "{said}"
         );
-        assert!(said.starts_with("sites/x.yaml:6: ") && said.contains("8:00:00"), "{said}");
         let said = message(
             "name: x\ntitle: X\nscheduler:\n  slurm:\n    defaults:\n      memory: 16 GB\n",
         );
-        assert!(said.starts_with("sites/x.yaml:6: ") && said.contains("16G"), "{said}");
+        assert!(
+            said.starts_with("sites/x.yaml:6: ") && said.contains("16G"),
+            "{said}"
+        );
     }
 
     #[test]
@@ -136,7 +152,14 @@ mod tests {
 
     #[test]
     fn a_duplicate_key_an_empty_file_and_a_tab_are_errors_and_no_panic() {
-        for text in ["name: x\nname: x\n", "", "\t", "[", "name: x\n\ttitle: X\n", "\u{0}"] {
+        for text in [
+            "name: x\nname: x\n",
+            "",
+            "\t",
+            "[",
+            "name: x\n\ttitle: X\n",
+            "\u{0}",
+        ] {
             message(text);
         }
     }
@@ -144,7 +167,10 @@ mod tests {
     #[test]
     fn a_name_that_is_not_the_files_is_an_error() {
         let said = message("# a comment\nname: y\ntitle: X\nscheduler: none\n");
-        assert_eq!(said, "sites/x.yaml:2: the site's name is `y`, the file's is `x`");
+        assert_eq!(
+            said,
+            "sites/x.yaml:2: the site's name is `y`, the file's is `x`"
+        );
     }
 
     #[test]

@@ -116,7 +116,8 @@ fn starts_plain(text: &str) -> bool {
 }
 
 fn only(text: &str, also: &str) -> bool {
-    text.chars().all(|c| c.is_ascii_alphanumeric() || also.contains(c))
+    text.chars()
+        .all(|c| c.is_ascii_alphanumeric() || also.contains(c))
 }
 
 impl Scalar for WallTime {
@@ -165,7 +166,9 @@ impl Scalar for MemorySize {
 
 fn number(text: &str) -> Option<u64> {
     // `parse` alone would take a leading `+`.
-    text.bytes().all(|b| b.is_ascii_digit()).then(|| text.parse().ok())?
+    text.bytes()
+        .all(|b| b.is_ascii_digit())
+        .then(|| text.parse().ok())?
 }
 
 /// A time limit as `sbatch --time` takes it: `8:00:00`, `7-00:00:00`.
@@ -187,6 +190,16 @@ pub fn slurm_memory(size: MemorySize) -> String {
         }
     }
     format!("{}K", size.0.div_ceil(1 << 10))
+}
+
+/// The name that was probably meant, as the beginning of an advice.
+pub(super) fn did_you_mean<'a>(asked: &str, names: impl Iterator<Item = &'a str>) -> String {
+    names
+        .map(|name| (strsim::damerau_levenshtein(name, asked), name))
+        .min()
+        .filter(|(distance, _)| *distance <= 2)
+        .map(|(_, name)| format!("did you mean `{name}`? "))
+        .unwrap_or_default()
 }
 
 #[cfg(test)]
@@ -212,10 +225,29 @@ mod tests {
 
     #[test]
     fn what_is_no_time_or_no_size_is_refused() {
-        for text in ["", "0", "-1", "+5", "8h", "1:2:3:4", "1-2:3:4:5", "99999999999999999999"] {
+        for text in [
+            "",
+            "0",
+            "-1",
+            "+5",
+            "8h",
+            "1:2:3:4",
+            "1-2:3:4:5",
+            "99999999999999999999",
+        ] {
             assert_eq!(WallTime::read(text), None, "{text}");
         }
-        for text in ["", "G", "16", "16GB", "-1G", "0G", "1.5G", "99999999999T", "1é"] {
+        for text in [
+            "",
+            "G",
+            "16",
+            "16GB",
+            "-1G",
+            "0G",
+            "1.5G",
+            "99999999999T",
+            "1é",
+        ] {
             assert_eq!(MemorySize::read(text), None, "{text}");
         }
     }
@@ -230,7 +262,17 @@ mod tests {
 
     #[test]
     fn a_name_that_a_shell_or_ssh_would_read_differently_is_no_name() {
-        for text in ["", "-oProxyCommand=x", "a b", "a\nb", "$(id)", "a;b", "a\"", "%h", "#a"] {
+        for text in [
+            "",
+            "-oProxyCommand=x",
+            "a b",
+            "a\nb",
+            "$(id)",
+            "a;b",
+            "a\"",
+            "%h",
+            "#a",
+        ] {
             assert_eq!(HostName::new(text), None, "{text:?}");
             assert_eq!(UserName::new(text), None, "{text:?}");
             assert_eq!(SlurmName::new(text), None, "{text:?}");

@@ -128,7 +128,6 @@ pub fn publish(root: &Root, name: &EnvName, generation: &str) -> Result<(), Stor
     let new = folder.join(format!(".{name}.{}", std::process::id()));
     // Left over from a killed process that had the same number.
     drop(fs::remove_file(&new));
-    fs_err::os::unix::fs::symlink(&target, &new)
-        .map_err(StoreError::io("could not link", &new))?;
+    fs_err::os::unix::fs::symlink(&target, &new).map_err(StoreError::io("could not link", &new))?;
     fs::rename(&new, &link).map_err(StoreError::io("could not switch", &link))
 }

@@ -69,7 +69,10 @@ impl Lease {
                         let holder = known.map_or_else(
                             || "another process".to_owned(),
                             |known| {
-                                format!("{} (process {}) since {}", known.by, known.pid, known.since)
+                                format!(
+                                    "{} (process {}) since {}",
+                                    known.by, known.pid, known.since
+                                )
                             },
                         );
                         return Err(StoreError::Busy {
@@ -78,8 +81,7 @@ impl Lease {
                             path,
                         });
                     }
-                    fs::remove_file(&path)
-                        .map_err(StoreError::io("could not take over", &path))?;
+                    fs::remove_file(&path).map_err(StoreError::io("could not take over", &path))?;
                 }
                 Err(error) => return Err(StoreError::io("could not make", &path)(error)),
             }
@@ -103,8 +105,7 @@ impl Drop for Lease {
 /// Whether a holder of this machine has ended.
 fn is_gone(holder: &Holder, host: &str) -> bool {
     holder.host == host
-        && rustix::process::Pid::from_raw(holder.pid.cast_signed())
-            .is_none_or(|pid| {
-                rustix::process::test_kill_process(pid) == Err(rustix::io::Errno::SRCH)
-            })
+        && rustix::process::Pid::from_raw(holder.pid.cast_signed()).is_none_or(|pid| {
+            rustix::process::test_kill_process(pid) == Err(rustix::io::Errno::SRCH)
+        })
 }

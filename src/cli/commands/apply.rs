@@ -88,15 +88,19 @@ fn say_actions(app: &App<'_>, prepared: &Prepared<'_>, lock: &str, started: Inst
             Action::Switch { to, .. } => {
                 app.ui.status(format!("Switched to {}", styled(NAME, to)));
             }
-            Action::RegisterKernel { registered: name, .. } => registered.push(name.as_str()),
+            Action::RegisterKernel {
+                registered: name, ..
+            } => registered.push(name.as_str()),
             Action::UnregisterKernel { registered } => app
                 .ui
                 .status(format!("Unregistered {}", styled(NAME, registered))),
         }
     }
     if !registered.is_empty() {
-        app.ui
-            .status(format!("Registered {}", styled(NAME, registered.join(", "))));
+        app.ui.status(format!(
+            "Registered {}",
+            styled(NAME, registered.join(", "))
+        ));
     }
 }
 

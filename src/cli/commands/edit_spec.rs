@@ -64,13 +64,19 @@ pub(super) fn edit(
         Ok(()) => {}
         Err(failure) => {
             store::write_whole(&path, before.as_bytes())?;
-            app.ui.status(format!("{} is as it was", styled(NAME, &shown)));
+            app.ui
+                .status(format!("{} is as it was", styled(NAME, &shown)));
             return Err(failure);
         }
     }
     app.ui.status(format!("Edited {}", styled(NAME, &shown)));
     if after.apply {
-        return apply::spec(app, SpecFile::open(&path, &shown)?, walk::network(after.offline), LockPolicy::Update);
+        return apply::spec(
+            app,
+            SpecFile::open(&path, &shown)?,
+            walk::network(after.offline),
+            LockPolicy::Update,
+        );
     }
     Ok(Exit::Done)
 }

@@ -235,7 +235,11 @@ fn test(
     let catalogue = app.catalogue()?;
     let environment = scrubbed_environment(|name| app.variable(name));
     let results = walk::block_on(async {
+        let progress = app.progress();
+        progress.begin(crate::conda::Step::Kernels, chosen.len() as u64);
         let mut results = Vec::new();
+        // One after the other: side by side they would take each other's time,
+        // and the table is about time.
         for kernel in chosen {
             let result = test_one(
                 &catalogue,
@@ -246,11 +250,16 @@ fn test(
             )
             .await?;
             results.push((kernel.name.as_str(), result));
+            progress.advance(crate::conda::Step::Kernels, 1);
         }
+        progress.end(crate::conda::Step::Kernels);
         Ok(results)
     })?;
     if json {
-        let answer: Vec<_> = results.iter().map(|(name, test)| tested(name, test)).collect();
+        let answer: Vec<_> = results
+            .iter()
+            .map(|(name, test)| tested(name, test))
+            .collect();
         app.ui.json(&answer)?;
     } else {
         app.ui.answer(text(&results))?;
@@ -259,8 +268,11 @@ fn test(
     let failed: Vec<_> = failed.collect();
     for (name, test) in &failed {
         if let Some((step, reason)) = test.failure() {
-            app.ui
-                .status(format!("\n{} {}: {reason}", styled(BAD, name), step_text(step)));
+            app.ui.status(format!(
+                "\n{} {}: {reason}",
+                styled(BAD, name),
+                step_text(step)
+            ));
         }
         if !test.log.is_empty() {
             app.ui.status(styled(FAINT, test.log.trim_end()));

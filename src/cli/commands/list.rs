@@ -97,7 +97,15 @@ fn row(generation: &Generation) -> Row<'_> {
 }
 
 fn text(rows: &[Row<'_>]) -> String {
-    let head = ["", "generation", "made", "by", "packages", "kernels", "commit"];
+    let head = [
+        "",
+        "generation",
+        "made",
+        "by",
+        "packages",
+        "kernels",
+        "commit",
+    ];
     let lines = rows.iter().map(|row| {
         let commit = match row.commit {
             Some(commit) => {

@@ -45,10 +45,7 @@ pub(super) fn run(app: &App<'_>, args: &Args) -> Result<Exit, Failure> {
     if locked.written {
         app.ui.status(format!("{name} is up to date"));
     } else {
-        store::write_whole(
-            &subject.file.lock_path(),
-            locked.text.as_str().as_bytes(),
-        )?;
+        store::write_whole(&subject.file.lock_path(), locked.text.as_str().as_bytes())?;
         app.ui.status(format!("Wrote {name}"));
     }
     Ok(Exit::Done)

@@ -27,7 +27,7 @@ use super::failure::{Exit, Failure};
     version,
     max_term_width = 100,
     after_help = "Exit codes: 0 done, 1 internal, 2 usage or bad spec, 3 changes pending, 4 no solution, \
-                  5 network, 6 kernel, cluster or ssh, 7 store or disk"
+                  5 network, 6 kernel, cluster or ssh, 7 store or disk, 130 interrupted"
 )]
 pub(in crate::cli) struct Arguments {
     #[command(flatten)]

@@ -34,7 +34,8 @@ pub(super) fn run(app: &App<'_>, args: &Args) -> Result<Exit, Failure> {
     if args.json {
         app.ui.json(plan)?;
     } else {
-        app.ui.answer(text(plan, &prepared.subject.file.lock_name()))?;
+        app.ui
+            .answer(text(plan, &prepared.subject.file.lock_name()))?;
     }
     if args.check && !plan.actions.is_empty() {
         return Ok(Exit::Pending);

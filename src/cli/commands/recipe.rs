@@ -10,9 +10,7 @@ use crate::cli::app::App;
 use crate::cli::failure::{Exit, Failure};
 use crate::cli::select;
 use crate::conda::Network;
-use crate::recipe::{
-    Format, KernelChannels, Login, OuterHops, Recipe, Request, SshVersion,
-};
+use crate::recipe::{Format, KernelChannels, Login, OuterHops, Recipe, Request, SshVersion};
 use crate::site::UserName;
 use crate::store;
 
@@ -93,11 +91,13 @@ pub(super) fn run(app: &App<'_>, args: &Args) -> Result<Exit, Failure> {
         },
     };
     let recipe = make(&context, &subject, &applied.receipt.generation, wishes)?;
-    app.ui.answer(recipe.render(args.format.into()).trim_end())?;
+    app.ui
+        .answer(recipe.render(args.format.into()).trim_end())?;
     Ok(Exit::Done)
 }
 
 /// What the user chose of the recipe.
+#[derive(Debug, Clone, Copy)]
 struct Wishes {
     server: NonZeroU16,
     login: Login,

@@ -2,13 +2,13 @@
 //! and the stretch of the line from a spec to a plan.
 
 use std::future::Future;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use clap::Args;
 
 use crate::apply::{self, Context, LockPolicy, Locked, Prepared, SpecFile, Subject};
 use crate::cli::app::App;
-use crate::cli::failure::Failure;
+use crate::cli::failure::{Exit, Failure};
 use crate::cli::say::{FAINT, counted, styled};
 use crate::conda::Network;
 use crate::lock::{Change, PackageId, changes};
@@ -52,7 +52,8 @@ pub(super) fn network(offline: bool) -> Network {
     }
 }
 
-/// Runs asynchronous work to its end.
+/// Runs asynchronous work to its end, or until the user has enough: then what
+/// it holds (a lease, a kernel under test) is let go before the program ends.
 pub(super) fn block_on<T>(work: impl Future<Output = Result<T, Failure>>) -> Result<T, Failure> {
     let runtime = tokio::runtime::Builder::new_multi_thread()
         .enable_all()
@@ -63,7 +64,53 @@ pub(super) fn block_on<T>(work: impl Future<Output = Result<T, Failure>>) -> Res
                 "look at the limits of this shell: ulimit -u",
             )
         })?;
-    runtime.block_on(work)
+    let outcome = runtime.block_on(async {
+        tokio::spawn(give_up());
+        tokio::select! {
+            outcome = work => outcome,
+            () = interrupted() => Err(Failure::interrupted()),
+        }
+    });
+    // Threads that are still linking files need not be waited for.
+    runtime.shutdown_background();
+    outcome
+}
+
+/// Ends with the first signal that asks the program to end.
+async fn interrupted() {
+    use tokio::signal::unix::{SignalKind, signal};
+    let signals = [
+        SignalKind::interrupt(),
+        SignalKind::terminate(),
+        SignalKind::hangup(),
+    ];
+    let Ok(mut streams) = signals
+        .into_iter()
+        .map(signal)
+        .collect::<Result<Vec<_>, _>>()
+    else {
+        return std::future::pending().await;
+    };
+    std::future::poll_fn(|cx| {
+        let any = streams
+            .iter_mut()
+            .any(|stream| stream.poll_recv(cx).is_ready());
+        if any {
+            std::task::Poll::Ready(())
+        } else {
+            std::task::Poll::Pending
+        }
+    })
+    .await;
+}
+
+/// A solver at work does not listen. Nothing is held while it runs, so the
+/// program may just end.
+#[expect(clippy::exit, reason = "the thread that would return is busy solving")]
+async fn give_up() {
+    interrupted().await;
+    tokio::time::sleep(Duration::from_secs(2)).await;
+    std::process::exit(Exit::Interrupted as i32);
 }
 
 /// The context for a spec: its site decides where the root is.
@@ -87,7 +134,6 @@ pub(super) async fn lock(
     policy: LockPolicy,
 ) -> Result<Locked, Failure> {
     let started = Instant::now();
-    let before = packages(context, subject);
     let locked = apply::resolve(context, subject, policy).await?;
     if !locked.written {
         let records = locked
@@ -102,7 +148,8 @@ pub(super) async fn lock(
             took(started)
         ));
         let after = records.iter().map(PackageId::from);
-        if let Some(before) = before {
+        // The file beside the spec is the old one still.
+        if let Some(before) = packages(context, subject) {
             say_changes(app, &changes(before, after));
         }
     }
@@ -111,7 +158,12 @@ pub(super) async fn lock(
 
 /// The packages of the lock that is there, if it can be read.
 fn packages(context: &Context, subject: &Subject<'_>) -> Option<Vec<PackageId>> {
-    let records = subject.lock_there()?.read().ok()?.records(context.platform).ok()?;
+    let records = subject
+        .lock_there()?
+        .read()
+        .ok()?
+        .records(context.platform)
+        .ok()?;
     Some(records.iter().map(PackageId::from).collect())
 }
 
@@ -129,7 +181,10 @@ pub(super) async fn prepare<'c>(
 
 /// `in 0.31 s`, faint.
 pub(super) fn took(started: Instant) -> String {
-    styled(FAINT, format!("in {:.2} s", started.elapsed().as_secs_f64()))
+    styled(
+        FAINT,
+        format!("in {:.2} s", started.elapsed().as_secs_f64()),
+    )
 }
 
 /// Says what changes between two sets of packages, shortly.

@@ -3,7 +3,7 @@
 use std::collections::BTreeSet;
 
 use super::{Case, file, has, pass};
-use crate::recipe::{Endpoint, Format, Login, OuterHops, SshVersion, StepKind};
+use crate::recipe::{CommandLine, Endpoint, Format, Login, OuterHops, SshVersion, StepKind};
 use crate::spec::{At, Launch, Span, WallTime};
 
 fn cases() -> Vec<(&'static str, Case)> {
@@ -80,7 +80,7 @@ fn generated_shell_is_accepted_by_bash_and_shellcheck() {
             .steps
             .iter()
             .flat_map(|step| &step.commands)
-            .map(|line| line.quoted())
+            .map(CommandLine::quoted)
             .collect();
         pass("bash", &["-n"], &lines.join("\n"));
     }

@@ -56,16 +56,19 @@ proptest! {
         command.extend(words.iter().map(Word::text));
         let line = CommandLine::Run(command).quoted();
         prop_assert!(!line.contains('\n'), "{line:?} is more than one line");
-        let expected: String =
-            std::iter::once("begin").chain(words.iter().map(String::as_str)).map(|word| format!("{word}\0")).collect();
+        let mut expected = "begin\0".to_owned();
+        for word in &words {
+            expected.push_str(word);
+            expected.push('\0');
+        }
         prop_assert_eq!(bash(&line), expected.into_bytes());
     }
 
     #[test]
     fn a_word_for_another_host_survives_both_shells(word in hostile()) {
         let line = CommandLine::Run(vec![Word::text("printf"), Word::text("%s"), Word::text(&word)]);
-        // In place of ssh: what it does with its last argument.
-        let stub = "ssh() { bash -c \"$2\"; }\n";
+        // In place of ssh: what it does with its last arguments.
+        let stub = "ssh() { shift; bash -c \"$*\"; }\n";
         let printed = bash(&format!("{stub}{}", line.on("host").quoted()));
         prop_assert_eq!(printed, word.into_bytes());
     }

@@ -1,21 +1,20 @@
-//! What the start script and the tunnel do, with a real Jupyter and a real sshd.
+//! What the start script does with a real Jupyter.
 //!
-//! The Jupyter is the one in the prefix that `ENVSPEC_TEST_PREFIX` names: any
-//! prefix with `bin/python` and `bin/jupyter-lab`. Slurm's part is played by its
-//! variables; the real one has tests of its own.
+//! It is the one in the prefix that `ENVSPEC_TEST_PREFIX` names: any prefix with
+//! `bin/python` and `bin/jupyter-lab`. Slurm's part is played by its variables;
+//! the real one has tests of its own.
 
 use std::io::{Read, Write};
-use std::net::{TcpListener, TcpStream};
 use std::os::unix::fs::{FileTypeExt, PermissionsExt};
-use std::os::unix::net::{UnixListener, UnixStream};
+use std::os::unix::net::UnixStream;
+use std::os::unix::process::CommandExt;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
-use std::time::{Duration, Instant};
 
 use tempfile::TempDir;
 
-use super::{Case, has};
-use crate::recipe::{Format, KernelChannels, Login, StepKind};
+use super::{Case, soon, status};
+use crate::recipe::{KernelChannels, Login};
 
 /// The prefix with a Jupyter, or `None` after saying that nothing was tested.
 fn prefix() -> Option<String> {
@@ -29,21 +28,6 @@ fn prefix() -> Option<String> {
         eprintln!("SKIPPED: ENVSPEC_TEST_PREFIX names no prefix; this claim was not tested");
     }
     found
-}
-
-/// Waits until something is there.
-fn soon<T>(what: &str, mut look: impl FnMut() -> Option<T>) -> T {
-    let start = Instant::now();
-    loop {
-        if let Some(found) = look() {
-            return found;
-        }
-        assert!(
-            start.elapsed() < Duration::from_secs(60),
-            "no {what} after a minute"
-        );
-        std::thread::sleep(Duration::from_millis(50));
-    }
 }
 
 /// A running start script, its home and its root; ended when dropped.
@@ -91,6 +75,7 @@ impl Session {
             .env("JUPYTER_CONFIG_PATH", home.join(".jupyter"))
             .env_remove("SLURM_JOB_ID")
             .env_remove("TMPDIR")
+            .process_group(0)
             .stdin(Stdio::null())
             .stdout(log.try_clone().unwrap())
             .stderr(log);
@@ -152,26 +137,15 @@ impl Drop for Session {
         if self.child.try_wait().is_ok_and(|status| status.is_none()) {
             self.end();
         }
+        // What a script that is wrong has left running.
+        let group = format!("-{}", self.child.id());
+        let mut kill = Command::new("kill");
+        drop(
+            kill.args(["-KILL", "--", &group])
+                .stderr(Stdio::null())
+                .status(),
+        );
     }
-}
-
-/// The status of a GET, over a socket or a port.
-fn status(at: &str, path: &str, host: &str, token: Option<&str>) -> u16 {
-    let token = token
-        .map(|t| format!("Authorization: token {t}\r\n"))
-        .unwrap_or_default();
-    let request = format!("GET {path} HTTP/1.0\r\nHost: {host}\r\n{token}\r\n");
-    let mut answer = String::new();
-    if at.starts_with('/') {
-        let mut stream = UnixStream::connect(at).unwrap();
-        stream.write_all(request.as_bytes()).unwrap();
-        stream.read_to_string(&mut answer).unwrap();
-    } else {
-        let mut stream = TcpStream::connect(at).unwrap();
-        stream.write_all(request.as_bytes()).unwrap();
-        stream.read_to_string(&mut answer).unwrap();
-    }
-    answer.split(' ').nth(1).unwrap().parse().unwrap()
 }
 
 fn mode(path: &Path) -> u32 {
@@ -400,233 +374,26 @@ fn a_password_opens_the_page_and_without_one_the_session_says_what_is_missing() 
         status(&at, "/api/contents", "localhost", Some(&session.token())),
         200
     );
-    let mut stream = UnixStream::connect(&at).unwrap();
-    let page = "GET /login HTTP/1.0\r\nHost: localhost\r\n\r\n";
-    stream.write_all(page.as_bytes()).unwrap();
-    let mut answer = String::new();
-    stream.read_to_string(&mut answer).unwrap();
-    assert!(answer.contains("Password:"), "{answer}");
-}
-
-/// An sshd of this test alone, on a port of its own.
-struct Sshd {
-    folder: TempDir,
-    child: Child,
-    port: u16,
-}
-
-impl Sshd {
-    fn start() -> Self {
-        let folder = TempDir::new().unwrap();
-        let at = |name: &str| folder.path().join(name).to_str().unwrap().to_owned();
-        for key in ["host", "key"] {
-            let made = Command::new("ssh-keygen")
-                .args(["-q", "-t", "ed25519", "-N", "", "-f", &at(key)])
-                .status()
-                .unwrap();
-            assert!(made.success());
-        }
-        std::fs::copy(at("key.pub"), at("authorized")).unwrap();
-        let free = TcpListener::bind("127.0.0.1:0").unwrap();
-        let port = free.local_addr().unwrap().port();
-        drop(free);
-        // A login shell's banner, and a queue as Slurm would show it.
-        std::fs::create_dir(at("bin")).unwrap();
-        for (name, text) in [
-            ("squeue", "echo Welcome; echo 127.0.0.1"),
-            ("scancel", "echo \"$@\" >&2"),
-        ] {
-            let path = folder.path().join("bin").join(name);
-            std::fs::write(&path, format!("#!/bin/sh\n{text}\n")).unwrap();
-            std::fs::set_permissions(&path, std::fs::Permissions::from_mode(0o755)).unwrap();
-        }
-        let config = format!(
-            "Port {port}\nListenAddress 127.0.0.1\nHostKey {}\nAuthorizedKeysFile {}\n\
-             StrictModes no\nUsePAM no\nPasswordAuthentication no\nPermitRootLogin yes\n\
-             PidFile none\nSetEnv PATH={}:/usr/bin:/bin\n",
-            at("host"),
-            at("authorized"),
-            at("bin"),
-        );
-        std::fs::write(at("sshd_config"), config).unwrap();
-        if std::fs::metadata("/run").is_ok() {
-            // Only root's sshd wants it, and only root can make it.
-            drop(std::fs::create_dir_all("/run/sshd"));
-        }
-        let child = Command::new("/usr/sbin/sshd")
-            .args(["-D", "-e", "-f", &at("sshd_config")])
-            .stderr(Stdio::null())
-            .spawn()
-            .unwrap();
-        let sshd = Self {
-            folder,
-            child,
-            port,
-        };
-        soon("sshd", || TcpStream::connect(("127.0.0.1", port)).ok());
-        sshd
-    }
-
-    fn path(&self, name: &str) -> PathBuf {
-        self.folder.path().join(name)
-    }
-
-    /// The recipe's config, made to find this sshd and to keep its handles here.
-    fn client_config(&self, config: &str) -> PathBuf {
-        let folder = self.folder.path().to_str().unwrap();
-        let text = format!(
-            "{}\nHost *\n  Port {}\n  IdentityFile {folder}/key\n  IdentitiesOnly yes\n\
-             \x20 UserKnownHostsFile {folder}/known\n  StrictHostKeyChecking no\n  LogLevel ERROR\n",
-            config.replace("~/.ssh", folder),
-            self.port,
-        );
-        let path = self.path("client");
-        std::fs::write(&path, text).unwrap();
-        path
-    }
-}
-
-impl Drop for Sshd {
-    fn drop(&mut self) {
-        drop(self.child.kill());
-        drop(self.child.wait());
-    }
-}
-
-/// Something that answers on a socket, in place of a Jupyter.
-fn answering(path: PathBuf) {
-    let listener = UnixListener::bind(path).unwrap();
-    std::thread::spawn(move || {
-        for stream in listener.incoming() {
-            let mut stream = stream.unwrap();
-            let mut request = [0; 512];
-            if stream.read(&mut request).is_ok() {
-                drop(stream.write_all(b"HTTP/1.0 200 OK\r\n\r\n"));
-            }
-        }
-    });
-}
-
-fn user() -> String {
-    let output = Command::new("id").arg("-un").output().unwrap();
-    String::from_utf8(output.stdout).unwrap().trim().to_owned()
-}
-
-/// A site whose login node and nodes are the test's sshd.
-fn case_at(sshd: &Sshd) -> Case {
-    let mut case = Case::at("slurm").user("127.0.0.1", &user());
-    case.site.ssh.hops[0].hosts = vec![crate::site::HostName::new("127.0.0.1").unwrap()];
-    case.root = sshd.path("root").to_str().unwrap().to_owned();
-    let session = sshd.path("root/sessions/4711-0");
-    std::fs::create_dir_all(&session).unwrap();
-    std::os::unix::fs::symlink("4711-0", sshd.path("root/sessions/envspec-lab")).unwrap();
-    let socket = session.join("server.sock");
-    std::fs::write(
-        session.join("endpoint"),
-        format!("127.0.0.1 {}\n", socket.display()),
-    )
-    .unwrap();
-    std::fs::write(session.join("token"), "0123").unwrap();
-    answering(socket);
-    case
-}
-
-fn bash(text: &str) -> String {
-    // Inherited pipes would be held open by the ssh that stays.
-    let (out, err) = (
-        tempfile::NamedTempFile::new().unwrap(),
-        tempfile::NamedTempFile::new().unwrap(),
-    );
-    let status = Command::new("timeout")
-        .args(["60", "bash", "-c", text])
-        .stdin(Stdio::null())
-        .stdout(out.reopen().unwrap())
-        .stderr(err.reopen().unwrap())
-        .status()
-        .unwrap();
-    let said = std::fs::read_to_string(err.path()).unwrap();
-    assert!(status.success(), "{said}\n{text}");
-    std::fs::read_to_string(out.path()).unwrap() + &said
-}
-
-#[test]
-fn the_steps_open_and_close_a_tunnel_to_a_socket_through_a_hop() {
-    if !has("ssh") || !has("/usr/sbin/sshd") {
-        return;
-    }
-    let sshd = Sshd::start();
-    let mut case = case_at(&sshd);
-    // A port of its own: this test and the next one run at once.
-    case.server = 3;
-    std::os::unix::fs::symlink("4711-0", sshd.path("root/sessions/envspec-lab+3")).unwrap();
-    let recipe = case.recipe();
-    let config = sshd.client_config(&recipe.render(Format::SshConfig));
-    let typed = |kind: StepKind| {
-        let step = recipe.steps.iter().find(|step| step.kind == kind).unwrap();
-        let lines: Vec<_> = step.commands.iter().map(|line| line.quoted()).collect();
-        let ssh = format!("ssh() {{ command ssh -F '{}' \"$@\"; }}", config.display());
-        bash(&format!("{ssh}\nset -e\n{}", lines.join("\n")))
+    // As a browser does it: the form's cookie, then the form.
+    let ask = |request: String| {
+        let mut stream = UnixStream::connect(&at).unwrap();
+        stream.write_all(request.as_bytes()).unwrap();
+        let mut answer = String::new();
+        stream.read_to_string(&mut answer).unwrap();
+        answer
     };
-    let local = format!("127.0.0.1:{}", recipe.local_port);
-    assert!(TcpStream::connect(&local).is_err());
-    typed(StepKind::Connect);
-    assert_eq!(status(&local, "/", "x", None), 200);
-    assert_eq!(typed(StepKind::Open), "0123");
-    // The connection is lost and found again, at the same address.
-    typed(StepKind::Reconnect);
-    soon("closed port", || {
-        TcpStream::connect(&local).is_err().then_some(())
-    });
-    typed(StepKind::Connect);
-    assert_eq!(status(&local, "/", "x", None), 200);
-    assert!(typed(StepKind::End).contains("--name=envspec-lab+3"));
-    soon("closed port", || {
-        TcpStream::connect(&local).is_err().then_some(())
-    });
-}
-
-#[test]
-fn the_shell_form_does_the_same_by_its_words() {
-    if !has("ssh") || !has("/usr/sbin/sshd") {
-        return;
-    }
-    let sshd = Sshd::start();
-    let recipe = case_at(&sshd).recipe();
-    // The form writes its ssh config itself: its text is adapted, not its code.
-    let form = recipe.render(Format::Shell);
-    let folder = sshd.folder.path().to_str().unwrap();
-    std::fs::create_dir(sshd.path(".ssh")).unwrap();
-    let extra = sshd.client_config("");
-    let form = form
-        .replace("~/.ssh/config", extra.to_str().unwrap())
-        .replace("~/.ssh/envspec", &format!("{folder}/envspec"));
-    std::fs::write(sshd.path("form"), form).unwrap();
-    let run = |word: &str| bash(&format!("HOME='{folder}' bash '{folder}/form' {word}"));
-    let local = format!("127.0.0.1:{}", recipe.local_port);
-
-    let said = run("connect");
-    assert!(said.contains(&recipe.url), "{said}");
-    assert_eq!(status(&local, "/", "x", None), 200);
-    assert!(run("where").contains("127.0.0.1 "));
-    assert_eq!(run("token"), "0123\n");
-    assert!(run("disconnect").contains("tunnel closed"));
-    soon("closed port", || {
-        TcpStream::connect(&local).is_err().then_some(())
-    });
-
-    // The job was moved: Slurm names another node than the file.
-    let squeue = sshd.path("bin/squeue");
-    std::fs::write(&squeue, "#!/bin/sh\necho elsewhere\n").unwrap();
-    let refused = bash(&format!(
-        "HOME='{folder}' bash '{folder}/form' connect || true"
-    ));
-    assert!(
-        refused.contains("Slurm runs no envspec-lab on 127.0.0.1"),
-        "{refused}"
-    );
-    run("stop");
-    // Its master of the login node closes by itself after ten minutes.
-    bash(&format!(
-        "ssh -F '{folder}/.ssh/envspec-lab.config' -O exit envspec-site-slurm || true"
-    ));
+    let page = ask("GET /login HTTP/1.0\r\nHost: localhost\r\n\r\n".to_owned());
+    let (_, after) = page.split_once("_xsrf=").unwrap();
+    let cookie = after.split(';').next().unwrap();
+    let post = |password: &str| {
+        let form = format!("_xsrf={}&password={password}", cookie.replace('|', "%7C"));
+        let answer = ask(format!(
+            "POST /login HTTP/1.0\r\nHost: localhost\r\nCookie: _xsrf={cookie}\r\n\
+             Content-Type: application/x-www-form-urlencoded\r\nContent-Length: {}\r\n\r\n{form}",
+            form.len()
+        ));
+        answer.split(' ').nth(1).unwrap().to_owned()
+    };
+    assert_eq!(post("correct+horse"), "302");
+    assert_eq!(post("wrong"), "401");
 }

@@ -17,7 +17,11 @@ pub(super) fn text(recipe: &Recipe) -> String {
     }
     for (label, step) in labelled(&recipe.steps) {
         put!(out, "\n{label}{}", step.title);
-        put!(out, "  [{}]", place(recipe, step.place));
+        put!(
+            out,
+            "  [{}]",
+            place(recipe, step.place).trim_start_matches("the ")
+        );
         out.push('\n');
         for command in &step.commands {
             put!(out, "    {}\n", command.quoted());
@@ -47,12 +51,12 @@ pub(super) fn markdown(recipe: &Recipe) -> String {
         escaped(&recipe.site_title)
     );
     if !recipe.kernels.is_empty() {
-        put!(out, "\nKernels: {}\n", recipe.kernels.join(", "));
+        put!(out, "\nKernels: {}\n", escaped(&recipe.kernels.join(", ")));
     }
     for (label, step) in labelled(&recipe.steps) {
         put!(out, "\n## {label}{}\n", escaped(&step.title));
-        put!(out, "\nOn the {}:\n", place(recipe, step.place));
         if !step.commands.is_empty() {
+            put!(out, "\nOn {}:\n", place(recipe, step.place));
             let lines: Vec<_> = step.commands.iter().map(CommandLine::quoted).collect();
             block(&mut out, "bash", &lines.join("\n"));
         }
@@ -103,8 +107,8 @@ fn labelled(steps: &[Step]) -> impl Iterator<Item = (String, &Step)> {
 fn place(recipe: &Recipe, place: Where) -> &'static str {
     match place {
         Where::Laptop if recipe.ssh_config.is_empty() => "this machine",
-        Where::Laptop => "laptop",
-        Where::LoginNode => "login node",
+        Where::Laptop => "the laptop",
+        Where::LoginNode => "the login node",
     }
 }
 

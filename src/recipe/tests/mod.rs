@@ -8,10 +8,15 @@
 mod forms;
 mod hostile;
 mod server;
+mod tunnel;
 
 use std::collections::BTreeMap;
+use std::io::{Read, Write};
+use std::net::TcpStream;
 use std::num::NonZeroU16;
+use std::os::unix::net::UnixStream;
 use std::process::{Command, Stdio};
+use std::time::{Duration, Instant};
 
 use super::{KernelChannels, Login, OuterHops, Recipe, Request, SshVersion};
 use crate::site::{HostName, ResolvedLaunch, Site, Sites, UserName};
@@ -124,4 +129,38 @@ fn pass(program: &str, args: &[&str], text: &str) -> String {
     let err = String::from_utf8_lossy(&output.stderr);
     assert!(output.status.success(), "{program}: {out}{err}\n{text}");
     out
+}
+
+/// Waits until something is there.
+fn soon<T>(what: &str, mut look: impl FnMut() -> Option<T>) -> T {
+    let start = Instant::now();
+    loop {
+        if let Some(found) = look() {
+            return found;
+        }
+        assert!(
+            start.elapsed() < Duration::from_mins(1),
+            "no {what} after a minute"
+        );
+        std::thread::sleep(Duration::from_millis(50));
+    }
+}
+
+/// The status of a GET, over a socket or a port.
+fn status(at: &str, path: &str, host: &str, token: Option<&str>) -> u16 {
+    let token = token
+        .map(|t| format!("Authorization: token {t}\r\n"))
+        .unwrap_or_default();
+    let request = format!("GET {path} HTTP/1.0\r\nHost: {host}\r\n{token}\r\n");
+    let mut answer = String::new();
+    if at.starts_with('/') {
+        let mut stream = UnixStream::connect(at).unwrap();
+        stream.write_all(request.as_bytes()).unwrap();
+        stream.read_to_string(&mut answer).unwrap();
+    } else {
+        let mut stream = TcpStream::connect(at).unwrap();
+        stream.write_all(request.as_bytes()).unwrap();
+        stream.read_to_string(&mut answer).unwrap();
+    }
+    answer.split(' ').nth(1).unwrap().parse().unwrap()
 }

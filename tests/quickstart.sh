@@ -1,0 +1,47 @@
+#!/usr/bin/env bash
+# From nothing to kernels that run: builds envspec, applies envs/quickstart.yaml,
+# runs code in every kernel, prints the recipe. Everything it makes is below
+# target/, so that removing that folder undoes it.
+#
+# Where conda-forge can be reached, the packages come from there. Where it can't,
+# a local channel is built from PyPI and Debian's packages (tests/world), once.
+set -euo pipefail
+cd "$(dirname "${BASH_SOURCE[0]}")/.."
+source tests/tools.sh
+
+target=$(mkdir -p "${CARGO_TARGET_DIR:-target}" && cd "${CARGO_TARGET_DIR:-target}" && pwd)
+export ENVSPEC_ROOT=${ENVSPEC_ROOT:-$target/quickstart}
+export JUPYTER_DATA_DIR=${JUPYTER_DATA_DIR:-$target/quickstart/jupyter}
+envspec=$target/release/envspec
+
+need_cargo
+say "Building envspec (several minutes the first time)"
+cargo build --release --locked
+
+if [[ -z ${ENVSPEC_CHANNEL_ALIAS:-} ]]; then
+  say "Looking for conda-forge"
+  # The lock needs the channel's index: exit code 5 is the network's.
+  if timeout 120 "$envspec" lock --quiet envs/quickstart.yaml 2>"$target/quickstart.err"; then
+    echo "conda-forge can be reached" >&2
+  else
+    echo "conda-forge can't be reached; the local channel is used instead" >&2
+    channels=$(tests/world/channel.sh)
+    export ENVSPEC_CHANNEL_ALIAS=file://$channels/
+  fi
+fi
+
+say "envspec apply envs/quickstart.yaml"
+"$envspec" apply envs/quickstart.yaml >/dev/null
+say "envspec kernels test quickstart"
+"$envspec" kernels test quickstart >&2
+
+if [[ -n ${channels:-} && -n $(compgen -G "$channels/noarch/julia-mini-kernel-*") ]]; then
+  say "envspec apply tests/world/julia.yaml (the local channel has Julia)"
+  "$envspec" apply tests/world/julia.yaml >/dev/null
+  "$envspec" kernels test tests/world/julia.yaml >&2
+fi
+
+say "envspec recipe quickstart"
+"$envspec" recipe quickstart
+echo >&2
+echo "envspec is $envspec; to use it on this environment: export ENVSPEC_ROOT=$ENVSPEC_ROOT" >&2

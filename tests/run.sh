@@ -1,0 +1,27 @@
+#!/usr/bin/env bash
+# All tests, with all that they need: Debian packages, the channel of the test
+# world. Arguments go to `cargo test`: tests/run.sh --test it apply
+set -euo pipefail
+cd "$(dirname "${BASH_SOURCE[0]}")/.."
+source tests/tools.sh
+
+need_cargo
+need shellcheck="reads the scripts of recipes" openssh-client="reads the ssh configs of recipes" \
+  openssh-server="a tunnel through a real sshd"
+say "Building the channel of the test world (some minutes the first time)"
+ENVSPEC_TEST_CHANNELS=$(tests/world/channel.sh)
+export ENVSPEC_TEST_CHANNELS
+# With this a missing tool is a failure, not a skipped test.
+export ENVSPEC_TEST_TOOLS=require
+
+say "Building envspec and applying an environment for the tests"
+cargo build --locked
+target=$(cd "${CARGO_TARGET_DIR:-target}" && pwd)
+JUPYTER_DATA_DIR=$target/world/root/jupyter ENVSPEC_ROOT=$target/world/root \
+  ENVSPEC_CHANNEL_ALIAS=file://$ENVSPEC_TEST_CHANNELS/ \
+  "$target/debug/envspec" apply tests/world/jupyter.yaml >/dev/null
+ENVSPEC_TEST_PREFIX=$(readlink -f "$target/world/root/envs/jupyter")
+export ENVSPEC_TEST_PREFIX
+
+say "Testing"
+cargo test --locked "$@"

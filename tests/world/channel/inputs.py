@@ -1,0 +1,230 @@
+"""The inputs: downloads that are pinned and checked by hash.
+
+Wheels come through pip and Debian packages through apt, each configured as the machine has it, so no
+address of a registry is written anywhere. A pin is a name, a version and a SHA-256 in `../inputs`.
+"""
+
+import os
+import subprocess
+import sys
+import tempfile
+from dataclasses import dataclass
+from pathlib import Path
+
+from . import apt, debs, steps
+
+PINS = Path(__file__).parent.parent / "inputs"
+
+#: What the channel holds of the distribution: `python3` tells its CPython and brings the libraries
+#: that CPython links, the others become packages themselves. Their closure is what is downloaded.
+DEB_ROOTS = ("python3", "r-base-core", "r-cran-irkernel", "bash", "tzdata", "fonts-dejavu-core")
+
+#: The last Debian release that had Julia.
+JULIA_RELEASE = "bullseye"
+JULIA_ROOTS = ("julia",)
+
+#: Wheels may ask for at most this glibc; old enough for any machine that builds the channel.
+PLATFORMS = tuple(f"manylinux_2_{minor}_x86_64" for minor in range(34, 16, -1)) + (
+    "manylinux2014_x86_64",
+    "linux_x86_64",
+)
+
+
+QUIET_PIP = dict(os.environ, PIP_DISABLE_PIP_VERSION_CHECK="1")
+
+
+class InputError(Exception):
+    pass
+
+
+@dataclass(frozen=True)
+class Source:
+    """A tarball of upstream as the distribution carries it."""
+
+    path: Path
+    sha256: str
+
+    @property
+    def version(self):
+        return self.path.name.split("_")[1].split(".orig")[0]
+
+
+@dataclass(frozen=True)
+class Distribution:
+    debs: dict
+    #: Minor version of its Python, such as 3.11: wheels are chosen for it.
+    python: str
+    source: Source
+
+
+def distribution(cache):
+    """The closure of `DEB_ROOTS` and CPython's source, for the release that this machine runs."""
+    identity, version, codename = apt.release()
+    pins = PINS / f"debs-{identity}-{version}.txt"
+    key = steps.digest(identity, version, _text(pins), _text(PINS / "sources.txt"), *DEB_ROOTS)
+    folder = cache / f"debs-{key}"
+    if not folder.exists():
+        steps.say(f"Debian packages: the closure of {', '.join(DEB_ROOTS)} on {identity} {version}")
+        with steps.appearing(folder) as part:
+            private = apt.Apt(part / "apt", apt.sources_of(codename), origin=identity.capitalize())
+            private.update()
+            private.download(DEB_ROOTS, part / "archives")
+            check_debs(part / "archives", pins)
+            source = private.original_source(python_source(private), part / "source")
+            _check_source(source)
+            steps.discard(part / "apt")
+    steps.used(folder)
+    unpacked = debs.unpack((folder / "archives").glob("*.deb"), folder / "trees")
+    source = next((folder / "source").iterdir())
+    return Distribution(
+        unpacked, source.name.split("_")[0].removeprefix("python"), Source(source, steps.file_digest(source))
+    )
+
+
+def python_source(private):
+    """`python3` depends on the package of its minor version, named like its source: python3.11."""
+    return next(name for name in private.depends("python3") if name.startswith("python3."))
+
+
+def julia(cache):
+    """Julia's closure from an older Debian release, or None where the mirror has it no longer."""
+    identity, _, codename = apt.release()
+    pins = PINS / f"debs-{JULIA_RELEASE}.txt"
+    folder = cache / f"julia-{steps.digest(_text(pins), *JULIA_ROOTS)}"
+    if not folder.exists():
+        if identity != "debian":
+            steps.warn(
+                f"no julia: it comes from Debian {JULIA_RELEASE}, and this machine's mirrors are of {identity}"
+            )
+            return None
+        steps.say(f"Debian packages: the closure of julia in {JULIA_RELEASE}")
+        try:
+            with steps.appearing(folder) as part:
+                archive, security = apt.mirrors(codename)
+                sources = [f"deb {archive} {JULIA_RELEASE} main"]
+                if security:
+                    sources.append(f"deb {security} {JULIA_RELEASE}-security main")
+                private = apt.Apt(part / "apt", sources, origin="Debian")
+                private.update()
+                private.download(JULIA_ROOTS, part / "archives")
+                check_debs(part / "archives", pins)
+                steps.discard(part / "apt")
+        except apt.AptError as error:
+            steps.warn(f"no julia: {JULIA_RELEASE} cannot be had from this machine's mirror\n{error}")
+            return None
+    steps.used(folder)
+    return debs.unpack((folder / "archives").glob("*.deb"), folder / "trees")
+
+
+def check_debs(folder, pins):
+    """Compares what the archive gave with the pins; a newer version passes with a warning."""
+    if not pins.exists():
+        steps.warn(f"no pins for this release ({pins.name}): taking what the archive's signature vouches for")
+        return
+    pinned = read_deb_pins(pins)
+    for name, (version, checksum) in sorted(list_debs(folder).items()):
+        if name not in pinned:
+            steps.warn(f"{name} {version} is not pinned in {pins.name}; taken as the archive signs it")
+        elif pinned[name][0] != version:
+            steps.warn(
+                f"{name}: pinned {pinned[name][0]}, the archive has {version}; taken as the archive signs it"
+            )
+        elif pinned[name][1] != checksum:
+            raise InputError(f"{name} {version}: SHA-256 {checksum}, but {pins.name} pins {pinned[name][1]}")
+
+
+def list_debs(folder):
+    """{package: (version, SHA-256)} of a folder of archives."""
+    found = {}
+    for archive in sorted(folder.glob("*.deb")):
+        show = ["dpkg-deb", "--show", "--showformat=${Package} ${Version}", str(archive)]
+        name, version = subprocess.run(show, check=True, capture_output=True, text=True).stdout.split()
+        found[name] = (version, steps.file_digest(archive))
+    return found
+
+
+def read_deb_pins(path):
+    rows = (line.split() for line in read_lines(path))
+    return {name: (version, checksum) for name, version, checksum in rows}
+
+
+def _check_source(path):
+    pinned = dict(reversed(line.split()) for line in read_lines(PINS / "sources.txt"))
+    actual = steps.file_digest(path)
+    if path.name not in pinned:
+        steps.warn(f"{path.name} is not pinned in sources.txt; taken as the archive signs it")
+    elif pinned[path.name] != actual:
+        raise InputError(f"{path.name}: SHA-256 {actual}, but sources.txt pins {pinned[path.name]}")
+
+
+def wheel_pins(python):
+    """The two requirement files for a Python: the set that fits together, and older versions of some."""
+    return PINS / f"wheels-{python}.txt", PINS / f"wheels-{python}-older.txt"
+
+
+def wheels(cache, python):
+    """(newest wheels, older wheels), as sorted paths."""
+    return tuple(_pinned_wheels(cache, python, pins) for pins in wheel_pins(python))
+
+
+def _pinned_wheels(cache, python, pins):
+    if not pins.exists():
+        known = ", ".join(
+            sorted(path.stem.removeprefix("wheels-") for path in PINS.glob("wheels-*[0-9].txt"))
+        )
+        raise InputError(
+            f"no pinned wheels for Python {python} (there are pins for {known}): run `channel.sh --refresh`"
+        )
+    folder = cache / f"{pins.stem}-{steps.digest(_text(pins))}"
+    if not folder.exists():
+        steps.say(f"wheels: {pins.name}")
+        with steps.appearing(folder) as part:
+            download_wheels(python, part, read_lines(pins), "--require-hashes")
+    steps.used(folder)
+    return sorted(folder.glob("*.whl"))
+
+
+def download_wheels(python, folder, requirements, *options):
+    """`pip download` for the channel's Python, whichever one runs this."""
+    platforms = [option for platform in PLATFORMS for option in ("--platform", platform)]
+    command = [
+        sys.executable,
+        "-m",
+        "pip",
+        "download",
+        "--quiet",
+        "--no-deps",
+        "--only-binary",
+        ":all:",
+        *options,
+    ]
+    command += ["--implementation", "cp", "--python-version", python, *platforms, "--dest", str(folder)]
+    for once in _one_version_each(requirements):
+        with tempfile.NamedTemporaryFile("w", suffix=".txt") as file:
+            file.write("\n".join(once) + "\n")
+            file.flush()
+            done = subprocess.run([*command, "-r", file.name], stdout=sys.stderr, env=QUIET_PIP)
+        if done.returncode:
+            raise InputError("pip could not download the pinned wheels (see above)")
+
+
+def _one_version_each(requirements):
+    """pip takes one version of a project at a time: splits the lines into as many requests as that needs."""
+    rounds = []
+    for line in requirements:
+        project = line.split("==")[0]
+        free = next((lines for lines in rounds if project not in lines), None)
+        if free is None:
+            rounds.append(free := {})
+        free[project] = line
+    return [list(lines.values()) for lines in rounds]
+
+
+def read_lines(path):
+    """The lines of a file of pins, without comments."""
+    lines = (line.split("#")[0].strip() for line in path.read_text().splitlines())
+    return [line for line in lines if line]
+
+
+def _text(path):
+    return path.read_text() if path.exists() else ""

@@ -1,0 +1,102 @@
+"""Julia from an older Debian release, and a small kernel of the world's own.
+
+Debian dropped Julia after version 1.5.3, and no registry that the tests may use carries IJulia. Its
+libraries are of the older release and stay in a folder of Julia's own, apart from the prefix's `lib`.
+"""
+
+import json
+import shutil
+from pathlib import Path
+
+from . import debs, elf, package, steps
+
+KERNEL = Path(__file__).parent.parent / "recipes/julia_mini_kernel.jl"
+
+#: Where Debian's Julia looks for its libraries and system image, relative to its binary.
+HOME = "lib/x86_64-linux-gnu"
+
+#: Libraries that come from the channel instead: they must be one with those of R and Python.
+SHARED = ("libc6", "libgcc-s1", "libstdc++6", "libgfortran5", "libquadmath0")
+
+#: Packages of the closure with nothing that Julia loads.
+TOOLS = ("debconf", "dpkg", "gcc-10-base", "perl-base", "tar")
+
+#: After conda-forge's julia: a depot and a project for each environment, and what was set before kept.
+ACTIVATE = """\
+for name in JULIA_DEPOT_PATH JULIA_PROJECT JULIA_LOAD_PATH; do
+  eval "if [ -n \\"\\${$name+set}\\" ]; then export CONDA_BACKUP_$name=\\"\\$$name\\"; fi"
+done
+unset name
+export JULIA_DEPOT_PATH="$CONDA_PREFIX/share/julia:"
+export JULIA_PROJECT="@${CONDA_DEFAULT_ENV##*/}"
+export JULIA_LOAD_PATH="@:@${CONDA_DEFAULT_ENV##*/}:@stdlib"
+"""
+
+DEACTIVATE = """\
+for name in JULIA_DEPOT_PATH JULIA_PROJECT JULIA_LOAD_PATH; do
+  eval "unset $name"
+  eval "if [ -n \\"\\${CONDA_BACKUP_$name+set}\\" ]; then export $name=\\"\\$CONDA_BACKUP_$name\\"; unset CONDA_BACKUP_$name; fi"
+done
+unset name
+"""
+
+
+def build(out, closure, known):
+    root = out.parent / "root"
+    for deb in closure.values():
+        if deb.name not in SHARED + TOOLS:
+            _take(deb, root)
+    shutil.rmtree(root / "share/julia/test", ignore_errors=True)
+    steps.drop_dangling_links(root)
+    _script(root / "etc/conda/activate.d/julia_activate.sh", ACTIVATE)
+    _script(root / "etc/conda/deactivate.d/julia_deactivate.sh", DEACTIVATE)
+    own = {path.name for path in root.rglob("*.so*")}
+    needed = elf.relocate(root, (HOME, f"{HOME}/julia", "lib"))
+    julia = closure["julia"]
+    described = package.Package("julia", julia.version, debs.build_string(*closure.values()))
+    described.depends = known.depends(needed, own)
+    described.summary, described.license = f"Julia from {julia.origin}", "MIT"
+    package.write(described, root, out)
+
+
+def _take(deb, root):
+    moves = {
+        "usr/bin/julia": "bin/julia",
+        f"{debs.MULTIARCH}/julia": f"{HOME}/julia",
+        "usr/share/julia": "share/julia",
+        "etc/julia": "etc/julia",
+    }
+    for source, target in moves.items():
+        if (deb.tree / source).exists():
+            steps.copy(deb.tree / source, root / target)
+    for path in (deb.tree / debs.MULTIARCH).glob("*.so*"):
+        steps.copy(path, root / HOME / path.name)
+
+
+def build_kernel(out):
+    """`julia-mini-kernel`: one file of Julia and a kernelspec that names it."""
+    root = out.parent / "root"
+    folder = root / "share/jupyter/kernels/julia-mini"
+    steps.copy(KERNEL, folder / "kernel.jl")
+    spec = {
+        "argv": [
+            "julia",
+            "--startup-file=no",
+            f"{package.PLACEHOLDER}/share/jupyter/kernels/julia-mini/kernel.jl",
+            "{connection_file}",
+        ],
+        "display_name": "Julia (small test kernel)",
+        "interrupt_mode": "signal",
+        "language": "julia",
+    }
+    (folder / "kernel.json").write_text(json.dumps(spec, indent=1) + "\n")
+    described = package.Package(
+        "julia-mini-kernel", "0.1", "0", ["julia >=1.5", "zeromq >=4"], noarch="generic"
+    )
+    described.summary = "A small Jupyter kernel in Julia for tests of envspec; it is not IJulia"
+    package.write(described, root, out)
+
+
+def _script(path, text):
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_text(text)
