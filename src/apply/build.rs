@@ -129,8 +129,11 @@ async fn build(
     let clobbered: Vec<PathBuf> = installed.clobbered.into_iter().collect();
 
     let spec = &prepared.subject.file.spec;
-    write_variables(prefix, &spec.variables)?;
+    write_own_variables(prefix)?;
     let set_up = kernels::set_up(context, &prepared.subject, prefix)?;
+    // Not before the activation was captured: the engine would read them there,
+    // as a shell does and in capitals.
+    write_variables(prefix, &spec.variables)?;
 
     let receipt = Receipt {
         version: Receipt::VERSION,
@@ -158,31 +161,33 @@ async fn build(
     })
 }
 
-/// Writes the variables where conda and everything like it looks for them:
-/// the spec's into `conda-meta/state`, as `conda env config vars` does;
-/// envspec's own into `etc/conda/env_vars.d`, as a package would. That one
-/// makes a Jupyter server of the activated environment prefer the environment's
-/// kernels to stale ones of the same name in the user's folder.
-fn write_variables(prefix: &Path, variables: &BTreeMap<String, String>) -> Result<(), StoreError> {
-    let write = |path: PathBuf, content: serde_json::Value| {
-        let failed = StoreError::io("could not write", &path);
-        let folder = path
-            .parent()
-            .expect("both paths have folders in the prefix");
-        fs::create_dir_all(folder)
-            .and_then(|()| fs::write(&path, format!("{content:#}\n")))
-            .map_err(failed)
-    };
-    if !variables.is_empty() {
-        write(
-            prefix.join("conda-meta").join("state"),
-            serde_json::json!({"version": 1, "env_vars": variables}),
-        )?;
-    }
-    write(
-        prefix.join("etc/conda/env_vars.d/envspec.json"),
-        serde_json::json!({"JUPYTER_PREFER_ENV_PATH": "1"}),
+/// Writes envspec's own variable where a package would: it makes a Jupyter
+/// server of the activated environment prefer the environment's kernels to
+/// stale ones of the same name in the user's folder.
+fn write_own_variables(prefix: &Path) -> Result<(), StoreError> {
+    write_json(
+        &prefix.join("etc/conda/env_vars.d/envspec.json"),
+        &serde_json::json!({"JUPYTER_PREFER_ENV_PATH": "1"}),
     )
+}
+
+/// Writes the spec's variables where conda and everything like it looks for
+/// them: into `conda-meta/state`, as `conda env config vars` does.
+fn write_variables(prefix: &Path, variables: &BTreeMap<String, String>) -> Result<(), StoreError> {
+    if variables.is_empty() {
+        return Ok(());
+    }
+    write_json(
+        &prefix.join("conda-meta").join("state"),
+        &serde_json::json!({"version": 1, "env_vars": variables}),
+    )
+}
+
+fn write_json(path: &Path, content: &serde_json::Value) -> Result<(), StoreError> {
+    let folder = path.parent().expect("it is a file below the prefix");
+    fs::create_dir_all(folder)
+        .and_then(|()| fs::write(path, format!("{content:#}\n")))
+        .map_err(StoreError::io("could not write", path))
 }
 
 /// The packages that brought a post-link script, which is not run.

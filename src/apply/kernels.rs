@@ -86,7 +86,12 @@ fn activate(
         ("HOME".to_owned(), home.to_string_lossy().into_owned()),
         ("LANG".to_owned(), "C.UTF-8".to_owned()),
     ]);
-    let captured = capture_activation(prefix, context.platform, before)?;
+    let captured = capture_activation(
+        prefix,
+        context.platform,
+        before,
+        &subject.file.spec.variables,
+    )?;
     let mut environment = captured.before.clone();
     environment.extend(captured.changed);
     environment.insert(
