@@ -15,7 +15,7 @@ use super::provenance::provenance;
 use crate::conda::{Install, http_client, install, package_cache};
 use crate::lock::PackageId;
 use crate::plan::Action;
-use crate::store::{self, Event, Lease, Receipt, StoreError, Switched};
+use crate::store::{self, Event, Lease, Receipt, SpecOrigin, StoreError, Switched};
 
 /// What was done.
 pub struct Outcome<'c> {
@@ -143,10 +143,7 @@ async fn build(
         created: now(),
         by: context.who.to_string(),
         made_with: concat!("envspec ", env!("CARGO_PKG_VERSION")).to_owned(),
-        spec: provenance(
-            &prepared.subject.file.path,
-            &prepared.subject.file.lock_path(),
-        ),
+        spec: origin(prepared),
         lock_sha256: hex::encode(Sha256::digest(prepared.locked.text.as_str())),
         packages: prepared.records.iter().map(PackageId::from).collect(),
         kernels: set_up.kernels,
@@ -159,6 +156,15 @@ async fn build(
         clobbered,
         scripts: post_link_scripts(prefix, &prepared.records),
     })
+}
+
+/// Where the spec came from. A lock that is still to be written will differ
+/// from the commit's.
+fn origin(prepared: &Prepared<'_>) -> SpecOrigin {
+    let file = &prepared.subject.file;
+    let mut origin = provenance(&file.path, &file.lock_path());
+    origin.dirty |= origin.commit.is_some() && !prepared.locked.written;
+    origin
 }
 
 /// Writes envspec's own variable where a package would: it makes a Jupyter
