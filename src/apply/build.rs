@@ -47,6 +47,7 @@ pub async fn carry_out<'c>(
     let prefix = context
         .root
         .generation(prepared.desired.generation.as_str())?;
+    kernels::refuse_taken(context, &prepared)?;
     let mut built = Built::default();
     let mut receipt = None;
     for action in &prepared.plan.actions {
