@@ -189,9 +189,14 @@ fn the_first_channel_that_has_a_name_wins_even_with_an_older_version() {
     env.spec("lab", "channels: [new, old]\ndependencies: [many-versions]\n");
     env.run(&["lock", "--renew"]).success();
     assert_eq!(locked_packages(&env.lock("lab")), ["many-versions-2.4"]);
-    // Strict: what only the second one could satisfy is not taken from there.
-    env.spec("lab", "channels: [old, new]\ndependencies: [many-versions >=2]\n");
-    env.run(&["lock"]).fails_with(4);
+    // Strict: what a package needs is not taken from the second one either, if
+    // the first has another version of it.
+    made.add("two", &["shared-lib-2."]);
+    made.add("one", &["shared-lib-1.", "conflict-a"]);
+    env.spec("lab", "channels: [two, one]\ndependencies: [conflict-a]\n");
+    env.run(&["lock"]).fails_with(4).says("shared-lib 1.*");
+    env.spec("lab", "channels: [one, two]\ndependencies: [conflict-a]\n");
+    env.run(&["lock"]).success();
 }
 
 #[test]

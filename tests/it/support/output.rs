@@ -117,6 +117,9 @@ macro_rules! assert_output {
         settings.add_filter(r"\(process \d+\)", "(process [PID])");
         settings.add_filter(r"\.envspec-new-\w+", ".envspec-new-[X]");
         settings.add_filter(r"researcher@[\w.-]+", "researcher@[HOST]");
+        // The channel's own, which depend on the machine's Debian.
+        settings.add_filter(r"\b(deno|libgcc) [\d.]+", "$1 [VERSION]");
+        settings.add_filter(r"\([\d.]+ k?B as archives", "([SIZE] as archives");
         settings.bind(|| insta::assert_snapshot!($($argument),+));
     }};
 }

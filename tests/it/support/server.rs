@@ -3,12 +3,15 @@
 
 use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
+use std::pin::Pin;
 use std::sync::{Arc, Condvar, Mutex};
+use std::task::{Context, Poll};
 use std::time::Duration;
 
-use axum::body::Body;
+use axum::body::{Body, Bytes};
 use axum::extract::State;
 use axum::http::{HeaderMap, Method, Response, StatusCode, Uri, header};
+use http_body::Frame;
 use tokio::runtime::Runtime;
 use tokio::sync::watch;
 
@@ -188,6 +191,8 @@ fn respond(folder: &Path, path: &str, headers: &HeaderMap, fault: Option<Fault>)
     let etag = format!("\"{:x}-{:x}\"", stamp.as_nanosecond(), metadata.len());
     let builder = Response::builder()
         .header(header::ETAG, &etag)
+        // Without it a client may take what it has for fresh, by its age.
+        .header(header::CACHE_CONTROL, "no-cache")
         .header(
             header::LAST_MODIFIED,
             stamp.strftime("%a, %d %b %Y %H:%M:%S GMT").to_string(),
@@ -206,8 +211,7 @@ fn respond(folder: &Path, path: &str, headers: &HeaderMap, fault: Option<Fault>)
         Some(Fault::Truncated) => {
             // A body that ends with an error: the connection is cut in its middle.
             bytes.truncate(length / 2);
-            let stream = Halved(Some(bytes));
-            return builder.body(Body::new(stream)).unwrap();
+            return builder.body(Body::new(Halved::Begun(bytes))).unwrap();
         }
         _ => {}
     }
@@ -215,19 +219,31 @@ fn respond(folder: &Path, path: &str, headers: &HeaderMap, fault: Option<Fault>)
 }
 
 /// A body of which half comes, then the connection is lost.
-struct Halved(Option<Vec<u8>>);
+enum Halved {
+    Begun(Vec<u8>),
+    /// The half is on its way: only once it was waited for it has left.
+    Sent,
+    Lost,
+}
 
 impl axum::body::HttpBody for Halved {
-    type Data = axum::body::Bytes;
+    type Data = Bytes;
     type Error = std::io::Error;
 
     fn poll_frame(
-        mut self: std::pin::Pin<&mut Self>,
-        _: &mut std::task::Context<'_>,
-    ) -> std::task::Poll<Option<Result<http_body::Frame<Self::Data>, Self::Error>>> {
-        std::task::Poll::Ready(Some(match self.0.take() {
-            Some(bytes) => Ok(http_body::Frame::data(bytes.into())),
-            None => Err(std::io::ErrorKind::ConnectionReset.into()),
-        }))
+        mut self: Pin<&mut Self>,
+        context: &mut Context<'_>,
+    ) -> Poll<Option<Result<Frame<Bytes>, Self::Error>>> {
+        match std::mem::replace(&mut *self, Self::Lost) {
+            Self::Begun(half) => {
+                *self = Self::Sent;
+                Poll::Ready(Some(Ok(Frame::data(half.into()))))
+            }
+            Self::Sent => {
+                context.waker().wake_by_ref();
+                Poll::Pending
+            }
+            Self::Lost => Poll::Ready(Some(Err(std::io::ErrorKind::ConnectionReset.into()))),
+        }
     }
 }
