@@ -15,7 +15,7 @@ use super::provenance::provenance;
 use crate::conda::{Install, http_client, install, package_cache};
 use crate::lock::PackageId;
 use crate::plan::Action;
-use crate::store::{self, Event, Lease, Receipt, StoreError, Switched};
+use crate::store::{self, Event, Lease, Receipt, SpecOrigin, StoreError, Switched};
 
 /// What was done.
 pub struct Outcome<'c> {
@@ -47,6 +47,7 @@ pub async fn carry_out<'c>(
     let prefix = context
         .root
         .generation(prepared.desired.generation.as_str())?;
+    kernels::refuse_taken(context, &prepared)?;
     let mut built = Built::default();
     let mut receipt = None;
     for action in &prepared.plan.actions {
@@ -129,8 +130,11 @@ async fn build(
     let clobbered: Vec<PathBuf> = installed.clobbered.into_iter().collect();
 
     let spec = &prepared.subject.file.spec;
-    write_variables(prefix, &spec.variables)?;
+    write_own_variables(prefix)?;
     let set_up = kernels::set_up(context, &prepared.subject, prefix)?;
+    // Not before the activation was captured: the engine would read them there,
+    // as a shell does and in capitals.
+    write_variables(prefix, &spec.variables)?;
 
     let receipt = Receipt {
         version: Receipt::VERSION,
@@ -140,10 +144,7 @@ async fn build(
         created: now(),
         by: context.who.to_string(),
         made_with: concat!("envspec ", env!("CARGO_PKG_VERSION")).to_owned(),
-        spec: provenance(
-            &prepared.subject.file.path,
-            &prepared.subject.file.lock_path(),
-        ),
+        spec: origin(prepared),
         lock_sha256: hex::encode(Sha256::digest(prepared.locked.text.as_str())),
         packages: prepared.records.iter().map(PackageId::from).collect(),
         kernels: set_up.kernels,
@@ -158,31 +159,42 @@ async fn build(
     })
 }
 
-/// Writes the variables where conda and everything like it looks for them:
-/// the spec's into `conda-meta/state`, as `conda env config vars` does;
-/// envspec's own into `etc/conda/env_vars.d`, as a package would. That one
-/// makes a Jupyter server of the activated environment prefer the environment's
-/// kernels to stale ones of the same name in the user's folder.
-fn write_variables(prefix: &Path, variables: &BTreeMap<String, String>) -> Result<(), StoreError> {
-    let write = |path: PathBuf, content: serde_json::Value| {
-        let failed = StoreError::io("could not write", &path);
-        let folder = path
-            .parent()
-            .expect("both paths have folders in the prefix");
-        fs::create_dir_all(folder)
-            .and_then(|()| fs::write(&path, format!("{content:#}\n")))
-            .map_err(failed)
-    };
-    if !variables.is_empty() {
-        write(
-            prefix.join("conda-meta").join("state"),
-            serde_json::json!({"version": 1, "env_vars": variables}),
-        )?;
-    }
-    write(
-        prefix.join("etc/conda/env_vars.d/envspec.json"),
-        serde_json::json!({"JUPYTER_PREFER_ENV_PATH": "1"}),
+/// Where the spec came from. A lock that is still to be written will differ
+/// from the commit's.
+fn origin(prepared: &Prepared<'_>) -> SpecOrigin {
+    let file = &prepared.subject.file;
+    let mut origin = provenance(&file.path, &file.lock_path());
+    origin.dirty |= origin.commit.is_some() && !prepared.locked.written;
+    origin
+}
+
+/// Writes envspec's own variable where a package would: it makes a Jupyter
+/// server of the activated environment prefer the environment's kernels to
+/// stale ones of the same name in the user's folder.
+fn write_own_variables(prefix: &Path) -> Result<(), StoreError> {
+    write_json(
+        &prefix.join("etc/conda/env_vars.d/envspec.json"),
+        &serde_json::json!({"JUPYTER_PREFER_ENV_PATH": "1"}),
     )
+}
+
+/// Writes the spec's variables where conda and everything like it looks for
+/// them: into `conda-meta/state`, as `conda env config vars` does.
+fn write_variables(prefix: &Path, variables: &BTreeMap<String, String>) -> Result<(), StoreError> {
+    if variables.is_empty() {
+        return Ok(());
+    }
+    write_json(
+        &prefix.join("conda-meta").join("state"),
+        &serde_json::json!({"version": 1, "env_vars": variables}),
+    )
+}
+
+fn write_json(path: &Path, content: &serde_json::Value) -> Result<(), StoreError> {
+    let folder = path.parent().expect("it is a file below the prefix");
+    fs::create_dir_all(folder)
+        .and_then(|()| fs::write(path, format!("{content:#}\n")))
+        .map_err(StoreError::io("could not write", path))
 }
 
 /// The packages that brought a post-link script, which is not run.

@@ -9,6 +9,7 @@ use fs_err as fs;
 
 use super::context::Context;
 use super::error::ApplyError;
+use super::observe::Prepared;
 use super::spec_file::{Subject, SubjectKernel};
 use crate::conda::{Step, capture_activation};
 use crate::jupyter;
@@ -16,6 +17,7 @@ use crate::kernel::{
     ActivationDelta, KERNELSPEC_MARK_VERSION, KernelDir, KernelSpec, KernelspecSource, Mark,
     RegisteredName, Rewrite,
 };
+use crate::plan::Action;
 use crate::store::{KernelReceipt, Receipt, StoreError};
 
 /// Where kernelspecs are, below a prefix.
@@ -86,7 +88,12 @@ fn activate(
         ("HOME".to_owned(), home.to_string_lossy().into_owned()),
         ("LANG".to_owned(), "C.UTF-8".to_owned()),
     ]);
-    let captured = capture_activation(prefix, context.platform, before)?;
+    let captured = capture_activation(
+        prefix,
+        context.platform,
+        before,
+        &subject.file.spec.variables,
+    )?;
     let mut environment = captured.before.clone();
     environment.extend(captured.changed);
     environment.insert(
@@ -274,6 +281,25 @@ fn is_executable(path: &Path) -> bool {
     use std::os::unix::fs::PermissionsExt as _;
     fs::metadata(path)
         .is_ok_and(|metadata| metadata.is_file() && metadata.permissions().mode() & 0o111 != 0)
+}
+
+/// Refuses a plan that would register a kernel under a name that is somebody
+/// else's: before anything is built or switched.
+pub(super) fn refuse_taken(context: &Context, prepared: &Prepared<'_>) -> Result<(), ApplyError> {
+    for action in &prepared.plan.actions {
+        if let Action::RegisterKernel { kernel, registered } = action {
+            let mark = Mark {
+                version: KERNELSPEC_MARK_VERSION,
+                environment: prepared.plan.environment.clone(),
+                kernel: kernel.clone(),
+                generation: prepared.plan.to.to_string(),
+                root: context.root.path().to_string_lossy().into_owned(),
+            };
+            let name = registered_name(registered)?;
+            jupyter::refuse_if_taken(&context.kernels_dir, &name, &mark)?;
+        }
+    }
+    Ok(())
 }
 
 /// Registers one kernel of a generation for the user, with envspec's mark.

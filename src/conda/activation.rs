@@ -23,17 +23,26 @@ pub struct Captured {
 /// and tells what changed. The scripts are those of the installed packages;
 /// they see nothing of this process's environment, so that what they set does
 /// not depend on who ran `apply`.
+///
+/// `variables` (the spec's) and those of packages (`etc/conda/env_vars.d`) are
+/// there before the scripts run, each with its value as it is. They go through
+/// the environment and not through a script: rattler puts a value with a `$`
+/// between double quotes, where a shell runs `$(commands)`.
 pub fn capture_activation(
     prefix: &Path,
     platform: Subdir,
     before: BTreeMap<String, String>,
+    variables: &BTreeMap<String, String>,
 ) -> Result<Captured, CondaError> {
     let failed = |source| CondaError::Activation {
         prefix: prefix.to_owned(),
         source: Box::new(source),
     };
-    let activator =
+    let mut activator =
         Activator::from_path(prefix, shell::Bash::default(), platform).map_err(failed)?;
+    let mut literal: BTreeMap<String, String> =
+        std::mem::take(&mut activator.env_vars).into_iter().collect();
+    literal.extend(variables.clone());
     let current_env: HashMap<String, String> = before.clone().into_iter().collect();
     let variables = ActivationVariables {
         conda_prefix: None,
@@ -43,13 +52,16 @@ pub fn capture_activation(
     };
     let environment: HashMap<&OsStr, &OsStr> = before
         .iter()
+        .chain(&literal)
         .map(|(name, value)| (OsStr::new(name), OsStr::new(value)))
         .collect();
     let changed = activator
         .run_activation(variables, Some(environment))
         .map_err(failed)?;
+    // What a script changed of them is what counts.
+    literal.extend(changed);
     Ok(Captured {
         before,
-        changed: changed.into_iter().collect(),
+        changed: literal,
     })
 }

@@ -17,7 +17,11 @@ impl ChannelAlias {
     /// `None`; relative paths of channels start at `base`.
     pub fn new(alias: Option<Url>, base: &Path) -> Self {
         let mut config = ChannelConfig::default_with_root_dir(base.to_owned());
-        if let Some(alias) = alias {
+        if let Some(mut alias) = alias {
+            // Joining a name to a URL without it would replace the last folder.
+            if !alias.path().ends_with('/') {
+                alias.set_path(&format!("{}/", alias.path()));
+            }
             config.channel_alias = alias;
         }
         Self(config)

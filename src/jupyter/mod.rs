@@ -21,5 +21,6 @@ pub use probe::{
     Ending, KernelTest, KernelTestRequest, Limits, Step, StepOutcome, TestFailure, test_kernel,
 };
 pub use registration::{
-    Owner, Registered, RegistrationError, Resource, observed, read_resources, register, unregister,
+    Owner, Registered, RegistrationError, Resource, observed, read_resources, refuse_if_taken,
+    register, unregister,
 };

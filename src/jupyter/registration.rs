@@ -236,7 +236,7 @@ fn is_unfinished(folder: &Path) -> io::Result<bool> {
 
 /// Refuses a name that is somebody else's. Jupyter lowercases the names of
 /// folders, so `Lab-R` is in the way of `lab-r`.
-fn refuse_if_taken(
+pub fn refuse_if_taken(
     dir: &Path,
     name: &RegisteredName,
     mark: &Mark,

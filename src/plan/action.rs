@@ -62,15 +62,16 @@ pub struct Plan {
 /// Decides what leads from the observed to the desired state.
 pub fn plan(desired: &Desired, observed: &Observed) -> Plan {
     let mut actions = Vec::new();
-    if !observed.lock_written {
-        actions.push(Action::WriteLock);
-    }
     if !observed.generation_exists {
         actions.push(Action::BuildGeneration {
             generation: desired.generation.clone(),
             packages: desired.packages.len(),
             archive_bytes: desired.archive_bytes,
         });
+    }
+    // After the generation: if that can't be built, the lock is as before.
+    if !observed.lock_written {
+        actions.push(Action::WriteLock);
     }
     let (from, before) = match &observed.current {
         Some((generation, packages)) => (Some(generation.clone()), packages.clone()),
@@ -214,12 +215,7 @@ mod tests {
             .collect();
         assert_eq!(
             kinds,
-            [
-                "write-lock",
-                "build-generation",
-                "switch",
-                "register-kernel"
-            ]
+            ["build-generation", "write-lock", "switch", "register-kernel"]
         );
     }
 

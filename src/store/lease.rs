@@ -5,7 +5,8 @@
 //! number; one on another machine can't be judged from here and is believed.
 
 use std::io::Write as _;
-use std::path::PathBuf;
+use std::os::unix::fs::PermissionsExt as _;
+use std::path::{Path, PathBuf};
 
 use fs_err as fs;
 use serde::{Deserialize, Serialize};
@@ -52,16 +53,8 @@ impl Lease {
             .expect("a holder is plain text, which JSON can always hold");
         // Twice: the second time after a dead holder's lease was removed.
         for _ in 0..2 {
-            let made = fs::OpenOptions::new()
-                .write(true)
-                .create_new(true)
-                .open(&path);
-            match made {
-                Ok(mut file) => {
-                    file.write_all(text.as_bytes())
-                        .map_err(StoreError::io("could not write", &path))?;
-                    return Ok(Self { path });
-                }
+            match create_whole(&path, &text) {
+                Ok(()) => return Ok(Self { path }),
                 Err(error) if error.kind() == std::io::ErrorKind::AlreadyExists => {
                     let there = fs::read_to_string(&path).unwrap_or_default();
                     let known = serde_json::from_str::<Holder>(&there).ok();
@@ -100,6 +93,21 @@ impl Drop for Lease {
             tracing::debug!("the lease could not be given back: {error}");
         }
     }
+}
+
+/// Creates a file that holds `text` from its first instant, or fails if there
+/// is one. Whoever is killed here leaves no lease without a name in it, which
+/// nobody could take over.
+fn create_whole(path: &Path, text: &str) -> std::io::Result<()> {
+    let folder = path.parent().expect("a lease is in a folder");
+    let mut file = tempfile::Builder::new()
+        .prefix(".new-")
+        .permissions(std::fs::Permissions::from_mode(0o644))
+        .tempfile_in(folder)?;
+    file.write_all(text.as_bytes())?;
+    file.persist_noclobber(path)
+        .map_err(|refused| refused.error)?;
+    Ok(())
 }
 
 /// Whether a holder of this machine has ended.

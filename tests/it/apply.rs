@@ -1,0 +1,354 @@
+//! `apply`, `list`, `rollback` (item 5): generations are whole, immutable and
+//! switched by one rename; what is done is done once.
+
+use std::os::unix::fs::PermissionsExt as _;
+use std::path::Path;
+
+use crate::support::{
+    Fault, Server, TestEnv, assert_output, channels, have, lab, tiny_spec, tree, world_python,
+};
+
+#[test]
+fn an_environment_is_a_link_to_its_generation_which_has_a_receipt() {
+    let env = TestEnv::new();
+    env.tiny(&["shared-lib"]);
+    assert_output!(env.run(&["apply"]).success());
+    let link = fs_err::read_link(env.root().join("envs/lab")).unwrap();
+    let id = link.file_name().unwrap().to_str().unwrap();
+    assert_eq!(link, Path::new("../gen").join(id));
+    let digest = id.strip_prefix("lab-").unwrap();
+    assert!(digest.len() == 12 && digest.bytes().all(|byte| byte.is_ascii_hexdigit()));
+    let receipt = env.receipt("lab");
+    assert_eq!(receipt["generation"], id);
+    assert_eq!(receipt["packages"][0]["name"], "shared-lib");
+    let text = fs_err::read_to_string(env.root().join("envs/lab/share/shared-lib.txt")).unwrap();
+    assert_eq!(text, "shared-lib 2.0\n");
+}
+
+#[test]
+fn a_second_apply_touches_nothing_asks_nobody_and_says_so() {
+    let server = Server::start(channels());
+    let env = TestEnv::with_alias(server.url());
+    env.spec("lab", "channels: [conda-forge, tiny]\ndependencies: [shared-lib]\nkernels: [deno]\n");
+    env.run(&["apply"]).success();
+    assert!(!server.requests().is_empty());
+    let seen = || [tree(&env.root()), tree(&env.work()), tree(&env.path("home"))];
+    let before = seen();
+    assert_output!(env.run(&["apply"]).success());
+    assert_eq!(server.requests(), [""; 0]);
+    assert!(seen() == before, "the second apply wrote something");
+}
+
+#[test]
+fn a_change_makes_a_new_generation_and_leaves_the_old_one_as_it_is() {
+    let env = TestEnv::new();
+    env.tiny(&["shared-lib 1.*"]);
+    env.run(&["apply"]).success();
+    let old = env.prefix("lab");
+    let before = tree(&old);
+    env.tiny(&["shared-lib 2.*"]);
+    env.run(&["apply"]).success();
+    assert_ne!(env.prefix("lab"), old);
+    assert!(tree(&old) == before, "the old generation was changed");
+    let answer = env.run(&["list", "--json"]).success().json();
+    let current: Vec<_> = answer["generations"]
+        .as_array()
+        .unwrap()
+        .iter()
+        .filter(|generation| generation["current"] == true)
+        .map(|generation| generation["prefix"].as_str().unwrap().to_owned())
+        .collect();
+    assert_eq!(current, [env.prefix("lab").to_str().unwrap()]);
+    assert_eq!(answer["generations"].as_array().unwrap().len(), 2);
+}
+
+#[test]
+fn going_back_to_an_earlier_spec_finds_its_generation_again() {
+    let env = TestEnv::new();
+    env.tiny(&["shared-lib 1.*"]);
+    env.run(&["apply"]).success();
+    let old = env.prefix("lab");
+    let lock = env.lock("lab");
+    env.tiny(&["shared-lib 2.*"]);
+    env.run(&["apply"]).success();
+    let before = tree(&old);
+    env.tiny(&["shared-lib 1.*"]);
+    fs_err::write(env.work().join("envs/lab.lock"), lock).unwrap();
+    env.run(&["apply"]).success();
+    assert_eq!(env.prefix("lab"), old);
+    assert!(tree(&old) == before, "it was built again");
+}
+
+#[test]
+fn rollback_switches_the_link_and_the_kernelspecs_back() {
+    let env = TestEnv::new();
+    let spec = |version: &str, kernels: &str| {
+        format!("channels: [conda-forge, tiny]\ndependencies: [shared-lib {version}]\nkernels: [{kernels}]\n")
+    };
+    env.spec("lab", &spec("1.*", "deno"));
+    env.run(&["apply"]).success();
+    let (old, kernelspecs) = (env.prefix("lab"), contents(&env.user_kernels()));
+    assert!(!kernelspecs.is_empty());
+    env.spec("lab", &spec("2.*", ""));
+    env.run(&["apply"]).success();
+    assert!(contents(&env.user_kernels()).is_empty());
+    assert_output!(env.run(&["list"]).success());
+
+    assert_output!(env.run(&["rollback"]).success());
+    assert_eq!(env.prefix("lab"), old);
+    assert_eq!(contents(&env.user_kernels()), kernelspecs);
+    let rows = env.run(&["list"]).success();
+    let marked: Vec<_> = rows.stdout.lines().filter(|line| line.starts_with('*')).collect();
+    assert_eq!(marked.len(), 1);
+    assert!(marked[0].contains("deno"), "{rows}");
+
+    env.run(&["rollback"]).fails_with(7).says("no earlier generation");
+    // The spec still says what it says: apply goes forward again.
+    env.run(&["apply"]).success();
+    assert_ne!(env.prefix("lab"), old);
+}
+
+/// Names and contents of the files below a folder.
+fn contents(folder: &Path) -> Vec<(String, String)> {
+    let mut all = Vec::new();
+    for path in tree(folder).keys().filter(|path| path.is_file()) {
+        let name = path.strip_prefix(folder).unwrap().display().to_string();
+        let bytes = fs_err::read(path).unwrap();
+        all.push((name, String::from_utf8_lossy(&bytes).into_owned()));
+    }
+    all
+}
+
+#[test]
+fn of_two_applies_at_once_one_works_and_the_other_tells_who_does() {
+    let server = Server::start(channels());
+    let env = TestEnv::with_alias(server.url());
+    env.tiny(&["shared-lib"]);
+    env.run(&["lock"]).success();
+    server.fault("shared-lib-2.0", Fault::Held);
+    let first = env.start(&["apply"]);
+    server.wait_for("shared-lib-2.0");
+    env.run(&["apply"])
+        .fails_with(7)
+        .says("environment lab is being changed by researcher@")
+        .says(&format!("(process {})", first.pid()));
+    env.run(&["rollback"]).fails_with(2);
+    server.release();
+    first.wait().success();
+    env.run(&["apply"]).success().says("Nothing to do");
+}
+
+#[test]
+fn a_lease_of_another_machine_is_believed_and_one_of_a_dead_process_is_not() {
+    let env = TestEnv::new();
+    env.tiny(&["shared-lib"]);
+    let lease = env.root().join("leases/lab");
+    fs_err::create_dir_all(env.root().join("leases")).unwrap();
+    let held = |host: &str, pid: u32| {
+        let text = format!(
+            r#"{{"by": "colleague@{host}", "host": "{host}", "pid": {pid}, "since": "2026-01-01T00:00:00Z"}}"#
+        );
+        fs_err::write(&lease, text).unwrap();
+    };
+    held("another-login-node", 1);
+    env.run(&["apply"]).fails_with(7).says("colleague@another-login-node");
+    assert!(lease.exists());
+    let here = rustix::system::uname();
+    // No process has the largest number.
+    held(here.nodename().to_str().unwrap(), 4_194_303);
+    env.run(&["apply"]).success();
+    assert!(!lease.exists());
+}
+
+#[test]
+fn paths_that_two_packages_bring_are_told_and_written_into_the_receipt() {
+    let env = TestEnv::new();
+    env.tiny(&["clobber-one", "clobber-two"]);
+    env.run(&["apply"]).success().says("share/clobber.txt");
+    assert_eq!(
+        env.receipt("lab")["clobbered"],
+        serde_json::json!(["share/clobber.txt"])
+    );
+}
+
+#[test]
+fn which_file_wins_a_clobbered_path_does_not_depend_on_the_run() {
+    let winner = |_| {
+        let env = TestEnv::new();
+        env.tiny(&["clobber-one", "clobber-two"]);
+        env.run(&["apply"]).success();
+        fs_err::read_to_string(env.prefix("lab").join("share/clobber.txt")).unwrap()
+    };
+    let winners: std::collections::BTreeSet<String> = (0..5).map(winner).collect();
+    assert_eq!(winners.len(), 1, "{winners:?}");
+}
+
+#[test]
+fn post_link_scripts_are_named_and_not_run() {
+    let env = TestEnv::new();
+    env.tiny(&["post-link"]);
+    env.run(&["apply"]).success().says("post-link scripts are not run").says("post-link");
+    assert!(!env.prefix("lab").join("share/post-link.txt").exists());
+    assert!(!env.prefix("lab").join(".messages.txt").exists());
+}
+
+#[test]
+fn odd_files_arrive_as_they_are() {
+    let env = TestEnv::new();
+    env.tiny(&[
+        "symlink",
+        "dangling-symlink",
+        "executable",
+        "empty-file",
+        "unicode-name",
+        "old-format",
+        "long-prefix",
+    ]);
+    env.run(&["apply"]).success();
+    let prefix = env.prefix("lab");
+    let link = |path: &str| fs_err::read_link(prefix.join(path)).unwrap();
+    assert_eq!(link("share/symlink/link.txt"), Path::new("target.txt"));
+    assert_eq!(link("share/dangling/link.txt"), Path::new("absent.txt"));
+    let mode = prefix.join("bin/executable").metadata().unwrap().permissions().mode();
+    assert_eq!(mode & 0o111, 0o111);
+    assert_eq!(prefix.join("share/empty-file").metadata().unwrap().len(), 0);
+    assert!(prefix.join("share/unicode/größe–数据.txt").is_file());
+    assert!(prefix.join("share/old-format.txt").is_file());
+
+    // The prefix that files name is the generation's own path, never the link.
+    let own = prefix.to_str().unwrap();
+    let text = fs_err::read_to_string(prefix.join("share/long-prefix/text.conf")).unwrap();
+    assert_eq!(text, format!("prefix = {own}\ndata = {own}/share/long-prefix\n"));
+    let binary = fs_err::read(prefix.join("share/long-prefix/binary.dat")).unwrap();
+    let texts: Vec<String> = binary
+        .split(|byte| *byte == 0)
+        .filter(|part| !part.is_empty())
+        .map(|part| String::from_utf8(part.to_vec()).unwrap())
+        .collect();
+    assert_eq!(
+        texts,
+        ["BIN".into(), format!("{own}/share/one"), format!("{own}:{own}/two"), "END".into()]
+    );
+}
+
+#[test]
+fn the_environment_and_noarch_entry_points_run_below_a_root_longer_than_a_shebang() {
+    let env = TestEnv::new();
+    env.spec("lab", "channels: [conda-forge, tiny]\ndependencies: [noarch-entry 1.1, long-prefix]\n");
+    let root = env.path(&format!("root-{}", "x".repeat(120)));
+    env.run(&["apply", "--root", root.to_str().unwrap()]).success();
+    let prefix = fs_err::canonicalize(root.join("envs/lab")).unwrap();
+    let python = prefix.join("bin/python");
+    assert!(python.as_os_str().len() > 127, "the shebang would fit");
+    for (program, says) in [
+        ("noarch-entry", format!("noarch-entry 1.1 {}", prefix.display())),
+        ("noarch-entry-gui", format!("noarch-entry 1.1 {}", prefix.display())),
+        ("long-prefix", "long-prefix".to_owned()),
+    ] {
+        let output = env.output(&mut env.program(prefix.join("bin").join(program))).success();
+        assert_eq!(output.stdout.trim_end(), says, "{output}");
+    }
+}
+
+#[test]
+fn variables_of_the_spec_are_set_by_activation() {
+    let env = TestEnv::new();
+    let value = "it's \"set\" $HOME `id` \\ end";
+    env.spec(
+        "lab",
+        &(tiny_spec(&["shared-lib", "activation-vars"])
+            + &format!("variables:\n  LAB_VARIABLE: {}\n", serde_json::json!(value))),
+    );
+    env.run(&["apply"]).success();
+    let activation = &env.receipt("lab")["activation"];
+    assert_eq!(activation["LAB_VARIABLE"], value.replace('$', "$$").as_str().replace("$$", "$"));
+    assert_eq!(activation["ACTIVATION_SPACE"], "two  spaces");
+    assert_eq!(activation["ACTIVATION_QUOTE"], "it's a \"quote\"");
+    assert_eq!(activation["ACTIVATION_NEWLINE"], "first line\nsecond line");
+    // Another tool that activates the prefix sees it too.
+    let script = format!(
+        "import subprocess, pathlib\n\
+         from rattler.shell import activate, ActivationVariables, Shell\n\
+         import rattler\n\
+         result = activate(pathlib.Path({:?}), ActivationVariables(None, []), Shell.bash, rattler.Platform.current())\n\
+         print(subprocess.run(['bash', '-c', result.script + '\\nprintf %s \"$LAB_VARIABLE\"'], \
+         check=True, capture_output=True, text=True).stdout, end='')\n",
+        env.prefix("lab")
+    );
+    let output = env
+        .output(env.program(world_python()).args(["-c", &script]))
+        .success();
+    assert_eq!(output.stdout, value);
+}
+
+#[test]
+fn other_tools_read_the_prefix_and_it_holds_what_the_lock_says() {
+    let lab = lab();
+    let script = r"
+import pathlib, sys, rattler
+prefix, lock = map(pathlib.Path, sys.argv[1:])
+records = [rattler.PrefixRecord.from_path(path) for path in sorted((prefix / 'conda-meta').glob('*.json'))]
+for record in records:
+    for path in record.paths_data.paths:
+        file = prefix / path.relative_path
+        assert file.is_symlink() or file.exists(), file
+installed = {(record.name.normalized, str(record.version), record.build) for record in records}
+locked = rattler.LockFile.from_path(lock).default_environment()
+packages = locked.packages(locked.platforms()[0]) if hasattr(locked, 'platforms') else None
+wanted = {(package.name, str(package.version), package.location.rsplit('-', 1)[1].split('.')[0]) for package in packages}
+print(len(records), len(packages))
+assert {row[:2] for row in installed} == {row[:2] for row in wanted}, installed ^ wanted
+";
+    let output = lab
+        .program(world_python())
+        .args(["-c", script])
+        .arg(lab.prefix())
+        .arg(lab.work().join("envs/lab.lock"))
+        .output()
+        .unwrap();
+    let said = String::from_utf8_lossy(&output.stderr);
+    assert!(output.status.success(), "{said}");
+    let counts = String::from_utf8(output.stdout).unwrap();
+    let (installed, locked) = counts.trim().split_once(' ').unwrap();
+    assert_eq!(installed, locked);
+    let receipt = lab.receipt();
+    assert_eq!(receipt["packages"].as_array().unwrap().len().to_string(), locked);
+    assert!(lab.applied.stderr.contains(&format!("Installed {locked} packages")));
+}
+
+#[test]
+fn the_receipt_knows_the_commit_and_whether_spec_or_lock_differ_from_it() {
+    if !have("git") {
+        return;
+    }
+    let env = TestEnv::new();
+    let git = |arguments: &[&str]| {
+        let identity = ["-c", "user.name=R", "-c", "user.email=r@example.org"];
+        env.output(env.program("git").args(identity).args(arguments)).success()
+    };
+    env.tiny(&["shared-lib 1.*"]);
+    env.run(&["apply"]).success();
+    assert_eq!(env.receipt("lab")["spec"]["commit"], serde_json::Value::Null);
+
+    drop(git(&["init", "-q"]));
+    env.tiny(&["shared-lib 1.0"]);
+    env.run(&["lock"]).success();
+    drop(git(&["add", "."]));
+    drop(git(&["commit", "-q", "-m", "the lab"]));
+    let commit = git(&["rev-parse", "HEAD"]).stdout.trim().to_owned();
+    env.run(&["apply"]).success();
+    let origin = &env.receipt("lab")["spec"];
+    assert_eq!(origin["commit"], commit.as_str());
+    assert_eq!(origin["dirty"], false);
+    assert_eq!(origin["path"], env.work().join("envs/lab.yaml").to_str().unwrap());
+
+    // A stranger's file does not make the spec dirty, an edit does.
+    fs_err::write(env.work().join("notes.txt"), "").unwrap();
+    env.tiny(&["shared-lib 2.0"]);
+    env.run(&["apply"]).success();
+    let origin = &env.receipt("lab")["spec"];
+    assert_eq!(origin["commit"], commit.as_str());
+    assert_eq!(origin["dirty"], true);
+    let list = env.run(&["list"]).success();
+    assert!(list.stdout.contains(&format!("{}+", &commit[..9])), "{list}");
+}

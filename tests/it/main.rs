@@ -1,0 +1,42 @@
+//! The tests of the whole program: real packages, real kernels, real failures.
+//!
+//! Everything here runs the built `envspec` as a user would, in a world of its
+//! own ([`support::TestEnv`]) with the channels that `tests/world/channel.sh`
+//! builds. Names are claims. Nothing is mocked; faults are made where they
+//! really happen: in the server that the channels come from, in the file
+//! system, by a signal.
+
+#![expect(clippy::unwrap_used, reason = "a test says what is wrong by panicking")]
+
+mod apply;
+mod crash;
+mod edit;
+mod errors;
+mod kernels;
+mod lock;
+mod plan;
+mod recipe;
+mod registration;
+mod support;
+
+/// A file that no module names would never run.
+#[test]
+fn every_file_here_is_a_module_of_the_suite() {
+    let folder = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/it");
+    let main = fs_err::read_to_string(folder.join("main.rs")).unwrap();
+    let support = fs_err::read_to_string(folder.join("support/mod.rs")).unwrap();
+    for (folder, named_in) in [(folder.clone(), main), (folder.join("support"), support)] {
+        for entry in fs_err::read_dir(folder).unwrap() {
+            let path = entry.unwrap().path();
+            let stem = path.file_stem().unwrap().to_str().unwrap();
+            if matches!(stem, "main" | "mod" | "snapshots") {
+                continue;
+            }
+            assert!(
+                named_in.lines().any(|line| line == format!("mod {stem};")),
+                "{} is not named as a module",
+                path.display()
+            );
+        }
+    }
+}

@@ -1,0 +1,191 @@
+//! The recipe (item 7) of real generations: every form for every built-in site,
+//! judged by the programs that will read it; and carried out on this machine.
+
+use std::io::{BufRead as _, BufReader, Read as _, Write as _};
+use std::net::TcpStream;
+use std::path::PathBuf;
+use std::process::{Child, Stdio};
+use std::sync::OnceLock;
+
+use crate::support::{TestEnv, assert_output, have, lab, soon, tiny_spec};
+
+/// A root with an environment for each built-in site.
+fn sites() -> &'static TestEnv {
+    static SITES: OnceLock<TestEnv> = OnceLock::new();
+    SITES.get_or_init(|| {
+        let env = TestEnv::new();
+        for site in ["local", "slurm", "bih"] {
+            let text = tiny_spec(&["executable"])
+                + &format!("site: {site}\nlaunch: {{time: \"2:00:00\", memory: 4G, cpus: 2}}\n");
+            let path = env.spec(site, &text);
+            env.run(&["apply", path.to_str().unwrap()]).success();
+        }
+        env
+    })
+}
+
+fn script(env: &TestEnv, site: &str) -> PathBuf {
+    env.root().join(format!("sessions/start/envspec-{site}.sh"))
+}
+
+#[test]
+fn every_form_is_printed_for_every_site() {
+    let env = sites();
+    for site in ["local", "slurm", "bih"] {
+        for form in ["text", "shell", "markdown", "json", "ssh-config"] {
+            let output = env.run(&["recipe", site, "--format", form]).success();
+            assert!(!output.stdout.trim().is_empty(), "{site} {form} is empty");
+        }
+        let json = env.run(&["recipe", site, "--format", "json"]).success().json();
+        assert!(json["version"].is_number(), "{json:#}");
+    }
+}
+
+#[test]
+fn the_recipe_of_the_site_with_most_hops_is_as_reviewed() {
+    assert_output!(sites().run(&["recipe", "bih"]).success());
+}
+
+#[test]
+fn generated_shell_passes_bash_and_shellcheck() {
+    let env = sites();
+    let shellcheck = have("shellcheck");
+    for site in ["local", "slurm", "bih"] {
+        let shell = env.run(&["recipe", site, "--format", "shell"]).success();
+        let path = env.path(&format!("tmp/{site}.sh"));
+        fs_err::write(&path, &shell.stdout).unwrap();
+        for file in [path, script(env, site)] {
+            env.output(env.program("bash").arg("-n").arg(&file)).success();
+            if shellcheck {
+                let mut command = env.program("shellcheck");
+                env.output(command.args(["--shell", "bash"]).arg(&file)).success();
+            }
+        }
+    }
+}
+
+#[test]
+fn generated_ssh_config_is_understood_by_ssh() {
+    if !have("ssh") {
+        return;
+    }
+    let env = sites();
+    for site in ["slurm", "bih"] {
+        let config = env.run(&["recipe", site, "--format", "ssh-config"]).success();
+        let path = env.path(&format!("tmp/{site}.config"));
+        fs_err::write(&path, &config.stdout).unwrap();
+        let hosts: Vec<&str> = config
+            .stdout
+            .lines()
+            .filter_map(|line| line.strip_prefix("Host "))
+            .flat_map(str::split_whitespace)
+            .collect();
+        assert!(!hosts.is_empty(), "{config}");
+        for host in hosts {
+            let name = host.replace(['*', '?'], "1");
+            env.output(env.program("ssh").arg("-G").arg("-F").arg(&path).arg(&name))
+                .success();
+        }
+    }
+}
+
+#[test]
+fn the_start_script_is_its_owners_alone() {
+    use std::os::unix::fs::PermissionsExt as _;
+    let env = sites();
+    let path = script(env, "slurm");
+    let mode = |path: &std::path::Path| path.metadata().unwrap().permissions().mode() & 0o777;
+    assert_eq!(mode(&path), 0o700);
+    assert_eq!(mode(path.parent().unwrap()), 0o700);
+}
+
+/// A server started by the script; ended when dropped.
+struct Session {
+    child: Child,
+    said: BufReader<std::process::ChildStderr>,
+}
+
+impl Drop for Session {
+    fn drop(&mut self) {
+        drop(self.child.kill());
+        drop(self.child.wait());
+    }
+}
+
+/// The status of a GET.
+fn status(address: &str, path: &str, token: Option<&str>) -> u16 {
+    let mut stream = TcpStream::connect(address).unwrap();
+    let authorization = token.map_or(String::new(), |token| format!("Authorization: token {token}\r\n"));
+    write!(stream, "GET {path} HTTP/1.0\r\nHost: {address}\r\n{authorization}\r\n").unwrap();
+    let mut answer = String::new();
+    drop(stream.read_to_string(&mut answer));
+    answer.split(' ').nth(1).and_then(|code| code.parse().ok()).unwrap_or(0)
+}
+
+#[test]
+fn on_this_machine_the_script_starts_a_private_server_and_ends_without_a_trace() {
+    let lab = lab();
+    let recipe = lab.run(&["recipe", "lab"]).success();
+    let path = lab.root().join("sessions/start/envspec-lab.sh");
+    assert!(recipe.stdout.contains(path.to_str().unwrap()), "{recipe}");
+    let before = crate::support::tree(&lab.root().join("sessions"));
+    let mut child = lab
+        .program("bash")
+        .arg(&path)
+        .stderr(Stdio::piped())
+        .stdout(Stdio::null())
+        .spawn()
+        .unwrap();
+    let said = BufReader::new(child.stderr.take().unwrap());
+    let mut session = Session { child, said };
+
+    // It says where it listens once it is ready.
+    let mut heard = String::new();
+    let address = loop {
+        let mut line = String::new();
+        let read = session.said.read_line(&mut line).unwrap();
+        heard += &line;
+        assert!(read > 0, "it ended without being ready:\n{heard}");
+        if let Some((_, rest)) = line.split_once("http://") {
+            break rest.split(['/', ' ', '\n']).next().unwrap().to_owned();
+        }
+    };
+    let pointer = lab.root().join("sessions/envspec-lab");
+    let token = fs_err::read_to_string(pointer.join("token")).unwrap();
+    assert_eq!(token.len(), 64);
+    assert!(!heard.contains(&token), "the token was printed");
+    assert_eq!(status(&address, "/api/contents", None), 403);
+    assert_eq!(status(&address, "/api/contents", Some("wrong")), 403);
+    assert_eq!(status(&address, "/api/contents", Some(&token)), 200);
+    assert_eq!(status(&address, "/api/kernelspecs", Some(&token)), 200);
+    assert_eq!(status(&address, "/lab", Some(&token)), 200);
+
+    // No process has the token in its arguments or its environment.
+    for entry in fs_err::read_dir("/proc").unwrap().flatten() {
+        for file in ["cmdline", "environ"] {
+            let bytes = std::fs::read(entry.path().join(file)).unwrap_or_default();
+            assert!(
+                !String::from_utf8_lossy(&bytes).contains(&token),
+                "{}/{file} holds the token",
+                entry.path().display()
+            );
+        }
+    }
+
+    let pid = rustix::process::Pid::from_child(&session.child);
+    rustix::process::kill_process(pid, rustix::process::Signal::TERM).unwrap();
+    soon("the script has ended", || session.child.try_wait().unwrap());
+    assert!(TcpStream::connect(&address).is_err(), "somebody still listens");
+    let prefix = lab.prefix();
+    soon("no process of the server is left", || {
+        let left = fs_err::read_dir("/proc").unwrap().flatten().any(|entry| {
+            let arguments = std::fs::read(entry.path().join("cmdline")).unwrap_or_default();
+            let arguments = String::from_utf8_lossy(&arguments).into_owned();
+            arguments.contains(prefix.to_str().unwrap()) && arguments.contains("jupyter-lab")
+        });
+        (!left).then_some(())
+    });
+    let after = crate::support::tree(&lab.root().join("sessions"));
+    let left: Vec<_> = after.keys().filter(|path| !before.contains_key(*path)).collect();
+    assert!(left.is_empty(), "files are left: {left:?}");
+}

@@ -1,0 +1,18 @@
+//! What the tests stand on: a private world, the channels, a server of them
+//! that can fail on demand, and a look at every file of a tree.
+
+mod channels;
+mod lab;
+mod output;
+mod server;
+mod test_env;
+mod tools;
+mod tree;
+
+pub(crate) use channels::{Channels, channels};
+pub(crate) use lab::{Lab, lab};
+pub(crate) use output::{CommandOutput, assert_output};
+pub(crate) use server::{Fault, Server};
+pub(crate) use test_env::{TestEnv, soon, tiny_spec};
+pub(crate) use tools::{have, skipped, world_python};
+pub(crate) use tree::{Tree, tree};

@@ -1,0 +1,233 @@
+//! A web server of channels: validators as real ones have them, a log of what
+//! was asked, and faults on demand.
+
+use std::collections::BTreeSet;
+use std::path::{Path, PathBuf};
+use std::sync::{Arc, Condvar, Mutex};
+use std::time::Duration;
+
+use axum::body::Body;
+use axum::extract::State;
+use axum::http::{HeaderMap, Method, Response, StatusCode, Uri, header};
+use tokio::runtime::Runtime;
+use tokio::sync::watch;
+
+/// What goes wrong with a file.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Fault {
+    /// 404.
+    NotFound,
+    /// 503, however often it is asked for.
+    Unavailable,
+    /// The whole length is announced, half of it comes.
+    Truncated,
+    /// The right length, one byte is another.
+    WrongBytes,
+    /// A page for people in place of the file, with 200 (a captive portal).
+    Html,
+    /// No answer until [`Server::release`].
+    Held,
+}
+
+struct Shared {
+    folder: PathBuf,
+    faults: Mutex<Vec<(String, Fault)>>,
+    log: Mutex<Vec<String>>,
+    asked: Condvar,
+    held: watch::Sender<bool>,
+}
+
+/// The server; it ends when dropped.
+pub(crate) struct Server {
+    shared: Arc<Shared>,
+    address: std::net::SocketAddr,
+    runtime: Option<Runtime>,
+}
+
+impl Server {
+    /// Serves a folder of channels on a free port of the loopback.
+    pub(crate) fn start(folder: &Path) -> Self {
+        let runtime = tokio::runtime::Builder::new_multi_thread()
+            .worker_threads(2)
+            .enable_all()
+            .build()
+            .unwrap();
+        let shared = Arc::new(Shared {
+            folder: folder.to_owned(),
+            faults: Mutex::default(),
+            log: Mutex::default(),
+            asked: Condvar::new(),
+            held: watch::Sender::new(true),
+        });
+        let app = axum::Router::new()
+            .fallback(answer)
+            .with_state(Arc::clone(&shared));
+        let listener = runtime
+            .block_on(tokio::net::TcpListener::bind("127.0.0.1:0"))
+            .unwrap();
+        let address = listener.local_addr().unwrap();
+        runtime.spawn(async move { axum::serve(listener, app).await });
+        Self {
+            shared,
+            address,
+            runtime: Some(runtime),
+        }
+    }
+
+    /// The channel alias.
+    pub(crate) fn url(&self) -> String {
+        format!("http://{}", self.address)
+    }
+
+    /// From now on, files whose path holds `part` have this fault.
+    pub(crate) fn fault(&self, part: &str, fault: Fault) {
+        self.shared.faults.lock().unwrap().push((part.to_owned(), fault));
+    }
+
+    /// No more faults.
+    pub(crate) fn heal(&self) {
+        self.shared.faults.lock().unwrap().clear();
+    }
+
+    /// Answers what was held.
+    pub(crate) fn release(&self) {
+        self.heal();
+        self.shared.held.send_replace(false);
+    }
+
+    /// The requests since the last call: `METHOD path status`.
+    pub(crate) fn requests(&self) -> Vec<String> {
+        std::mem::take(&mut self.shared.log.lock().unwrap())
+    }
+
+    /// Waits until a file whose path holds `part` was asked for.
+    #[track_caller]
+    pub(crate) fn wait_for(&self, part: &str) {
+        let log = self.shared.log.lock().unwrap();
+        let (log, outcome) = self
+            .shared
+            .asked
+            .wait_timeout_while(log, Duration::from_secs(60), |log| {
+                !log.iter().any(|line| line.contains(part))
+            })
+            .unwrap();
+        assert!(!outcome.timed_out(), "{part} was not asked for: {log:#?}");
+    }
+
+    /// Stops listening; connections are cut.
+    pub(crate) fn stop(&mut self) {
+        if let Some(runtime) = self.runtime.take() {
+            runtime.shutdown_timeout(Duration::from_secs(5));
+        }
+    }
+}
+
+impl Drop for Server {
+    fn drop(&mut self) {
+        self.stop();
+    }
+}
+
+async fn answer(
+    State(shared): State<Arc<Shared>>,
+    method: Method,
+    uri: Uri,
+    headers: HeaderMap,
+) -> Response<Body> {
+    let path = uri.path().replace("%21", "!");
+    let fault = shared
+        .faults
+        .lock()
+        .unwrap()
+        .iter()
+        .find(|(part, _)| path.contains(part.as_str()))
+        .map(|(_, fault)| *fault);
+    let log = |what: &str| {
+        let mut log = shared.log.lock().unwrap();
+        log.push(format!("{method} {path} {what}"));
+        shared.asked.notify_all();
+    };
+    if fault == Some(Fault::Held) {
+        log("held");
+        let mut held = shared.held.subscribe();
+        drop(held.wait_for(|held| !held).await);
+    }
+    let response = respond(&shared.folder, &path, &headers, fault);
+    log(response.status().as_str());
+    response
+}
+
+fn respond(folder: &Path, path: &str, headers: &HeaderMap, fault: Option<Fault>) -> Response<Body> {
+    let status = |status: StatusCode| {
+        Response::builder()
+            .status(status)
+            .body(Body::empty())
+            .unwrap()
+    };
+    let parts: BTreeSet<&str> = path.split('/').collect();
+    let file = folder.join(path.trim_start_matches('/'));
+    let (Ok(metadata), false) = (file.metadata(), parts.contains("..")) else {
+        return status(StatusCode::NOT_FOUND);
+    };
+    match fault {
+        Some(Fault::NotFound) => return status(StatusCode::NOT_FOUND),
+        Some(Fault::Unavailable) => return status(StatusCode::SERVICE_UNAVAILABLE),
+        Some(Fault::Html) => {
+            return Response::builder()
+                .header(header::CONTENT_TYPE, "text/html")
+                .body(Body::from("<html><body>Please log in</body></html>"))
+                .unwrap();
+        }
+        _ => {}
+    }
+    if !metadata.is_file() {
+        return status(StatusCode::NOT_FOUND);
+    }
+    let modified = metadata.modified().unwrap();
+    let stamp = jiff::Timestamp::try_from(modified).unwrap();
+    let etag = format!("\"{:x}-{:x}\"", stamp.as_nanosecond(), metadata.len());
+    let builder = Response::builder()
+        .header(header::ETAG, &etag)
+        .header(
+            header::LAST_MODIFIED,
+            stamp.strftime("%a, %d %b %Y %H:%M:%S GMT").to_string(),
+        );
+    if headers.get(header::IF_NONE_MATCH).is_some_and(|known| known == etag.as_str()) {
+        return builder
+            .status(StatusCode::NOT_MODIFIED)
+            .body(Body::empty())
+            .unwrap();
+    }
+    let mut bytes = fs_err::read(&file).unwrap();
+    let length = bytes.len();
+    let builder = builder.header(header::CONTENT_LENGTH, length);
+    match fault {
+        Some(Fault::WrongBytes) => bytes[length / 2] ^= 1,
+        Some(Fault::Truncated) => {
+            // A body that ends with an error: the connection is cut in its middle.
+            bytes.truncate(length / 2);
+            let stream = Halved(Some(bytes));
+            return builder.body(Body::new(stream)).unwrap();
+        }
+        _ => {}
+    }
+    builder.body(Body::from(bytes)).unwrap()
+}
+
+/// A body of which half comes, then the connection is lost.
+struct Halved(Option<Vec<u8>>);
+
+impl axum::body::HttpBody for Halved {
+    type Data = axum::body::Bytes;
+    type Error = std::io::Error;
+
+    fn poll_frame(
+        mut self: std::pin::Pin<&mut Self>,
+        _: &mut std::task::Context<'_>,
+    ) -> std::task::Poll<Option<Result<http_body::Frame<Self::Data>, Self::Error>>> {
+        std::task::Poll::Ready(Some(match self.0.take() {
+            Some(bytes) => Ok(http_body::Frame::data(bytes.into())),
+            None => Err(std::io::ErrorKind::ConnectionReset.into()),
+        }))
+    }
+}
