@@ -81,7 +81,11 @@ impl Server {
 
     /// From now on, files whose path holds `part` have this fault.
     pub(crate) fn fault(&self, part: &str, fault: Fault) {
-        self.shared.faults.lock().unwrap().push((part.to_owned(), fault));
+        self.shared
+            .faults
+            .lock()
+            .unwrap()
+            .push((part.to_owned(), fault));
     }
 
     /// No more faults.
@@ -186,13 +190,14 @@ fn respond(folder: &Path, path: &str, headers: &HeaderMap, fault: Option<Fault>)
     let modified = metadata.modified().unwrap();
     let stamp = jiff::Timestamp::try_from(modified).unwrap();
     let etag = format!("\"{:x}-{:x}\"", stamp.as_nanosecond(), metadata.len());
-    let builder = Response::builder()
-        .header(header::ETAG, &etag)
-        .header(
-            header::LAST_MODIFIED,
-            stamp.strftime("%a, %d %b %Y %H:%M:%S GMT").to_string(),
-        );
-    if headers.get(header::IF_NONE_MATCH).is_some_and(|known| known == etag.as_str()) {
+    let builder = Response::builder().header(header::ETAG, &etag).header(
+        header::LAST_MODIFIED,
+        stamp.strftime("%a, %d %b %Y %H:%M:%S GMT").to_string(),
+    );
+    if headers
+        .get(header::IF_NONE_MATCH)
+        .is_some_and(|known| known == etag.as_str())
+    {
         return builder
             .status(StatusCode::NOT_MODIFIED)
             .body(Body::empty())
