@@ -40,8 +40,9 @@ pub fn capture_activation(
     };
     let mut activator =
         Activator::from_path(prefix, shell::Bash::default(), platform).map_err(failed)?;
-    let mut literal: BTreeMap<String, String> =
-        std::mem::take(&mut activator.env_vars).into_iter().collect();
+    let mut literal: BTreeMap<String, String> = std::mem::take(&mut activator.env_vars)
+        .into_iter()
+        .collect();
     literal.extend(variables.clone());
     let current_env: HashMap<String, String> = before.clone().into_iter().collect();
     let variables = ActivationVariables {

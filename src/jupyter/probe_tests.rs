@@ -3,7 +3,6 @@
 use super::fake_kernel;
 use super::place::{Home, scrubbed_environment};
 use super::probe::{Ending, KernelTest, KernelTestRequest, Limits, Step, test_kernel};
-use crate::kernel::Catalogue;
 use crate::kernel::{Interrupt, KernelSpec, Smoke};
 use std::collections::BTreeMap;
 use std::path::Path;
@@ -191,28 +190,4 @@ async fn a_program_that_is_not_there_is_told_by_name() {
     let (step, message) = failure(&test);
     assert_eq!(step, Step::Start);
     assert!(message.contains("/nowhere/R"), "{message}");
-}
-
-/// Runs a real kernel: `ENVSPEC_TEST_KERNEL` names the folder with its
-/// kernel.json, `ENVSPEC_TEST_KERNEL_ID` its definition.
-#[tokio::test(flavor = "multi_thread")]
-#[ignore = "needs a kernel, named by ENVSPEC_TEST_KERNEL and ENVSPEC_TEST_KERNEL_ID"]
-async fn a_kernel_named_from_outside_passes() {
-    let folder = std::env::var("ENVSPEC_TEST_KERNEL").expect("names a kernelspec's folder");
-    let id = std::env::var("ENVSPEC_TEST_KERNEL_ID").expect("names a definition");
-    let catalogue = Catalogue::builtin();
-    let definition = catalogue.get(&id).unwrap();
-    let json = fs_err::read_to_string(Path::new(&folder).join("kernel.json")).unwrap();
-    let test = test_kernel(&KernelTestRequest {
-        kernelspec: &KernelSpec::parse(&json).unwrap(),
-        resource_dir: Path::new(&folder),
-        smoke: &definition.smoke,
-        interrupt: &definition.interrupt,
-        environment: &scrubbed_environment(|name| std::env::var_os(name)),
-        home: &Home::Private,
-        limits: Limits::default(),
-    })
-    .await;
-    println!("{test:#?}");
-    assert!(test.passed());
 }

@@ -215,7 +215,12 @@ mod tests {
             .collect();
         assert_eq!(
             kinds,
-            ["build-generation", "write-lock", "switch", "register-kernel"]
+            [
+                "build-generation",
+                "write-lock",
+                "switch",
+                "register-kernel"
+            ]
         );
     }
 

@@ -131,3 +131,55 @@ pub fn publish(root: &Root, name: &EnvName, generation: &str) -> Result<(), Stor
     fs_err::os::unix::fs::symlink(&target, &new).map_err(StoreError::io("could not link", &new))?;
     fs::rename(&new, &link).map_err(StoreError::io("could not switch", &link))
 }
+
+#[cfg(test)]
+mod tests {
+    use fs_err as fs;
+
+    use super::{clear_rubble, current, publish, stage};
+    use crate::spec::EnvName;
+    use crate::store::{Root, StoreError};
+
+    fn root() -> (tempfile::TempDir, Root, EnvName) {
+        let folder = tempfile::tempdir().unwrap();
+        let root = Root::new(folder.path().to_owned());
+        (folder, root, EnvName::new("lab").unwrap())
+    }
+
+    #[test]
+    fn publishing_switches_the_link_and_leaves_nothing_beside_it() {
+        let (_folder, root, name) = root();
+        assert_eq!(current(&root, &name).unwrap(), None);
+        for generation in ["lab-1", "lab-2", "lab-1"] {
+            fs::create_dir_all(root.generations().join(generation)).unwrap();
+            publish(&root, &name, generation).unwrap();
+            assert_eq!(current(&root, &name).unwrap().as_deref(), Some(generation));
+            let link = root.environment(&name);
+            assert!(link.is_dir(), "the link leads to the generation");
+        }
+        assert_eq!(fs::read_dir(root.environments()).unwrap().count(), 1);
+    }
+
+    #[test]
+    fn a_folder_in_the_links_place_is_not_touched() {
+        let (_folder, root, name) = root();
+        let foreign = root.environment(&name);
+        fs::create_dir_all(&foreign).unwrap();
+        fs::write(foreign.join("mine"), "").unwrap();
+        let refused = publish(&root, &name, "lab-1").unwrap_err();
+        assert!(matches!(refused, StoreError::Foreign { .. }), "{refused}");
+        assert!(foreign.join("mine").exists());
+    }
+
+    #[test]
+    fn what_a_killed_apply_left_is_moved_aside_and_then_deleted() {
+        let (_folder, root, _) = root();
+        let prefix = root.generations().join("lab-1");
+        fs::create_dir_all(prefix.join("half")).unwrap();
+        stage(&root, &prefix).unwrap();
+        assert!(!prefix.exists());
+        assert_eq!(fs::read_dir(root.generations()).unwrap().count(), 1);
+        clear_rubble(&root);
+        assert_eq!(fs::read_dir(root.generations()).unwrap().count(), 0);
+    }
+}

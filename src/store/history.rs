@@ -38,9 +38,11 @@ pub fn record(root: &Root, name: &EnvName, switched: &Switched) -> Result<(), St
     let failed = || StoreError::io("could not write", &path);
     let folder = path.parent().expect("a history is in a folder");
     fs::create_dir_all(folder).map_err(failed())?;
-    let mut line = serde_json::to_string(switched)
+    let line = serde_json::to_string(switched)
         .expect("a switch is plain text, which JSON can always hold");
-    line.push('\n');
+    // A newline on both sides: what a crash cut short before must not swallow
+    // this line too.
+    let line = format!("\n{line}\n");
     fs::OpenOptions::new()
         .create(true)
         .append(true)
@@ -60,5 +62,38 @@ pub fn switches(root: &Root, name: &EnvName) -> Result<Vec<Switched>, StoreError
             .collect()),
         Err(error) if error.kind() == std::io::ErrorKind::NotFound => Ok(Vec::new()),
         Err(error) => Err(StoreError::io("could not read", &path)(error)),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::io::Write as _;
+
+    use fs_err as fs;
+
+    use super::{Event, Switched, record, switches};
+    use crate::spec::EnvName;
+    use crate::store::Root;
+
+    #[test]
+    fn a_line_that_a_crash_cut_short_costs_itself_and_no_other() {
+        let folder = tempfile::tempdir().unwrap();
+        let root = Root::new(folder.path().to_owned());
+        let name = EnvName::new("lab").unwrap();
+        let switched = |to: &str| Switched {
+            at: "2026-01-01T00:00:00Z".to_owned(),
+            by: "me@here".to_owned(),
+            event: Event::Apply,
+            to: to.to_owned(),
+        };
+        record(&root, &name, &switched("lab-1")).unwrap();
+        fs::OpenOptions::new()
+            .append(true)
+            .open(root.history(&name))
+            .and_then(|mut file| file.write_all(b"{\"at\": \"20"))
+            .unwrap();
+        record(&root, &name, &switched("lab-2")).unwrap();
+        let found = switches(&root, &name).unwrap();
+        assert_eq!(found, [switched("lab-1"), switched("lab-2")]);
     }
 }

@@ -117,3 +117,69 @@ fn is_gone(holder: &Holder, host: &str) -> bool {
             rustix::process::test_kill_process(pid) == Err(rustix::io::Errno::SRCH)
         })
 }
+
+#[cfg(test)]
+mod tests {
+    use fs_err as fs;
+
+    use super::{Holder, Lease};
+    use crate::spec::EnvName;
+    use crate::store::{Root, StoreError};
+
+    const NOW: &str = "2026-01-01T00:00:00Z";
+
+    fn take(root: &Root, host: &str) -> Result<Lease, StoreError> {
+        let name = EnvName::new("lab").unwrap();
+        Lease::take(root, &name, &format!("me@{host}"), host, NOW)
+    }
+
+    fn held_by(root: &Root, host: &str, pid: u32) {
+        fs::create_dir_all(root.leases()).unwrap();
+        let holder = Holder {
+            by: format!("other@{host}"),
+            host: host.to_owned(),
+            pid,
+            since: NOW.to_owned(),
+        };
+        let text = serde_json::to_string(&holder).unwrap();
+        fs::write(root.leases().join("lab"), text).unwrap();
+    }
+
+    /// The number of a process that has ended and was waited for.
+    fn dead_process() -> u32 {
+        let mut child = std::process::Command::new("true").spawn().unwrap();
+        child.wait().unwrap();
+        child.id()
+    }
+
+    #[test]
+    fn a_lease_is_held_once_and_given_back_when_dropped() {
+        let folder = tempfile::tempdir().unwrap();
+        let root = Root::new(folder.path().to_owned());
+        let first = take(&root, "here").unwrap();
+        let refused = take(&root, "here").unwrap_err().to_string();
+        assert!(refused.contains("me@here"), "{refused}");
+        assert!(refused.contains(NOW), "{refused}");
+        drop(first);
+        take(&root, "here").unwrap();
+    }
+
+    #[test]
+    fn a_dead_holder_of_this_machine_is_recognised() {
+        let folder = tempfile::tempdir().unwrap();
+        let root = Root::new(folder.path().to_owned());
+        held_by(&root, "here", dead_process());
+        take(&root, "here").unwrap();
+    }
+
+    #[test]
+    fn a_holder_of_another_machine_is_believed_whatever_its_number() {
+        let folder = tempfile::tempdir().unwrap();
+        let root = Root::new(folder.path().to_owned());
+        held_by(&root, "there", dead_process());
+        assert!(matches!(
+            take(&root, "here").unwrap_err(),
+            StoreError::Busy { .. }
+        ));
+    }
+}

@@ -29,10 +29,19 @@ fn an_environment_is_a_link_to_its_generation_which_has_a_receipt() {
 fn a_second_apply_touches_nothing_asks_nobody_and_says_so() {
     let server = Server::start(channels());
     let env = TestEnv::with_alias(server.url());
-    env.spec("lab", "channels: [conda-forge, tiny]\ndependencies: [shared-lib]\nkernels: [deno]\n");
+    env.spec(
+        "lab",
+        "channels: [conda-forge, tiny]\ndependencies: [shared-lib]\nkernels: [deno]\n",
+    );
     env.run(&["apply"]).success();
     assert!(!server.requests().is_empty());
-    let seen = || [tree(&env.root()), tree(&env.work()), tree(&env.path("home"))];
+    let seen = || {
+        [
+            tree(&env.root()),
+            tree(&env.work()),
+            tree(&env.path("home")),
+        ]
+    };
     let before = seen();
     assert_output!(env.run(&["apply"]).success());
     assert_eq!(server.requests(), [""; 0]);
@@ -83,7 +92,9 @@ fn going_back_to_an_earlier_spec_finds_its_generation_again() {
 fn rollback_switches_the_link_and_the_kernelspecs_back() {
     let env = TestEnv::new();
     let spec = |version: &str, kernels: &str| {
-        format!("channels: [conda-forge, tiny]\ndependencies: [shared-lib {version}]\nkernels: [{kernels}]\n")
+        format!(
+            "channels: [conda-forge, tiny]\ndependencies: [shared-lib {version}]\nkernels: [{kernels}]\n"
+        )
     };
     env.spec("lab", &spec("1.*", "deno"));
     env.run(&["apply"]).success();
@@ -98,11 +109,17 @@ fn rollback_switches_the_link_and_the_kernelspecs_back() {
     assert_eq!(env.prefix("lab"), old);
     assert_eq!(contents(&env.user_kernels()), kernelspecs);
     let rows = env.run(&["list"]).success();
-    let marked: Vec<_> = rows.stdout.lines().filter(|line| line.starts_with('*')).collect();
+    let marked: Vec<_> = rows
+        .stdout
+        .lines()
+        .filter(|line| line.starts_with('*'))
+        .collect();
     assert_eq!(marked.len(), 1);
     assert!(marked[0].contains("deno"), "{rows}");
 
-    env.run(&["rollback"]).fails_with(7).says("no earlier generation");
+    env.run(&["rollback"])
+        .fails_with(7)
+        .says("no earlier generation");
     // The spec still says what it says: apply goes forward again.
     env.run(&["apply"]).success();
     assert_ne!(env.prefix("lab"), old);
@@ -151,7 +168,9 @@ fn a_lease_of_another_machine_is_believed_and_one_of_a_dead_process_is_not() {
         fs_err::write(&lease, text).unwrap();
     };
     held("another-login-node", 1);
-    env.run(&["apply"]).fails_with(7).says("colleague@another-login-node");
+    env.run(&["apply"])
+        .fails_with(7)
+        .says("colleague@another-login-node");
     assert!(lease.exists());
     let here = rustix::system::uname();
     // No process has the largest number.
@@ -187,7 +206,10 @@ fn which_file_wins_a_clobbered_path_does_not_depend_on_the_run() {
 fn post_link_scripts_are_named_and_not_run() {
     let env = TestEnv::new();
     env.tiny(&["post-link"]);
-    env.run(&["apply"]).success().says("post-link scripts are not run").says("post-link");
+    env.run(&["apply"])
+        .success()
+        .says("post-link scripts are not run")
+        .says("post-link");
     assert!(!env.prefix("lab").join("share/post-link.txt").exists());
     assert!(!env.prefix("lab").join(".messages.txt").exists());
 }
@@ -209,7 +231,12 @@ fn odd_files_arrive_as_they_are() {
     let link = |path: &str| fs_err::read_link(prefix.join(path)).unwrap();
     assert_eq!(link("share/symlink/link.txt"), Path::new("target.txt"));
     assert_eq!(link("share/dangling/link.txt"), Path::new("absent.txt"));
-    let mode = prefix.join("bin/executable").metadata().unwrap().permissions().mode();
+    let mode = prefix
+        .join("bin/executable")
+        .metadata()
+        .unwrap()
+        .permissions()
+        .mode();
     assert_eq!(mode & 0o111, 0o111);
     assert_eq!(prefix.join("share/empty-file").metadata().unwrap().len(), 0);
     assert!(prefix.join("share/unicode/größe–数据.txt").is_file());
@@ -218,7 +245,10 @@ fn odd_files_arrive_as_they_are() {
     // The prefix that files name is the generation's own path, never the link.
     let own = prefix.to_str().unwrap();
     let text = fs_err::read_to_string(prefix.join("share/long-prefix/text.conf")).unwrap();
-    assert_eq!(text, format!("prefix = {own}\ndata = {own}/share/long-prefix\n"));
+    assert_eq!(
+        text,
+        format!("prefix = {own}\ndata = {own}/share/long-prefix\n")
+    );
     let binary = fs_err::read(prefix.join("share/long-prefix/binary.dat")).unwrap();
     let texts: Vec<String> = binary
         .split(|byte| *byte == 0)
@@ -227,25 +257,42 @@ fn odd_files_arrive_as_they_are() {
         .collect();
     assert_eq!(
         texts,
-        ["BIN".into(), format!("{own}/share/one"), format!("{own}:{own}/two"), "END".into()]
+        [
+            "BIN".into(),
+            format!("{own}/share/one"),
+            format!("{own}:{own}/two"),
+            "END".into()
+        ]
     );
 }
 
 #[test]
 fn the_environment_and_noarch_entry_points_run_below_a_root_longer_than_a_shebang() {
     let env = TestEnv::new();
-    env.spec("lab", "channels: [conda-forge, tiny]\ndependencies: [noarch-entry 1.1, long-prefix]\n");
+    env.spec(
+        "lab",
+        "channels: [conda-forge, tiny]\ndependencies: [noarch-entry 1.1, long-prefix]\n",
+    );
     let root = env.path(&format!("root-{}", "x".repeat(120)));
-    env.run(&["apply", "--root", root.to_str().unwrap()]).success();
+    env.run(&["apply", "--root", root.to_str().unwrap()])
+        .success();
     let prefix = fs_err::canonicalize(root.join("envs/lab")).unwrap();
     let python = prefix.join("bin/python");
     assert!(python.as_os_str().len() > 127, "the shebang would fit");
     for (program, says) in [
-        ("noarch-entry", format!("noarch-entry 1.1 {}", prefix.display())),
-        ("noarch-entry-gui", format!("noarch-entry 1.1 {}", prefix.display())),
+        (
+            "noarch-entry",
+            format!("noarch-entry 1.1 {}", prefix.display()),
+        ),
+        (
+            "noarch-entry-gui",
+            format!("noarch-entry 1.1 {}", prefix.display()),
+        ),
         ("long-prefix", "long-prefix".to_owned()),
     ] {
-        let output = env.output(&mut env.program(prefix.join("bin").join(program))).success();
+        let output = env
+            .output(&mut env.program(prefix.join("bin").join(program)))
+            .success();
         assert_eq!(output.stdout.trim_end(), says, "{output}");
     }
 }
@@ -253,7 +300,7 @@ fn the_environment_and_noarch_entry_points_run_below_a_root_longer_than_a_sheban
 #[test]
 fn variables_of_the_spec_are_set_by_activation() {
     let env = TestEnv::new();
-    let value = "it's \"set\" $HOME `id` \\ end";
+    let value = "it's \"set\" `id` \\ end";
     env.spec(
         "lab",
         &(tiny_spec(&["shared-lib", "activation-vars"])
@@ -266,19 +313,54 @@ fn variables_of_the_spec_are_set_by_activation() {
     assert_eq!(activation["ACTIVATION_QUOTE"], "it's a \"quote\"");
     assert_eq!(activation["ACTIVATION_NEWLINE"], "first line\nsecond line");
     // Another tool that activates the prefix sees it too.
-    let script = format!(
-        "import subprocess, pathlib\n\
-         from rattler.shell import activate, ActivationVariables, Shell\n\
-         import rattler\n\
-         result = activate(pathlib.Path({:?}), ActivationVariables(None, []), Shell.bash, rattler.Platform.current())\n\
-         print(subprocess.run(['bash', '-c', result.script + '\\nprintf %s \"$LAB_VARIABLE\"'], \
-         check=True, capture_output=True, text=True).stdout, end='')\n",
-        env.prefix("lab")
-    );
+    let script = r#"
+import pathlib, subprocess, sys, rattler
+from rattler.shell import activate, ActivationVariables, Shell
+prefix = pathlib.Path(sys.argv[1])
+script = activate(prefix, ActivationVariables(None, []), Shell.bash, rattler.Platform.current()).script
+run = subprocess.run(['bash', '-c', script + '\nprintf %s "$LAB_VARIABLE"'], stdout=subprocess.PIPE, check=True)
+sys.stdout.buffer.write(run.stdout)
+"#;
+    let mut command = env.program(world_python());
     let output = env
-        .output(env.program(world_python()).args(["-c", &script]))
+        .output(command.args(["-c", script]).arg(env.prefix("lab")))
         .success();
     assert_eq!(output.stdout, value);
+}
+
+#[test]
+fn nothing_that_a_spec_says_is_run_by_a_shell() {
+    let env = TestEnv::new();
+    let ran = env.path("tmp/ran");
+    let hostile = format!("$(touch {0}) `touch {0}` ${{HOME}}", ran.display());
+    let quoted = serde_json::json!(hostile);
+    env.spec(
+        "lab",
+        &format!(
+            "channels: [conda-forge, tiny]\ndependencies: [activation-vars]\n\
+             variables: {{lower_case: {quoted}, UPPER: {quoted}}}\n\
+             kernels:\n  - deno: {{display_name: {quoted}, env: {{OF_THE_KERNEL: {quoted}}}}}\n"
+        ),
+    );
+    env.run(&["apply"]).success();
+    assert!(!ran.exists(), "a value was run");
+    let path = env.user_kernels().join("lab-deno/kernel.json");
+    let kernel: serde_json::Value = serde_json::from_slice(&fs_err::read(path).unwrap()).unwrap();
+    // Jupyter puts values for ${NAME} and takes $$ for a dollar.
+    let literal = hostile.replace('$', "$$");
+    for name in ["lower_case", "UPPER", "OF_THE_KERNEL"] {
+        assert_eq!(kernel["env"][name], literal.as_str(), "{kernel:#}");
+    }
+    assert_eq!(kernel["env"]["ENV_VARS_D_DOLLAR"], "not $$EXPANDED");
+    env.run(&["kernels", "test"]).success();
+    for form in ["text", "shell", "markdown", "json", "ssh-config"] {
+        env.run(&["recipe", "--format", form]).success();
+    }
+    // There is no server in this environment: the script ends after the variables.
+    let script = env.root().join("sessions/start/envspec-lab.sh");
+    let output = env.program("bash").arg(script).output().unwrap();
+    assert!(!output.status.success());
+    assert!(!ran.exists(), "the start script ran a value");
 }
 
 #[test]
@@ -312,8 +394,15 @@ assert {row[:2] for row in installed} == {row[:2] for row in wanted}, installed 
     let (installed, locked) = counts.trim().split_once(' ').unwrap();
     assert_eq!(installed, locked);
     let receipt = lab.receipt();
-    assert_eq!(receipt["packages"].as_array().unwrap().len().to_string(), locked);
-    assert!(lab.applied.stderr.contains(&format!("Installed {locked} packages")));
+    assert_eq!(
+        receipt["packages"].as_array().unwrap().len().to_string(),
+        locked
+    );
+    assert!(
+        lab.applied
+            .stderr
+            .contains(&format!("Installed {locked} packages"))
+    );
 }
 
 #[test]
@@ -324,11 +413,15 @@ fn the_receipt_knows_the_commit_and_whether_spec_or_lock_differ_from_it() {
     let env = TestEnv::new();
     let git = |arguments: &[&str]| {
         let identity = ["-c", "user.name=R", "-c", "user.email=r@example.org"];
-        env.output(env.program("git").args(identity).args(arguments)).success()
+        env.output(env.program("git").args(identity).args(arguments))
+            .success()
     };
     env.tiny(&["shared-lib 1.*"]);
     env.run(&["apply"]).success();
-    assert_eq!(env.receipt("lab")["spec"]["commit"], serde_json::Value::Null);
+    assert_eq!(
+        env.receipt("lab")["spec"]["commit"],
+        serde_json::Value::Null
+    );
 
     drop(git(&["init", "-q"]));
     env.tiny(&["shared-lib 1.0"]);
@@ -340,7 +433,10 @@ fn the_receipt_knows_the_commit_and_whether_spec_or_lock_differ_from_it() {
     let origin = &env.receipt("lab")["spec"];
     assert_eq!(origin["commit"], commit.as_str());
     assert_eq!(origin["dirty"], false);
-    assert_eq!(origin["path"], env.work().join("envs/lab.yaml").to_str().unwrap());
+    assert_eq!(
+        origin["path"],
+        env.work().join("envs/lab.yaml").to_str().unwrap()
+    );
 
     // A stranger's file does not make the spec dirty, an edit does.
     fs_err::write(env.work().join("notes.txt"), "").unwrap();
@@ -350,5 +446,8 @@ fn the_receipt_knows_the_commit_and_whether_spec_or_lock_differ_from_it() {
     assert_eq!(origin["commit"], commit.as_str());
     assert_eq!(origin["dirty"], true);
     let list = env.run(&["list"]).success();
-    assert!(list.stdout.contains(&format!("{}+", &commit[..9])), "{list}");
+    assert!(
+        list.stdout.contains(&format!("{}+", &commit[..9])),
+        "{list}"
+    );
 }

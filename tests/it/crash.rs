@@ -59,12 +59,19 @@ fn killed_in_the_middle_of_linking_it_leaves_the_current_generation_and_the_next
     apply.kill();
     server.release();
 
-    assert!(!started.join(".envspec/receipt.json").exists(), "it was done already");
+    assert!(
+        !started.join(".envspec/receipt.json").exists(),
+        "it was done already"
+    );
     assert_eq!(env.prefix("lab"), old);
     assert_eq!(current(&env), "shared-lib 1.0\n");
     assert!(tree(&old) == before, "the current generation was changed");
     let list = env.run(&["list", "--json"]).success().json();
-    assert_eq!(list["generations"].as_array().unwrap().len(), 1, "rubble counts as a generation");
+    assert_eq!(
+        list["generations"].as_array().unwrap().len(),
+        1,
+        "rubble counts as a generation"
+    );
     finishes(&env);
 }
 

@@ -52,11 +52,17 @@ fn add_puts_a_kernel_and_a_package_where_they_belong_and_keeps_the_rest() {
     assert!(output.says("Edited envs/lab.yaml").stdout.is_empty());
     let text = fs_err::read_to_string(&path).unwrap();
     assert_output!(text);
-    let kept: Vec<&str> = text.lines().filter(|line| SPEC.lines().any(|old| old == *line)).collect();
+    let kept: Vec<&str> = text
+        .lines()
+        .filter(|line| SPEC.lines().any(|old| old == *line))
+        .collect();
     assert_eq!(kept, SPEC.lines().collect::<Vec<_>>());
     assert!(env.lock("lab").contains("r-irkernel"));
     assert!(env.lock("lab").contains("many-versions-2.4"));
-    assert!(!env.root().join("gen").exists(), "it was applied without being asked");
+    assert!(
+        !env.root().join("gen").exists(),
+        "it was applied without being asked"
+    );
 }
 
 #[test]
@@ -92,6 +98,10 @@ fn add_without_a_lock_edits_the_spec_alone() {
     let env = TestEnv::new();
     let path = env.spec("lab", SPEC);
     env.run(&["add", "executable", "--no-lock"]).success();
-    assert!(fs_err::read_to_string(&path).unwrap().contains("  - executable\n"));
+    assert!(
+        fs_err::read_to_string(&path)
+            .unwrap()
+            .contains("  - executable\n")
+    );
     assert!(!path.with_extension("lock").exists());
 }

@@ -54,7 +54,10 @@ impl AsBefore {
 
 /// An environment that works: a lock, a generation, a registered kernel.
 fn working(env: &TestEnv) {
-    env.spec("lab", "channels: [conda-forge, tiny]\ndependencies: [shared-lib]\nkernels: [deno]\n");
+    env.spec(
+        "lab",
+        "channels: [conda-forge, tiny]\ndependencies: [shared-lib]\nkernels: [deno]\n",
+    );
     env.run(&["apply"]).success();
     assert!(env.user_kernels().join("lab-deno/kernel.json").is_file());
 }
@@ -70,25 +73,37 @@ fn bad_spec(bytes: &[u8]) -> CommandOutput {
     let output = env.run(&["apply"]).fails_with(2);
     before.holds();
     assert!(tree(&env.root()) == root, "the root was touched");
-    assert!(output.stderr.contains("envs/lab.yaml"), "no file is named:\n{output}");
-    assert!(output.stderr.contains("help:"), "no way out is shown:\n{output}");
+    assert!(
+        output.stderr.contains("envs/lab.yaml"),
+        "no file is named:\n{output}"
+    );
+    assert!(
+        output.stderr.contains("help:"),
+        "no way out is shown:\n{output}"
+    );
     assert!(output.stdout.is_empty(), "{output}");
     output
 }
 
 #[test]
 fn an_unknown_kernel_is_answered_with_the_nearest_one() {
-    assert_output!(bad_spec(b"channels: [tiny]\ndependencies: []\nkernels: [pyton]\n"));
+    assert_output!(bad_spec(
+        b"channels: [tiny]\ndependencies: []\nkernels: [pyton]\n"
+    ));
 }
 
 #[test]
 fn a_bad_version_is_underlined() {
-    assert_output!(bad_spec(b"channels: [tiny]\ndependencies:\n  - shared-lib\n  - symlink >=1.*.x,<\n"));
+    assert_output!(bad_spec(
+        b"channels: [tiny]\ndependencies:\n  - shared-lib\n  - symlink >=1.*.x,<\n"
+    ));
 }
 
 #[test]
 fn a_duplicate_key_is_shown_at_both_places() {
-    assert_output!(bad_spec(b"channels: [tiny]\ndependencies: [symlink]\nchannels: [conda-forge]\n"));
+    assert_output!(bad_spec(
+        b"channels: [tiny]\ndependencies: [symlink]\nchannels: [conda-forge]\n"
+    ));
 }
 
 #[test]
@@ -117,30 +132,42 @@ fn ten_megabytes_of_yaml_are_refused_unread() {
 
 #[test]
 fn deep_nesting_is_refused() {
-    let text = format!("dependencies: {}{}\n", "[".repeat(100_000), "]".repeat(100_000));
+    let text = format!(
+        "dependencies: {}{}\n",
+        "[".repeat(100_000),
+        "]".repeat(100_000)
+    );
     assert_output!(bad_spec(text.as_bytes()));
 }
 
 #[test]
 fn an_unknown_key_of_envspecs_own_sections_is_an_error() {
-    assert_output!(bad_spec(b"channels: [tiny]\ndependencies: []\nlaunch: {memry: 2G}\n"));
+    assert_output!(bad_spec(
+        b"channels: [tiny]\ndependencies: []\nlaunch: {memry: 2G}\n"
+    ));
 }
 
 #[test]
 fn a_pip_section_is_refused_with_the_word_that_it_comes_later() {
-    assert_output!(bad_spec(b"channels: [tiny]\ndependencies:\n  - symlink\n  - pip:\n    - some-tool\n"));
+    assert_output!(bad_spec(
+        b"channels: [tiny]\ndependencies:\n  - symlink\n  - pip:\n    - some-tool\n"
+    ));
 }
 
 #[test]
 fn a_channel_that_the_site_forbids_is_refused_at_its_place() {
-    assert_output!(bad_spec(b"channels: [defaults]\ndependencies: [symlink]\nsite: bih\n"));
+    assert_output!(bad_spec(
+        b"channels: [defaults]\ndependencies: [symlink]\nsite: bih\n"
+    ));
 }
 
 #[test]
 fn a_spec_that_is_not_there_is_told() {
     let env = TestEnv::new();
     assert_output!(env.run(&["apply", "envs/absent.yaml"]).fails_with(2));
-    env.run(&["apply", "absent"]).fails_with(2).says("no spec and no environment");
+    env.run(&["apply", "absent"])
+        .fails_with(2)
+        .says("no spec and no environment");
     env.run(&["apply", "envs"]).fails_with(2);
 }
 
@@ -149,7 +176,12 @@ fn a_broken_lock_is_told_and_renewed_only_when_asked() {
     let env = TestEnv::new();
     working(&env);
     let lock = env.work().join("envs/lab.lock");
-    let head: String = env.lock("lab").lines().take(8).map(|line| format!("{line}\n")).collect();
+    let head: String = env
+        .lock("lab")
+        .lines()
+        .take(8)
+        .map(|line| format!("{line}\n"))
+        .collect();
     fs_err::write(&lock, format!("{head}<<<<<<< HEAD\n")).unwrap();
     let before = AsBefore::of(&env);
     assert_output!(env.run(&["apply", "--frozen"]).fails_with(2));
@@ -163,7 +195,8 @@ fn bad_server(part: &str, fault: Fault, code: i32) -> CommandOutput {
     let server = Server::start(channels());
     let env = TestEnv::with_alias(server.url());
     working(&env);
-    let text = "channels: [conda-forge, tiny]\ndependencies: [shared-lib, executable]\nkernels: [deno]\n";
+    let text =
+        "channels: [conda-forge, tiny]\ndependencies: [shared-lib, executable]\nkernels: [deno]\n";
     env.spec("lab", text);
     server.fault(part, fault);
     if part.contains("repodata") {
@@ -173,7 +206,10 @@ fn bad_server(part: &str, fault: Fault, code: i32) -> CommandOutput {
     let lock = env.lock("lab");
     let before = AsBefore::of(&env);
     let output = env.run(&["apply"]).fails_with(code);
-    assert!(output.stderr.contains("help:"), "no way out is shown:\n{output}");
+    assert!(
+        output.stderr.contains("help:"),
+        "no way out is shown:\n{output}"
+    );
     if lock == env.lock("lab") {
         before.holds();
     } else {
@@ -265,7 +301,10 @@ fn a_channel_that_nobody_answers_for_is_told() {
 fn a_channel_that_no_folder_has_is_told() {
     let env = TestEnv::new();
     working(&env);
-    env.spec("lab", "channels: [tiny, no-such-channel]\ndependencies: [shared-lib]\n");
+    env.spec(
+        "lab",
+        "channels: [tiny, no-such-channel]\ndependencies: [shared-lib]\n",
+    );
     let before = AsBefore::of(&env);
     assert_output!(env.run(&["apply"]).fails_with(5));
     before.holds();
@@ -276,7 +315,9 @@ fn a_root_so_deep_that_the_placeholder_does_not_fit_is_refused_before_anything_i
     let env = TestEnv::new();
     env.tiny(&["shared-lib"]);
     let deep = env.path(&["0123456789"; 23].join("/"));
-    let output = env.run(&["apply", "--root", deep.to_str().unwrap()]).fails_with(7);
+    let output = env
+        .run(&["apply", "--root", deep.to_str().unwrap()])
+        .fails_with(7);
     let output = output.says("bytes long; packages have room for 254");
     assert!(output.stderr.contains("choose a"), "{output}");
     assert!(!deep.exists());
@@ -312,11 +353,18 @@ impl Mount {
     /// allowed.
     fn new(at: &Path, arguments: &[&str]) -> Option<Self> {
         fs_err::create_dir_all(at).unwrap();
-        let output = Command::new("mount").args(arguments).arg(at).output().unwrap();
+        let output = Command::new("mount")
+            .args(arguments)
+            .arg(at)
+            .output()
+            .unwrap();
         if output.status.success() {
             return Some(Self(at.to_owned()));
         }
-        skipped(&format!("no mount: {}", String::from_utf8_lossy(&output.stderr).trim()));
+        skipped(&format!(
+            "no mount: {}",
+            String::from_utf8_lossy(&output.stderr).trim()
+        ));
         None
     }
 }
@@ -324,7 +372,11 @@ impl Mount {
 impl Drop for Mount {
     fn drop(&mut self) {
         let ended = Command::new("umount").arg("--lazy").arg(&self.0).status();
-        assert!(ended.is_ok_and(|status| status.success()), "{} stays mounted", self.0.display());
+        assert!(
+            ended.is_ok_and(|status| status.success()),
+            "{} stays mounted",
+            self.0.display()
+        );
     }
 }
 
@@ -356,8 +408,15 @@ fn a_root_that_may_not_be_written_is_told() {
     let Some(_mount) = Mount::new(&root, &["--bind", text]) else {
         return;
     };
-    let output = Command::new("mount").args(["-o", "remount,ro,bind", text]).output().unwrap();
-    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+    let output = Command::new("mount")
+        .args(["-o", "remount,ro,bind", text])
+        .output()
+        .unwrap();
+    assert!(
+        output.status.success(),
+        "{}",
+        String::from_utf8_lossy(&output.stderr)
+    );
     env.spec("lab", &tiny_spec(&["shared-lib", "executable"]));
     let before = AsBefore::of(&env);
     let output = env.run(&["apply"]).fails_with(7);
@@ -371,8 +430,13 @@ fn a_root_that_may_not_be_written_is_told() {
 #[test]
 fn a_full_pipe_that_is_closed_is_no_error() {
     let env = TestEnv::new();
-    let script = format!("{} kernels list | true; echo ${{PIPESTATUS[0]}}", env!("CARGO_BIN_EXE_envspec"));
-    let output = env.output(env.program("bash").args(["-c", &script])).success();
+    let script = format!(
+        "{} kernels list | true; echo ${{PIPESTATUS[0]}}",
+        env!("CARGO_BIN_EXE_envspec")
+    );
+    let output = env
+        .output(env.program("bash").args(["-c", &script]))
+        .success();
     assert_eq!(output.stdout.trim(), "0", "{output}");
     assert!(output.stderr.is_empty(), "{output}");
 }

@@ -33,8 +33,13 @@ fn every_kernel_of_the_lab_passes_its_test() {
 #[test]
 fn one_kernel_can_be_tested_alone_and_is_shown_with_its_times() {
     let lab = lab();
-    let output = lab.run(&["kernels", "test", "lab", "--kernel", "deno"]).success();
-    assert!(output.stdout.contains("deno") && output.stdout.contains("works"), "{output}");
+    let output = lab
+        .run(&["kernels", "test", "lab", "--kernel", "deno"])
+        .success();
+    assert!(
+        output.stdout.contains("deno") && output.stdout.contains("works"),
+        "{output}"
+    );
     assert!(!output.stdout.contains("python"), "{output}");
     lab.run(&["kernels", "test", "--kernel", "cobol"])
         .fails_with(2)
@@ -59,9 +64,16 @@ fn a_kernel_with_another_output_fails_and_the_exit_code_is_6() {
     fs_err::create_dir(&definitions).unwrap();
     fs_err::write(definitions.join("deno.yaml"), definition("43")).unwrap();
     env.set("ENVSPEC_KERNELS", definitions.to_str().unwrap());
-    env.spec("lab", "channels: [conda-forge]\ndependencies: []\nkernels: [deno]\n");
+    env.spec(
+        "lab",
+        "channels: [conda-forge]\ndependencies: []\nkernels: [deno]\n",
+    );
     env.run(&["apply"]).success();
-    let output = env.run(&["kernels", "test"]).fails_with(6).says("43").says("42");
+    let output = env
+        .run(&["kernels", "test"])
+        .fails_with(6)
+        .says("43")
+        .says("42");
     assert!(output.stdout.contains("fails"), "{output}");
     let answer = env.run(&["kernels", "test", "--json"]).fails_with(6).json();
     assert_eq!(answer[0]["passed"], false);
@@ -71,14 +83,22 @@ fn a_kernel_with_another_output_fails_and_the_exit_code_is_6() {
 #[test]
 fn a_kernel_that_crashes_fails_with_its_words() {
     let env = TestEnv::new();
-    env.spec("lab", "channels: [conda-forge]\ndependencies: []\nkernels: [deno]\n");
+    env.spec(
+        "lab",
+        "channels: [conda-forge]\ndependencies: []\nkernels: [deno]\n",
+    );
     env.run(&["apply"]).success();
-    let path = env.prefix("lab").join("share/jupyter/kernels/deno/kernel.json");
+    let path = env
+        .prefix("lab")
+        .join("share/jupyter/kernels/deno/kernel.json");
     let mut kernel: Value = serde_json::from_slice(&fs_err::read(&path).unwrap()).unwrap();
-    kernel["argv"] = serde_json::json!(["/bin/sh", "-c", "echo the kernel has no wheels >&2; exit 3"]);
+    kernel["argv"] =
+        serde_json::json!(["/bin/sh", "-c", "echo the kernel has no wheels >&2; exit 3"]);
     fs_err::remove_file(&path).unwrap();
     fs_err::write(&path, kernel.to_string()).unwrap();
-    env.run(&["kernels", "test"]).fails_with(6).says("the kernel has no wheels");
+    env.run(&["kernels", "test"])
+        .fails_with(6)
+        .says("the kernel has no wheels");
 }
 
 /// `jupyter kernelspec list --json` of the environment: name to folder.
@@ -91,7 +111,12 @@ fn kernelspecs(jupyter: &Path, command: &mut std::process::Command) -> BTreeMap<
         .as_object()
         .unwrap()
         .iter()
-        .map(|(name, spec)| (name.clone(), spec["resource_dir"].as_str().unwrap().to_owned()))
+        .map(|(name, spec)| {
+            (
+                name.clone(),
+                spec["resource_dir"].as_str().unwrap().to_owned(),
+            )
+        })
         .collect()
 }
 
@@ -168,7 +193,8 @@ const VARIABLE: &str = "it's \"set\" $HOME";
 #[test]
 fn nbclient_executes_a_notebook_in_python() {
     let own = lab().prefix();
-    let code = "import os, sys, shutil\nprint(sys.prefix, shutil.which('R'), os.environ['LAB_VARIABLE'])";
+    let code =
+        "import os, sys, shutil\nprint(sys.prefix, shutil.which('R'), os.environ['LAB_VARIABLE'])";
     let said = format!("{0} {0}/bin/R {VARIABLE}\n", own.display());
     for kernel in ["python3", "lab-python"] {
         assert_eq!(cell(kernel, code), said);
@@ -197,7 +223,9 @@ fn nbclient_executes_a_notebook_in_bash() {
 
 #[test]
 fn a_display_name_of_the_spec_is_what_a_launcher_shows() {
-    let path = lab().home().join(".local/share/jupyter/kernels/lab-r/kernel.json");
+    let path = lab()
+        .home()
+        .join(".local/share/jupyter/kernels/lab-r/kernel.json");
     let kernel: Value = serde_json::from_slice(&fs_err::read(path).unwrap()).unwrap();
     assert_eq!(kernel["display_name"], "R of the lab");
 }
@@ -216,5 +244,7 @@ fn the_catalogue_is_listed_and_shown() {
         assert!(ids.contains(&wanted), "{wanted} is not in {ids:?}");
         env.run(&["kernels", "show", wanted]).success();
     }
-    env.run(&["kernels", "show", "pyton"]).fails_with(2).says("python");
+    env.run(&["kernels", "show", "pyton"])
+        .fails_with(2)
+        .says("python");
 }

@@ -101,8 +101,12 @@ fn a_stale_lock_is_refused_with_the_line_that_changed() {
 fn without_a_lock_locked_and_frozen_say_so() {
     let env = TestEnv::new();
     env.tiny(&["shared-lib"]);
-    env.run(&["apply", "--locked"]).fails_with(3).says("there is no lock");
-    env.run(&["apply", "--frozen"]).fails_with(3).says("there is no lock");
+    env.run(&["apply", "--locked"])
+        .fails_with(3)
+        .says("there is no lock");
+    env.run(&["apply", "--frozen"])
+        .fails_with(3)
+        .says("there is no lock");
 }
 
 #[test]
@@ -169,7 +173,10 @@ fn a_second_solve_asks_for_the_index_with_its_validators_and_gets_304() {
     env.tiny(&["symlink"]);
     env.run(&["lock"]).success();
     let second = server.requests();
-    assert!(second.iter().any(|line| line.ends_with("304")), "{second:#?}");
+    assert!(
+        second.iter().any(|line| line.ends_with("304")),
+        "{second:#?}"
+    );
 }
 
 #[test]
@@ -183,10 +190,19 @@ fn the_first_channel_that_has_a_name_wins_even_with_an_older_version() {
         env.set_alias(made.alias());
         env
     };
-    env.spec("lab", "channels: [old, new]\ndependencies: [many-versions, symlink]\n");
+    env.spec(
+        "lab",
+        "channels: [old, new]\ndependencies: [many-versions, symlink]\n",
+    );
     env.run(&["lock"]).success();
-    assert_eq!(locked_packages(&env.lock("lab")), ["many-versions-1.4", "symlink-1.0"]);
-    env.spec("lab", "channels: [new, old]\ndependencies: [many-versions]\n");
+    assert_eq!(
+        locked_packages(&env.lock("lab")),
+        ["many-versions-1.4", "symlink-1.0"]
+    );
+    env.spec(
+        "lab",
+        "channels: [new, old]\ndependencies: [many-versions]\n",
+    );
     env.run(&["lock", "--renew"]).success();
     assert_eq!(locked_packages(&env.lock("lab")), ["many-versions-2.4"]);
     // Strict: what a package needs is not taken from the second one either, if
@@ -207,7 +223,10 @@ fn a_requirement_can_name_its_own_channel() {
     made.add("new", &["many-versions-2."]);
     let mut env = env;
     env.set_alias(made.alias());
-    env.spec("lab", "channels: [old]\ndependencies: [\"new::many-versions\"]\n");
+    env.spec(
+        "lab",
+        "channels: [old]\ndependencies: [\"new::many-versions\"]\n",
+    );
     env.run(&["lock"]).success();
     assert_eq!(locked_packages(&env.lock("lab")), ["many-versions-2.4"]);
     assert!(env.lock("lab").contains("/made/new/"));
@@ -257,9 +276,15 @@ fn a_package_for_gpus_is_solved_where_the_target_has_one() {
     let env = TestEnv::new();
     env.tiny(&["needs-cuda"]);
     env.run(&["lock"]).fails_with(4).says("__cuda");
-    env.spec("lab", &(tiny_spec(&["needs-cuda"]) + "target: {cuda: \"11.8\"}\n"));
+    env.spec(
+        "lab",
+        &(tiny_spec(&["needs-cuda"]) + "target: {cuda: \"11.8\"}\n"),
+    );
     env.run(&["lock"]).fails_with(4).says("__cuda");
-    env.spec("lab", &(tiny_spec(&["needs-cuda"]) + "target: {cuda: \"12.4\"}\n"));
+    env.spec(
+        "lab",
+        &(tiny_spec(&["needs-cuda"]) + "target: {cuda: \"12.4\"}\n"),
+    );
     env.run(&["lock"]).success();
     assert!(env.lock("lab").contains("__cuda=12.4"));
 }
@@ -306,9 +331,12 @@ fn a_conflict_names_the_two_lines_that_clash_and_nothing_else() {
         let lines: Vec<&str> = output.stderr.lines().collect();
         lines
             .windows(2)
-            .any(|pair| pair[0].ends_with(&format!("- {name}")) && pair[1].contains("───"))
+            .any(|pair| pair[0].ends_with(&format!("- {name}")) && pair[1].contains("·   "))
     };
-    assert!(underlined("conflict-a") && underlined("conflict-b"), "{output}");
+    assert!(
+        underlined("conflict-a") && underlined("conflict-b"),
+        "{output}"
+    );
     for innocent in ["symlink", "executable", "unicode-name", "old-format"] {
         assert!(!underlined(innocent), "{output}");
         let help = output.stderr.split("help:").nth(1).unwrap();

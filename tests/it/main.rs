@@ -15,6 +15,7 @@ mod errors;
 mod kernels;
 mod lock;
 mod plan;
+mod readme;
 mod recipe;
 mod registration;
 mod support;

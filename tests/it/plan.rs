@@ -31,7 +31,14 @@ fn the_json_is_the_documented_one_and_its_actions_are_typed() {
     let plan = env.run(&["plan", "--json"]).success().json();
     assert_eq!(
         keys(&plan),
-        BTreeSet::from(["version", "environment", "from", "to", "packages", "actions"])
+        BTreeSet::from([
+            "version",
+            "environment",
+            "from",
+            "to",
+            "packages",
+            "actions"
+        ])
     );
     assert_eq!(plan["version"], 1);
     assert_eq!(plan["environment"], "lab");
@@ -41,7 +48,15 @@ fn the_json_is_the_documented_one_and_its_actions_are_typed() {
         .iter()
         .map(|action| action["action"].as_str().unwrap())
         .collect();
-    assert_eq!(kinds, ["write-lock", "build-generation", "switch", "register-kernel"]);
+    assert_eq!(
+        kinds,
+        [
+            "build-generation",
+            "write-lock",
+            "switch",
+            "register-kernel"
+        ]
+    );
     for action in actions {
         let wanted = action_keys(action["action"].as_str().unwrap());
         assert_eq!(keys(action), wanted.iter().copied().collect());
@@ -51,7 +66,10 @@ fn the_json_is_the_documented_one_and_its_actions_are_typed() {
     assert_eq!(actions[1]["packages"], packages.len());
     for change in packages {
         assert_eq!(change["change"], "added");
-        assert_eq!(keys(&change["to"]), BTreeSet::from(["name", "version", "build"]));
+        assert_eq!(
+            keys(&change["to"]),
+            BTreeSet::from(["name", "version", "build"])
+        );
     }
 }
 

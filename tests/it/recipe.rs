@@ -36,9 +36,16 @@ fn every_form_is_printed_for_every_site() {
             let output = env.run(&["recipe", site, "--format", form]).success();
             // Nobody needs ssh to reach this machine.
             let nothing_to_say = site == "local" && form == "ssh-config";
-            assert_eq!(output.stdout.trim().is_empty(), nothing_to_say, "{site} {form}");
+            assert_eq!(
+                output.stdout.trim().is_empty(),
+                nothing_to_say,
+                "{site} {form}"
+            );
         }
-        let json = env.run(&["recipe", site, "--format", "json"]).success().json();
+        let json = env
+            .run(&["recipe", site, "--format", "json"])
+            .success()
+            .json();
         assert!(json["version"].is_number(), "{json:#}");
     }
 }
@@ -57,10 +64,12 @@ fn generated_shell_passes_bash_and_shellcheck() {
         let path = env.path(&format!("tmp/{site}.sh"));
         fs_err::write(&path, &shell.stdout).unwrap();
         for file in [path, script(env, site)] {
-            env.output(env.program("bash").arg("-n").arg(&file)).success();
+            env.output(env.program("bash").arg("-n").arg(&file))
+                .success();
             if shellcheck {
                 let mut command = env.program("shellcheck");
-                env.output(command.args(["--shell", "bash"]).arg(&file)).success();
+                env.output(command.args(["--shell", "bash"]).arg(&file))
+                    .success();
             }
         }
     }
@@ -73,7 +82,9 @@ fn generated_ssh_config_is_understood_by_ssh() {
     }
     let env = sites();
     for site in ["slurm", "bih"] {
-        let config = env.run(&["recipe", site, "--format", "ssh-config"]).success();
+        let config = env
+            .run(&["recipe", site, "--format", "ssh-config"])
+            .success();
         let path = env.path(&format!("tmp/{site}.config"));
         fs_err::write(&path, &config.stdout).unwrap();
         let hosts: Vec<&str> = config
@@ -117,11 +128,21 @@ impl Drop for Session {
 /// The status of a GET.
 fn status(address: &str, path: &str, token: Option<&str>) -> u16 {
     let mut stream = TcpStream::connect(address).unwrap();
-    let authorization = token.map_or(String::new(), |token| format!("Authorization: token {token}\r\n"));
-    write!(stream, "GET {path} HTTP/1.0\r\nHost: {address}\r\n{authorization}\r\n").unwrap();
+    let authorization = token.map_or(String::new(), |token| {
+        format!("Authorization: token {token}\r\n")
+    });
+    write!(
+        stream,
+        "GET {path} HTTP/1.0\r\nHost: {address}\r\n{authorization}\r\n"
+    )
+    .unwrap();
     let mut answer = String::new();
     drop(stream.read_to_string(&mut answer));
-    answer.split(' ').nth(1).and_then(|code| code.parse().ok()).unwrap_or(0)
+    answer
+        .split(' ')
+        .nth(1)
+        .and_then(|code| code.parse().ok())
+        .unwrap_or(0)
 }
 
 #[test]
@@ -177,7 +198,10 @@ fn on_this_machine_the_script_starts_a_private_server_and_ends_without_a_trace()
     let pid = rustix::process::Pid::from_child(&session.child);
     rustix::process::kill_process(pid, rustix::process::Signal::TERM).unwrap();
     soon("the script has ended", || session.child.try_wait().unwrap());
-    assert!(TcpStream::connect(&address).is_err(), "somebody still listens");
+    assert!(
+        TcpStream::connect(&address).is_err(),
+        "somebody still listens"
+    );
     let prefix = lab.prefix();
     soon("no process of the server is left", || {
         let left = fs_err::read_dir("/proc").unwrap().flatten().any(|entry| {
@@ -188,6 +212,9 @@ fn on_this_machine_the_script_starts_a_private_server_and_ends_without_a_trace()
         (!left).then_some(())
     });
     let after = crate::support::tree(&lab.root().join("sessions"));
-    let left: Vec<_> = after.keys().filter(|path| !before.contains_key(*path)).collect();
+    let left: Vec<_> = after
+        .keys()
+        .filter(|path| !before.contains_key(*path))
+        .collect();
     assert!(left.is_empty(), "files are left: {left:?}");
 }

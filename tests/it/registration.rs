@@ -6,7 +6,9 @@ use serde_json::Value;
 use crate::support::{TestEnv, assert_output, tree};
 
 fn spec(kernels: &str) -> String {
-    format!("channels: [conda-forge, tiny]\ndependencies: [activation-vars]\nkernels: [{kernels}]\n")
+    format!(
+        "channels: [conda-forge, tiny]\ndependencies: [activation-vars]\nkernels: [{kernels}]\n"
+    )
 }
 
 fn kernel_json(env: &TestEnv, name: &str) -> Value {
@@ -35,7 +37,10 @@ fn a_registered_kernel_has_an_absolute_argv_the_activated_environment_and_the_ma
         assert_eq!(variables["ACTIVATION_SPACE"], "two  spaces");
         assert_eq!(variables["ACTIVATION_QUOTE"], "it's a \"quote\"");
         assert_eq!(variables["ACTIVATION_BACKSLASH"], "C:\\new");
-        assert_eq!(variables["ACTIVATION_PREFIX"], format!("{own}/share/activation-vars"));
+        assert_eq!(
+            variables["ACTIVATION_PREFIX"],
+            format!("{own}/share/activation-vars")
+        );
         assert_eq!(variables["ENV_VARS_D_PLAIN"], "from env_vars.d");
         let path = variables["PATH"].as_str().unwrap();
         assert!(path.starts_with(&format!("{own}/bin:")), "{path}");
@@ -49,7 +54,11 @@ fn a_kernel_that_leaves_the_spec_is_unregistered_and_strangers_stay() {
     let env = TestEnv::new();
     let foreign = env.user_kernels().join("mine/kernel.json");
     fs_err::create_dir_all(foreign.parent().unwrap()).unwrap();
-    fs_err::write(&foreign, r#"{"argv": ["mine"], "display_name": "Mine", "language": "x"}"#).unwrap();
+    fs_err::write(
+        &foreign,
+        r#"{"argv": ["mine"], "display_name": "Mine", "language": "x"}"#,
+    )
+    .unwrap();
     let before = tree(foreign.parent().unwrap());
     env.spec("lab", &spec("deno"));
     env.run(&["apply"]).success();
@@ -59,7 +68,10 @@ fn a_kernel_that_leaves_the_spec_is_unregistered_and_strangers_stay() {
     assert_output!(env.run(&["apply", "envs/lab.yaml"]).success());
     assert!(!env.user_kernels().join("lab-deno").exists());
     assert!(env.user_kernels().join("other-deno/kernel.json").is_file());
-    assert!(tree(foreign.parent().unwrap()) == before, "a stranger's kernelspec was touched");
+    assert!(
+        tree(foreign.parent().unwrap()) == before,
+        "a stranger's kernelspec was touched"
+    );
 }
 
 #[test]
@@ -70,11 +82,18 @@ fn a_strangers_kernelspec_of_the_same_name_is_refused_before_anything_is_switche
     let old = env.prefix("lab");
     let foreign = env.user_kernels().join("lab-deno/kernel.json");
     fs_err::create_dir_all(foreign.parent().unwrap()).unwrap();
-    fs_err::write(&foreign, r#"{"argv": ["mine"], "display_name": "Mine", "language": "x"}"#).unwrap();
+    fs_err::write(
+        &foreign,
+        r#"{"argv": ["mine"], "display_name": "Mine", "language": "x"}"#,
+    )
+    .unwrap();
     let before = tree(&env.path("home"));
     env.spec("lab", &spec("deno"));
     assert_output!(env.run(&["apply"]).fails_with(7));
-    assert!(tree(&env.path("home")) == before, "a stranger's kernelspec was touched");
+    assert!(
+        tree(&env.path("home")) == before,
+        "a stranger's kernelspec was touched"
+    );
     assert_eq!(env.prefix("lab"), old, "it was switched to");
     // Out of the way, it goes on.
     fs_err::remove_dir_all(foreign.parent().unwrap()).unwrap();
@@ -92,5 +111,8 @@ fn a_kernelspec_that_was_deleted_by_hand_comes_back() {
     let plan = env.run(&["plan", "--json"]).success().json();
     assert_eq!(plan["actions"][0]["action"], "register-kernel");
     env.run(&["apply"]).success();
-    assert_eq!(fs_err::read(env.user_kernels().join("lab-deno/kernel.json")).unwrap(), there);
+    assert_eq!(
+        fs_err::read(env.user_kernels().join("lab-deno/kernel.json")).unwrap(),
+        there
+    );
 }

@@ -16,7 +16,10 @@ pub(crate) fn channels() -> &'static Path {
             return PathBuf::from(given);
         }
         let script = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/world/channel.sh");
-        let output = Command::new(&script).stderr(Stdio::inherit()).output().unwrap();
+        let output = Command::new(&script)
+            .stderr(Stdio::inherit())
+            .output()
+            .unwrap();
         assert!(output.status.success(), "{} failed", script.display());
         let text = String::from_utf8(output.stdout).unwrap();
         PathBuf::from(text.lines().last().expect("channel.sh prints the folder"))

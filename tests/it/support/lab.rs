@@ -103,7 +103,10 @@ fn program_in(folder: &Path, program: &Path) -> Command {
 fn run_in(folder: &Path, arguments: &[&str]) -> Ran {
     let output = program_in(folder, Path::new(env!("CARGO_BIN_EXE_envspec")))
         .env("ENVSPEC_ROOT", folder.join("root"))
-        .env("ENVSPEC_CHANNEL_ALIAS", format!("file://{}", channels().display()))
+        .env(
+            "ENVSPEC_CHANNEL_ALIAS",
+            format!("file://{}", channels().display()),
+        )
         .args(arguments)
         .output()
         .unwrap();

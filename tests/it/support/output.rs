@@ -28,8 +28,15 @@ impl Ran {
     #[track_caller]
     pub(crate) fn fails_with(self, code: i32) -> CommandOutput {
         let output = self.0;
-        assert_eq!(output.code, Some(code), "the exit code is not {code}:\n{output}");
-        assert!(!output.stderr.contains("panicked"), "it panicked:\n{output}");
+        assert_eq!(
+            output.code,
+            Some(code),
+            "the exit code is not {code}:\n{output}"
+        );
+        assert!(
+            !output.stderr.contains("panicked"),
+            "it panicked:\n{output}"
+        );
         output
     }
 }
@@ -93,7 +100,9 @@ impl fmt::Display for CommandOutput {
                 .collect::<Vec<_>>()
                 .join("\n")
         };
-        let code = self.code.map_or("a signal".to_owned(), |code| code.to_string());
+        let code = self
+            .code
+            .map_or("a signal".to_owned(), |code| code.to_string());
         write!(
             f,
             "---- stdout\n{}\n---- stderr\n{}\n---- status {code}",

@@ -84,7 +84,11 @@ impl Server {
 
     /// From now on, files whose path holds `part` have this fault.
     pub(crate) fn fault(&self, part: &str, fault: Fault) {
-        self.shared.faults.lock().unwrap().push((part.to_owned(), fault));
+        self.shared
+            .faults
+            .lock()
+            .unwrap()
+            .push((part.to_owned(), fault));
     }
 
     /// No more faults.
@@ -197,7 +201,10 @@ fn respond(folder: &Path, path: &str, headers: &HeaderMap, fault: Option<Fault>)
             header::LAST_MODIFIED,
             stamp.strftime("%a, %d %b %Y %H:%M:%S GMT").to_string(),
         );
-    if headers.get(header::IF_NONE_MATCH).is_some_and(|known| known == etag.as_str()) {
+    if headers
+        .get(header::IF_NONE_MATCH)
+        .is_some_and(|known| known == etag.as_str())
+    {
         return builder
             .status(StatusCode::NOT_MODIFIED)
             .body(Body::empty())

@@ -205,7 +205,12 @@ impl Running {
         let child = self.child.as_mut().unwrap();
         let status = child.try_wait().unwrap()?;
         let mut stderr = Vec::new();
-        child.stderr.as_mut().unwrap().read_to_end(&mut stderr).unwrap();
+        child
+            .stderr
+            .as_mut()
+            .unwrap()
+            .read_to_end(&mut stderr)
+            .unwrap();
         Some(Output {
             status,
             stdout: Vec::new(),
