@@ -159,23 +159,42 @@ fn explain_part(
     [from_left, from_right].concat()
 }
 
-/// The first lines of the solver's report, without its own heading.
+/// What the solver says of every node of its tree, and the tree shows already.
+const SAID_BY_THE_TREE: [&str; 4] = [
+    ", which can be installed with any of the following options:",
+    ", which cannot be installed because there are no viable options:",
+    " can be installed with any of the following options:",
+    " cannot be installed because there are no viable options:",
+];
+
+/// The first lines of the solver's report, without its own heading and without
+/// the candidates that it says nothing of.
 fn shorten(report: &str) -> Vec<String> {
-    let lines: Vec<&str> = report
+    let mut lines: Vec<String> = report
         .lines()
         .map(str::trim_end)
-        .filter(|line| !line.trim().is_empty())
         .filter(|line| !line.starts_with("The following packages are incompatible"))
+        // The message says that they conflict.
+        .filter(|line| !line.ends_with("which conflicts with the versions reported above."))
+        .filter(|line| {
+            // `shared-lib 2.0`: a version that could be taken is no reason.
+            let text = line.trim_start_matches([' ', '│', '├', '└', '─']);
+            !text.is_empty() && (text.contains([',', ':', '*']) || text.ends_with("would require"))
+        })
+        .map(|line| {
+            SAID_BY_THE_TREE
+                .iter()
+                .fold(line.to_owned(), |line, said| line.replace(said, ""))
+        })
         .collect();
-    let mut short: Vec<String> = lines
-        .iter()
-        .take(REASON_LINES)
-        .map(|line| (*line).to_owned())
-        .collect();
-    if lines.len() > REASON_LINES {
-        short.push(format!("… and {} lines more", lines.len() - REASON_LINES));
+    let left = lines.len().saturating_sub(REASON_LINES);
+    lines.truncate(REASON_LINES);
+    match left {
+        0 => {}
+        1 => lines.push("… and 1 line more".to_owned()),
+        _ => lines.push(format!("… and {left} lines more")),
     }
-    short
+    lines
 }
 
 #[cfg(test)]

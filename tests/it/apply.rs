@@ -72,6 +72,16 @@ fn a_change_makes_a_new_generation_and_leaves_the_old_one_as_it_is() {
 }
 
 #[test]
+fn the_list_is_for_people_and_empty_before_the_first_apply() {
+    let env = TestEnv::new();
+    env.run(&["list"]).success().says("No environment yet");
+    env.run(&["list", "lab"]).fails_with(2);
+    env.tiny(&["shared-lib"]);
+    env.run(&["apply"]).success();
+    assert_output!(env.run(&["list"]).success());
+}
+
+#[test]
 fn going_back_to_an_earlier_spec_finds_its_generation_again() {
     let env = TestEnv::new();
     env.tiny(&["shared-lib 1.*"]);
@@ -103,7 +113,6 @@ fn rollback_switches_the_link_and_the_kernelspecs_back() {
     env.spec("lab", &spec("2.*", ""));
     env.run(&["apply"]).success();
     assert!(contents(&env.user_kernels()).is_empty());
-    assert_output!(env.run(&["list"]).success());
 
     assert_output!(env.run(&["rollback"]).success());
     assert_eq!(env.prefix("lab"), old);

@@ -293,7 +293,10 @@ fn a_channel_that_nobody_answers_for_is_told() {
     env.set_alias(format!("http://{address}"));
     env.tiny(&["shared-lib"]);
     let before = AsBefore::of(&env);
-    assert_output!(env.run(&["apply"]).fails_with(5));
+    env.run(&["apply"])
+        .fails_with(5)
+        .says("the index of a channel could not be read")
+        .says("Connection refused");
     before.holds();
 }
 

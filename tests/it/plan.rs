@@ -63,7 +63,7 @@ fn the_json_is_the_documented_one_and_its_actions_are_typed() {
     }
     assert_eq!(actions[3]["registered"], "lab-bash");
     let packages = plan["packages"].as_array().unwrap();
-    assert_eq!(actions[1]["packages"], packages.len());
+    assert_eq!(actions[0]["packages"], packages.len());
     for change in packages {
         assert_eq!(change["change"], "added");
         assert_eq!(
