@@ -1,8 +1,7 @@
 //! Records into a prefix: fetched in parallel, checked by hash, linked.
 
-use std::collections::{BTreeSet, HashMap};
+use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
-use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 
 use rattler::install::{Installer, Reporter, Transaction};
@@ -66,47 +65,71 @@ pub async fn install(
     })
 }
 
-/// Turns rattler's events into two steps with totals.
+/// Turns rattler's events into two steps with totals: bytes of archives that
+/// are in the cache, packages that are in the prefix.
 struct InstallReporter {
     progress: Arc<dyn Progress>,
-    next: AtomicUsize,
-    /// Bytes told so far for each running download.
-    told: Mutex<HashMap<usize, u64>>,
+    archives: Mutex<Vec<Archive>>,
+}
+
+/// An archive on its way into the cache; sizes in bytes, as the channel says.
+struct Archive {
+    size: u64,
+    told: u64,
 }
 
 impl InstallReporter {
     fn new(progress: Arc<dyn Progress>) -> Self {
         Self {
             progress,
-            next: AtomicUsize::new(0),
-            told: Mutex::new(HashMap::new()),
+            archives: Mutex::new(Vec::new()),
         }
+    }
+
+    /// Tells how far an archive is; more than its size is not believed.
+    fn tell(&self, archive: usize, so_far: u64) {
+        let mut archives = self.archives.lock().unwrap_or_else(PoisonError::into_inner);
+        let Some(archive) = archives.get_mut(archive) else {
+            return;
+        };
+        let now = so_far.min(archive.size);
+        self.progress
+            .advance(Step::Fetch, now.saturating_sub(archive.told));
+        archive.told = archive.told.max(now);
     }
 }
 
 impl Reporter for InstallReporter {
     fn on_transaction_start(&self, transaction: &Transaction<PrefixRecord, RepoDataRecord>) {
+        let bytes = transaction
+            .installed_packages()
+            .filter_map(|record| record.package_record.size)
+            .sum();
+        self.progress.begin(Step::Fetch, bytes);
         self.progress
             .begin(Step::Link, transaction.operations.len() as u64);
     }
 
-    fn on_download_start(&self, _cache_entry: usize) -> usize {
-        self.progress.begin(Step::Fetch, 0);
-        self.next.fetch_add(1, Ordering::Relaxed)
-    }
-
-    fn on_download_progress(&self, download: usize, so_far: u64, total: Option<u64>) {
-        let mut told = self.told.lock().unwrap_or_else(PoisonError::into_inner);
-        let before = told.entry(download).or_insert_with(|| {
-            self.progress.begin(Step::Fetch, total.unwrap_or(0));
-            0
+    fn on_populate_cache_start(&self, _operation: usize, record: &RepoDataRecord) -> usize {
+        let mut archives = self.archives.lock().unwrap_or_else(PoisonError::into_inner);
+        archives.push(Archive {
+            size: record.package_record.size.unwrap_or(0),
+            told: 0,
         });
-        self.progress
-            .advance(Step::Fetch, so_far.saturating_sub(*before));
-        *before = so_far;
+        archives.len() - 1
     }
 
-    fn on_download_completed(&self, _download: usize) {}
+    fn on_download_start(&self, archive: usize) -> usize {
+        archive
+    }
+
+    fn on_download_progress(&self, archive: usize, so_far: u64, _total: Option<u64>) {
+        self.tell(archive, so_far);
+    }
+
+    fn on_populate_cache_complete(&self, archive: usize) {
+        self.tell(archive, u64::MAX);
+    }
 
     fn on_link_complete(&self, _index: usize) {
         self.progress.advance(Step::Link, 1);
@@ -118,14 +141,11 @@ impl Reporter for InstallReporter {
     }
 
     fn on_transaction_operation_start(&self, _operation: usize) {}
-    fn on_populate_cache_start(&self, operation: usize, _record: &RepoDataRecord) -> usize {
-        operation
+    fn on_validate_start(&self, archive: usize) -> usize {
+        archive
     }
-    fn on_validate_start(&self, cache_entry: usize) -> usize {
-        cache_entry
-    }
-    fn on_validate_complete(&self, _validation: usize) {}
-    fn on_populate_cache_complete(&self, _cache_entry: usize) {}
+    fn on_validate_complete(&self, _archive: usize) {}
+    fn on_download_completed(&self, _archive: usize) {}
     fn on_unlink_start(&self, operation: usize, _record: &PrefixRecord) -> usize {
         operation
     }
@@ -142,4 +162,39 @@ impl Reporter for InstallReporter {
         0
     }
     fn on_pre_unlink_complete(&self, _index: usize, _success: bool) {}
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Arc;
+    use std::sync::atomic::{AtomicU64, Ordering};
+
+    use super::{Archive, InstallReporter};
+    use crate::conda::{Progress, Step};
+
+    #[derive(Default)]
+    struct Sum(AtomicU64);
+
+    impl Progress for Sum {
+        fn begin(&self, _step: Step, _total: u64) {}
+        fn advance(&self, _step: Step, by: u64) {
+            self.0.fetch_add(by, Ordering::Relaxed);
+        }
+        fn end(&self, _step: Step) {}
+    }
+
+    #[test]
+    fn what_is_told_of_an_archive_adds_up_to_its_size_whatever_the_server_sends() {
+        let sum = Arc::new(Sum::default());
+        let reporter = InstallReporter::new(Arc::clone(&sum) as Arc<dyn Progress>);
+        reporter
+            .archives
+            .lock()
+            .unwrap()
+            .push(Archive { size: 100, told: 0 });
+        for so_far in [30, 60, 10, 500, u64::MAX] {
+            reporter.tell(0, so_far);
+        }
+        assert_eq!(sum.0.load(Ordering::Relaxed), 100);
+    }
 }
