@@ -356,11 +356,11 @@ fn wrong_imports(file: &File) -> Vec<String> {
     let Some(room) = file.room() else {
         return Vec::new();
     };
-    let (allowed, rooms) = (allowed(room), rooms());
+    let (below, known) = (allowed(room), rooms());
     file.imports()
         .into_iter()
         .filter(|import| import != room)
-        .filter(|import| rooms.contains(import.as_str()) && !allowed.contains(import.as_str()))
+        .filter(|import| known.contains(import.as_str()) && !below.contains(import.as_str()))
         .map(|import| format!("{} imports {import}", file.path))
         .collect()
 }

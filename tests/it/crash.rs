@@ -72,7 +72,14 @@ fn killed_in_the_middle_of_linking_it_leaves_the_current_generation_and_the_next
         1,
         "rubble counts as a generation"
     );
+    // The killed one's folder is not built upon: what is in it is anybody's guess.
+    fs_err::write(started.join("half-written"), "").unwrap();
     finishes(&env);
+    assert_eq!(env.prefix("lab"), started);
+    assert!(
+        !started.join("half-written").exists(),
+        "it was built upon rubble"
+    );
 }
 
 /// Kills an apply as soon as a path is there, and looks at what is left.

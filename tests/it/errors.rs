@@ -176,13 +176,13 @@ fn a_broken_lock_is_told_and_renewed_only_when_asked() {
     let env = TestEnv::new();
     working(&env);
     let lock = env.work().join("envs/lab.lock");
-    let head: String = env
+    let head = env
         .lock("lab")
         .lines()
         .take(8)
-        .map(|line| format!("{line}\n"))
-        .collect();
-    fs_err::write(&lock, format!("{head}<<<<<<< HEAD\n")).unwrap();
+        .collect::<Vec<_>>()
+        .join("\n");
+    fs_err::write(&lock, format!("{head}\n<<<<<<< HEAD\n")).unwrap();
     let before = AsBefore::of(&env);
     assert_output!(env.run(&["apply", "--frozen"]).fails_with(2));
     before.holds();

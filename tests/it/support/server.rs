@@ -114,7 +114,7 @@ impl Server {
         let (log, outcome) = self
             .shared
             .asked
-            .wait_timeout_while(log, Duration::from_secs(60), |log| {
+            .wait_timeout_while(log, Duration::from_mins(1), |log| {
                 !log.iter().any(|line| line.contains(part))
             })
             .unwrap();

@@ -170,7 +170,9 @@ impl TestEnv {
 pub(crate) fn tiny_spec(dependencies: &[&str]) -> String {
     let mut text = "channels: [tiny]\ndependencies:\n".to_owned();
     for dependency in dependencies {
-        text += &format!("  - {dependency}\n");
+        text.push_str("  - ");
+        text.push_str(dependency);
+        text.push('\n');
     }
     text
 }
@@ -237,7 +239,7 @@ pub(crate) fn soon<T>(what: &str, mut look: impl FnMut() -> Option<T>) -> T {
             return seen;
         }
         assert!(
-            started.elapsed() < Duration::from_secs(60),
+            started.elapsed() < Duration::from_mins(1),
             "not seen within a minute: {what}"
         );
         std::thread::sleep(Duration::from_millis(2));

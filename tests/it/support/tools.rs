@@ -20,6 +20,7 @@ pub(crate) fn have(program: &str) -> bool {
     found
 }
 
+#[expect(clippy::print_stderr, reason = "a test that is skipped says so")]
 /// Tells that a part of a test did not run; an error where all must run.
 pub(crate) fn skipped(why: &str) {
     let required = std::env::var("ENVSPEC_TEST_TOOLS").is_ok_and(|value| value == "require");
