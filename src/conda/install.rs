@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 
-use rattler::install::{Installer, Reporter, Transaction};
+use rattler::install::{Installer, LinkOptions, Reporter, Transaction};
 use rattler_cache::package_cache::PackageCache;
 use rattler_conda_types::{MatchSpec, PrefixRecord, RepoDataRecord, Subdir};
 use rattler_networking::LazyClient;
@@ -56,6 +56,16 @@ pub async fn install(
         .with_installed_packages(Vec::new())
         .with_requested_specs(install.requested)
         .with_execute_link_scripts(false)
+        .with_link_options(LinkOptions {
+            // Every file system that can hold a prefix has them; asking makes
+            // and removes one in the prefix for each package.
+            allow_symbolic_links: Some(true),
+            // Asked for each package: it depends on the cache's layer.
+            allow_hard_links: None,
+            // A copy on write is a file more against the quota and a page more
+            // in memory, where a hard link is neither.
+            allow_ref_links: Some(false),
+        })
         .with_max_concurrent_requests(16)
         .with_reporter(InstallReporter::new(Arc::clone(progress)))
         .install(prefix, install.records)
