@@ -49,6 +49,7 @@ pub async fn install(
     progress: &Arc<dyn Progress>,
 ) -> Result<Installed, CondaError> {
     let prefix = install.prefix;
+    widen_the_pool();
     let result = Installer::new()
         .with_package_cache(cache.clone())
         .with_download_client(client.clone())
@@ -74,6 +75,25 @@ pub async fn install(
     Ok(Installed {
         clobbered: result.clobbered_paths.into_keys().collect(),
     })
+}
+
+/// How many packages are linked at a time.
+///
+/// rattler links on rayon's global pool, which has a thread for each core. But
+/// linking is waiting: for the disk at each record, which is flushed, and for
+/// the server at each file on a network file system. Two threads on a small
+/// login node wait one after the other; a hundred on a large one only quarrel
+/// over the folders' locks.
+const LINKERS: usize = 16;
+
+/// Gives rayon's pool its size. Whoever comes first decides: a pool that is
+/// there already is as good, only slower.
+fn widen_the_pool() {
+    rayon::ThreadPoolBuilder::new()
+        .num_threads(LINKERS)
+        .thread_name(|index| format!("link-{index}"))
+        .build_global()
+        .ok();
 }
 
 /// Turns rattler's events into two steps with totals.
