@@ -114,19 +114,25 @@ async fn build(
 ) -> Result<Built, ApplyError> {
     store::stage(&context.root, prefix)?;
     let client = http_client(context.network);
-    let installed = install(
+    let (spec_path, lock_path) = (
+        &prepared.subject.file.path,
+        prepared.subject.file.lock_path(),
+    );
+    let cache = package_cache(&context.root.packages());
+    let installing = install(
         Install {
             prefix,
             records: prepared.records.clone(),
             requested: prepared.locked.specs.clone(),
             platform: context.platform,
         },
-        &package_cache(&context.root.packages()),
+        &cache,
         &client,
         &context.progress,
-    )
-    .await?;
-    let clobbered: Vec<PathBuf> = installed.clobbered.into_iter().collect();
+    );
+    // git answers while files are linked.
+    let (installed, origin) = tokio::join!(installing, provenance(spec_path, &lock_path));
+    let clobbered: Vec<PathBuf> = installed?.clobbered.into_iter().collect();
 
     let spec = &prepared.subject.file.spec;
     write_variables(prefix, &spec.variables)?;
@@ -140,10 +146,7 @@ async fn build(
         created: now(),
         by: context.who.to_string(),
         made_with: concat!("envspec ", env!("CARGO_PKG_VERSION")).to_owned(),
-        spec: provenance(
-            &prepared.subject.file.path,
-            &prepared.subject.file.lock_path(),
-        ),
+        spec: origin,
         lock_sha256: hex::encode(Sha256::digest(prepared.locked.text.as_str())),
         packages: prepared.records.iter().map(PackageId::from).collect(),
         kernels: set_up.kernels,
