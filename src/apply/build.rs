@@ -115,19 +115,21 @@ async fn build(
 ) -> Result<Built, ApplyError> {
     store::stage(&context.root, prefix)?;
     let client = http_client(context.network);
-    let installed = install(
+    let cache = package_cache(&context.root.packages());
+    let installing = install(
         Install {
             prefix,
             records: prepared.records.clone(),
             requested: prepared.locked.specs.clone(),
             platform: context.platform,
         },
-        &package_cache(&context.root.packages()),
+        &cache,
         &client,
         &context.progress,
-    )
-    .await?;
-    let clobbered: Vec<PathBuf> = installed.clobbered.into_iter().collect();
+    );
+    // git answers while files are linked.
+    let (installed, origin) = tokio::join!(installing, origin(prepared));
+    let clobbered: Vec<PathBuf> = installed?.clobbered.into_iter().collect();
 
     let spec = &prepared.subject.file.spec;
     write_own_variables(prefix)?;
@@ -144,7 +146,7 @@ async fn build(
         created: now(),
         by: context.who.to_string(),
         made_with: concat!("envspec ", env!("CARGO_PKG_VERSION")).to_owned(),
-        spec: origin(prepared),
+        spec: origin,
         lock_sha256: hex::encode(Sha256::digest(prepared.locked.text.as_str())),
         packages: prepared.records.iter().map(PackageId::from).collect(),
         kernels: set_up.kernels,
@@ -161,9 +163,9 @@ async fn build(
 
 /// Where the spec came from. A lock that is still to be written will differ
 /// from the commit's.
-fn origin(prepared: &Prepared<'_>) -> SpecOrigin {
+async fn origin(prepared: &Prepared<'_>) -> SpecOrigin {
     let file = &prepared.subject.file;
-    let mut origin = provenance(&file.path, &file.lock_path());
+    let mut origin = provenance(&file.path, &file.lock_path()).await;
     origin.dirty |= origin.commit.is_some() && !prepared.locked.written;
     origin
 }

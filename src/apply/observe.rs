@@ -50,7 +50,7 @@ pub fn prepare<'c>(
     let records = if generation_exists && is_current {
         Vec::new()
     } else {
-        locked.text.read()?.records(context.platform)?
+        locked.records(context)?.to_vec()
     };
     let packages: Vec<PackageId> = records.iter().map(PackageId::from).collect();
     let before = match current {

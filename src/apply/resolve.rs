@@ -1,5 +1,7 @@
 //! From a spec to the lock that belongs to it.
 
+use std::sync::OnceLock;
+
 use fs_err as fs;
 use rattler_conda_types::{Channel, MatchSpec, RepoDataRecord, Subdir};
 use rattler_networking::LazyClient;
@@ -37,6 +39,21 @@ pub struct Locked {
     pub channels: Vec<Channel>,
     /// The user's requirements and those of the kernels.
     pub specs: Vec<MatchSpec>,
+    /// The packages, once they were asked for.
+    records: OnceLock<Vec<RepoDataRecord>>,
+}
+
+impl Locked {
+    /// The packages for the platform of this run. The text is parsed once,
+    /// which takes longer than all else about a lock: a plan is made twice, the
+    /// second time when the lease is held.
+    pub(super) fn records(&self, context: &Context) -> Result<&[RepoDataRecord], ApplyError> {
+        if let Some(records) = self.records.get() {
+            return Ok(records);
+        }
+        let records = self.text.read()?.records(context.platform)?;
+        Ok(self.records.get_or_init(|| records))
+    }
 }
 
 /// Finds the lock of a spec: the file beside it if it still belongs to it,
@@ -76,6 +93,7 @@ pub async fn resolve(
             written: true,
             channels,
             specs,
+            records: OnceLock::new(),
         }),
         (policy, found, _) => {
             // What another tool wrote, or a broken file, is no reason to stop:
@@ -91,6 +109,7 @@ pub async fn resolve(
                 written,
                 channels,
                 specs,
+                records: OnceLock::new(),
             })
         }
     }

@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, PoisonError};
 
-use rattler::install::{Installer, Reporter, Transaction};
+use rattler::install::{Installer, LinkOptions, Reporter, Transaction};
 use rattler_cache::package_cache::PackageCache;
 use rattler_conda_types::{MatchSpec, PrefixRecord, RepoDataRecord, Subdir};
 use rattler_networking::LazyClient;
@@ -48,6 +48,7 @@ pub async fn install(
     progress: &Arc<dyn Progress>,
 ) -> Result<Installed, CondaError> {
     let prefix = install.prefix;
+    widen_the_pool();
     let result = Installer::new()
         .with_package_cache(cache.clone())
         .with_download_client(client.clone())
@@ -55,6 +56,16 @@ pub async fn install(
         .with_installed_packages(Vec::new())
         .with_requested_specs(install.requested)
         .with_execute_link_scripts(false)
+        .with_link_options(LinkOptions {
+            // Every file system that can hold a prefix has them; asking makes
+            // and removes one in the prefix for each package.
+            allow_symbolic_links: Some(true),
+            // Asked for each package: it depends on the cache's layer.
+            allow_hard_links: None,
+            // A copy on write is a file more against the quota and a page more
+            // in memory, where a hard link is neither.
+            allow_ref_links: Some(false),
+        })
         .with_max_concurrent_requests(16)
         .with_reporter(InstallReporter::new(Arc::clone(progress)))
         .install(prefix, install.records)
@@ -63,6 +74,25 @@ pub async fn install(
     Ok(Installed {
         clobbered: result.clobbered_paths.into_keys().collect(),
     })
+}
+
+/// How many packages are linked at a time.
+///
+/// rattler links on rayon's global pool, which has a thread for each core. But
+/// linking is waiting: for the disk at each record, which is flushed, and for
+/// the server at each file on a network file system. Two threads on a small
+/// login node wait one after the other; a hundred on a large one only quarrel
+/// over the folders' locks.
+const LINKERS: usize = 16;
+
+/// Gives rayon's pool its size. Whoever comes first decides: a pool that is
+/// there already is as good, only slower.
+fn widen_the_pool() {
+    rayon::ThreadPoolBuilder::new()
+        .num_threads(LINKERS)
+        .thread_name(|index| format!("link-{index}"))
+        .build_global()
+        .ok();
 }
 
 /// Turns rattler's events into two steps with totals: bytes of archives that

@@ -52,10 +52,17 @@ pub(super) fn network(offline: bool) -> Network {
     }
 }
 
+/// Threads of the runtime at most. Its work is waiting; what computes or reads
+/// files has threads of its own. Starting one for each core of a large login
+/// node takes longer than all of a run that has nothing to do.
+const WORKERS: usize = 4;
+
 /// Runs asynchronous work to its end, or until the user has enough: then what
 /// it holds (a lease, a kernel under test) is let go before the program ends.
 pub(super) fn block_on<T>(work: impl Future<Output = Result<T, Failure>>) -> Result<T, Failure> {
+    let cores = std::thread::available_parallelism().map_or(1, usize::from);
     let runtime = tokio::runtime::Builder::new_multi_thread()
+        .worker_threads(cores.min(WORKERS))
         .enable_all()
         .build()
         .map_err(|error| {
