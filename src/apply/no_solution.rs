@@ -60,7 +60,11 @@ impl NoSolution {
                     2 => "these two requirements cannot be met together".to_owned(),
                     count => format!("these {count} requirements cannot be met together"),
                 };
-                let mut help = format!("the solver's reasons:\n{}", reasons.join("\n"));
+                let mut help = if reasons.is_empty() {
+                    "loosen or remove one of them".to_owned()
+                } else {
+                    reasons.join("\n")
+                };
                 // A name with two underscores is the machine's to offer.
                 if reasons.iter().any(|line| line.contains(" __")) {
                     help.push_str(

@@ -5,10 +5,10 @@
 //! together (no line of it can be left out), by solving again with parts of
 //! the request (`QuickXplain`, Junker 2004), and only then asks the solver why.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeSet;
 use std::time::{Duration, Instant};
 
-use rattler_conda_types::{MatchSpec, Matches as _, PackageName, Version};
+use rattler_conda_types::{MatchSpec, Matches as _, PackageName};
 use rattler_repodata_gateway::RepoData;
 use rattler_solve::SolveError;
 
@@ -18,8 +18,8 @@ use super::solve::Solve;
 /// so far is shown.
 const PATIENCE: Duration = Duration::from_secs(20);
 
-/// How many lines of the solver's reasons are shown.
-const REASON_LINES: usize = 8;
+/// How many of the solver's reasons are shown.
+const REASON_LINES: usize = 6;
 
 /// What stands in the way of a solution. Indexes count the request's specs.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -42,47 +42,45 @@ pub enum Conflict {
     Clash {
         /// The smallest group, in the request's order.
         specs: Vec<usize>,
-        /// The solver's reasons, a few lines.
+        /// The solver's reasons, a few sentences.
         reasons: Vec<String>,
     },
 }
 
-/// What the channels have besides the records that match the request.
-#[derive(Debug, Default)]
-pub(super) struct Known {
-    /// Every package's name.
-    pub(super) names: Vec<PackageName>,
-    /// The versions of the packages of which no record matches.
-    pub(super) versions: BTreeMap<PackageName, BTreeSet<Version>>,
-}
-
-/// Explains why `solve` has no solution.
-pub(super) fn explain(solve: &Solve<'_>, index: &[RepoData], known: &Known) -> Conflict {
+/// Explains why `solve` has no solution. `index` holds all records of what was
+/// asked for, `names` all names of the channels.
+pub(super) fn explain(solve: &Solve<'_>, index: &[RepoData], names: &[PackageName]) -> Conflict {
     for (position, spec) in solve.specs.iter().enumerate() {
         let Some(name) = spec.name.as_exact() else {
             continue;
         };
-        let any_matches = index
-            .iter()
-            .flatten()
-            .any(|record| &record.package_record.name == name && spec.matches(record));
-        if any_matches || is_virtual(name) {
+        let records = || {
+            index
+                .iter()
+                .flatten()
+                .filter(move |record| &record.package_record.name == name)
+        };
+        if is_virtual(name) || records().any(|record| spec.matches(record)) {
             continue;
         }
-        return match known.versions.get(name) {
-            Some(versions) => Conflict::NoMatch {
+        let versions: BTreeSet<_> = records()
+            .map(|record| record.package_record.version.version())
+            .collect();
+        return if versions.is_empty() {
+            Conflict::NotFound {
+                spec: position,
+                near: near(name.as_normalized(), names),
+            }
+        } else {
+            Conflict::NoMatch {
                 spec: position,
                 versions: versions
-                    .iter()
+                    .into_iter()
                     .rev()
                     .take(5)
-                    .map(Version::to_string)
+                    .map(ToString::to_string)
                     .collect(),
-            },
-            None => Conflict::NotFound {
-                spec: position,
-                near: near(name.as_normalized(), &known.names),
-            },
+            }
         };
     }
 
@@ -99,7 +97,7 @@ pub(super) fn explain(solve: &Solve<'_>, index: &[RepoData], known: &Known) -> C
     }
     let specs: Vec<MatchSpec> = core.iter().map(|&i| solve.specs[i].clone()).collect();
     let reasons = match solve.attempt(&specs, index) {
-        Err(SolveError::Unsolvable(reasons)) => shorten(&reasons.join("\n")),
+        Err(SolveError::Unsolvable(reasons)) => sentences(&reasons.join("\n")),
         _ => Vec::new(),
     };
     Conflict::Clash {
@@ -159,47 +157,81 @@ fn explain_part(
     [from_left, from_right].concat()
 }
 
-/// What the solver says of every node of its tree, and the tree shows already.
-const SAID_BY_THE_TREE: [&str; 4] = [
-    ", which can be installed with any of the following options:",
-    ", which cannot be installed because there are no viable options:",
-    " can be installed with any of the following options:",
-    " cannot be installed because there are no viable options:",
-];
-
-/// The first lines of the solver's report, without its own heading and without
-/// the candidates that it says nothing of.
-fn shorten(report: &str) -> Vec<String> {
-    let mut lines: Vec<String> = report
-        .lines()
-        .map(str::trim_end)
-        .filter(|line| !line.starts_with("The following packages are incompatible"))
-        // The message says that they conflict.
-        .filter(|line| !line.ends_with("which conflicts with the versions reported above."))
-        .filter(|line| {
-            // `shared-lib 2.0`: a version that could be taken is no reason.
-            let text = line.trim_start_matches([' ', '│', '├', '└', '─']);
-            !text.is_empty() && (text.contains([',', ':', '*']) || text.ends_with("would require"))
-        })
-        .map(|line| {
-            SAID_BY_THE_TREE
-                .iter()
-                .fold(line.to_owned(), |line, said| line.replace(said, ""))
-        })
-        .collect();
-    let left = lines.len().saturating_sub(REASON_LINES);
-    lines.truncate(REASON_LINES);
-    match left {
-        0 => {}
-        1 => lines.push("… and 1 line more".to_owned()),
-        _ => lines.push(format!("… and {left} lines more")),
+/// The solver's report is a tree: a requirement, below it the packages that meet
+/// it, below each what it requires in turn. Told as sentences, one for each thing
+/// required: `conflict-a 1.0 needs shared-lib 1.*`.
+fn sentences(report: &str) -> Vec<String> {
+    const REQUIRES: &str = " would require";
+    let mut said: Vec<String> = Vec::new();
+    // The packages on the way from the root to the line, with their depths.
+    let mut path: Vec<(usize, &str)> = Vec::new();
+    for line in report.lines() {
+        let text = line.trim_start_matches([' ', '│', '├', '└', '─']);
+        let depth = line.chars().count() - text.chars().count();
+        path.retain(|(above, _)| *above < depth);
+        if let Some(package) = text.trim_end().strip_suffix(REQUIRES) {
+            path.push((depth, package));
+            continue;
+        }
+        // Directly below a package stands what it requires; the rest are
+        // candidates, and versions of them that are no reason.
+        let Some((_, package)) = path.last().filter(|(above, _)| *above + 3 == depth) else {
+            continue;
+        };
+        let (requirement, verdict) = match text.split_once(", ") {
+            Some((requirement, verdict)) => (requirement, verdict),
+            None => (text, ""),
+        };
+        let absent = if verdict.starts_with("for which no candidates") {
+            ", which there is not"
+        } else {
+            ""
+        };
+        let sentence = format!("{package} needs {}{absent}", requirement.trim_end());
+        if !said.contains(&sentence) {
+            said.push(sentence);
+        }
     }
-    lines
+    // The cause is at the bottom of the tree; a wall of what stands above it
+    // hides it.
+    let more = said.len().saturating_sub(REASON_LINES);
+    said.truncate(REASON_LINES);
+    if more > 0 {
+        said.push(format!("… and {more} more like these"));
+    }
+    said
 }
 
 #[cfg(test)]
 mod tests {
-    use super::smallest_clash;
+    use super::{sentences, smallest_clash};
+
+    #[test]
+    fn the_solvers_tree_is_told_in_sentences() {
+        let report = "\
+The following packages are incompatible
+├─ conflict-b * can be installed with any of the following options:
+│  └─ conflict-b 1.0 would require
+│     └─ shared-lib 2.*, which can be installed with any of the following options:
+│        └─ shared-lib 2.0
+└─ gpu * cannot be installed because there are no viable options:
+   └─ gpu 1.0 | 1.1 would require
+      ├─ __cuda >=12, for which no candidates were found.
+      └─ driver *, which cannot be installed because there are no viable options:
+         └─ driver 3 would require
+            └─ shared-lib 1.*, which cannot be installed because there are no viable options:
+               └─ shared-lib 1.1, which conflicts with the versions reported above.
+";
+        assert_eq!(
+            sentences(report),
+            [
+                "conflict-b 1.0 needs shared-lib 2.*",
+                "gpu 1.0 | 1.1 needs __cuda >=12, which there is not",
+                "gpu 1.0 | 1.1 needs driver *",
+                "driver 3 needs shared-lib 1.*",
+            ]
+        );
+    }
 
     /// A request holds unless it contains one of the given groups whole.
     fn clash_of(all: usize, groups: &[&[usize]]) -> Vec<usize> {

@@ -1,13 +1,12 @@
 //! Requirements and channels in, a complete set of package records out.
 
-use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
 use rattler_cache::package_cache::PackageCache;
 use rattler_conda_types::{
-    Channel, GenericVirtualPackage, MatchSpec, PackageName, RepoDataRecord, Subdir, Version,
+    Channel, GenericVirtualPackage, MatchSpec, PackageName, RepoDataRecord, Subdir,
 };
 use rattler_networking::LazyClient;
 use rattler_repodata_gateway::fetch::CacheAction;
@@ -19,7 +18,7 @@ use rattler_solve::{ChannelPriority, SolveError, SolverImpl, SolverTask};
 use url::Url;
 
 use super::client::Network;
-use super::conflict::{self, Known};
+use super::conflict;
 use super::error::CondaError;
 use super::progress::{Progress, Step};
 
@@ -128,51 +127,42 @@ impl Solve<'_> {
         match solved {
             Ok(records) => Ok(records),
             Err(SolveError::Unsolvable(_)) => {
-                let known = self.known(gateways, index).await;
+                let (index, names) = self.everything(gateways).await?;
                 let conflict =
-                    tokio::task::block_in_place(|| conflict::explain(self, index, &known));
+                    tokio::task::block_in_place(|| conflict::explain(self, &index, &names));
                 Err(CondaError::Unsolvable(Box::new(conflict)))
             }
             Err(source) => Err(CondaError::Solver { source }),
         }
     }
 
-    /// What the channels have beyond the records that match: every name, and the
-    /// versions of what was asked for in vain. An index that can't be had any
-    /// more makes the explanation poorer, not the failure another one.
-    async fn known(&self, gateways: &Gateways, index: &[RepoData]) -> Known {
+    /// The index with all records of what was asked for, and the channels' names.
+    /// For a solution the records that match are enough; to say why there is
+    /// none, the others are what matters.
+    async fn everything(
+        &self,
+        gateways: &Gateways,
+    ) -> Result<(Vec<RepoData>, Vec<PackageName>), CondaError> {
         let platforms = [self.platform, Subdir::NoArch];
+        let by_name = self
+            .specs
+            .iter()
+            .filter_map(|spec| spec.name.as_exact().cloned().map(MatchSpec::from));
+        let failed = |source| CondaError::Index {
+            source: Box::new(source),
+        };
+        let index = gateways
+            .gateway
+            .query(self.channels.iter().cloned(), platforms, by_name)
+            .recursive(true)
+            .await
+            .map_err(failed)?;
         let names = gateways
             .gateway
             .names(self.channels.iter().cloned(), platforms)
             .await
-            .map(|output| output.names)
-            .unwrap_or_default();
-        // The index was asked for records that match: a name without any may
-        // have others.
-        let wanting = self.specs.iter().filter_map(|spec| {
-            let name = spec.name.as_exact()?;
-            let found = index
-                .iter()
-                .flatten()
-                .any(|record| &record.package_record.name == name);
-            (!found).then(|| MatchSpec::from(name.clone()))
-        });
-        let mut versions: BTreeMap<PackageName, BTreeSet<Version>> = BTreeMap::new();
-        let others = gateways
-            .gateway
-            .query(self.channels.iter().cloned(), platforms, wanting)
-            .recursive(false)
-            .await
-            .unwrap_or_default();
-        for record in others.repodata.iter().flatten() {
-            let package = &record.package_record;
-            versions
-                .entry(package.name.clone())
-                .or_default()
-                .insert(package.version.version().clone());
-        }
-        Known { names, versions }
+            .map_err(failed)?;
+        Ok((index.repodata, names.names))
     }
 
     /// Solves for `specs`, which need not be all of the question's.

@@ -352,6 +352,25 @@ fn a_conflict_names_the_two_lines_that_clash_and_nothing_else() {
 }
 
 #[test]
+fn a_clash_with_a_line_of_the_users_own_names_that_line_too() {
+    // The index is asked for records that match: shared-lib 2.0 is not among
+    // them, and would seem not to exist.
+    let env = TestEnv::new();
+    env.tiny(&["shared-lib 1.*", "conflict-b"]);
+    let output = env.run(&["lock"]).fails_with(4);
+    assert!(
+        output
+            .stderr
+            .contains("these two requirements cannot be met together"),
+        "{output}"
+    );
+    assert!(
+        output.stderr.contains("conflict-b 1.0 needs shared-lib 2.*\n"),
+        "{output}"
+    );
+}
+
+#[test]
 fn a_misspelt_package_gets_a_suggestion_at_its_place() {
     let env = TestEnv::new();
     env.tiny(&["symlink", "shred-lib"]);
