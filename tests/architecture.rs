@@ -307,12 +307,12 @@ fn sources() -> Vec<File> {
             (below, fs_err::read_to_string(path).unwrap())
         })
         .collect();
-    let tests: Vec<String> = texts
+    let of_tests: Vec<String> = texts
         .iter()
         .flat_map(|(path, text)| test_modules(path, text))
         .collect();
     let is_test = |path: &str| {
-        tests
+        of_tests
             .iter()
             .any(|test| path == format!("{test}.rs") || path.starts_with(&format!("{test}/")))
     };

@@ -5,23 +5,19 @@ use std::io::{BufRead as _, BufReader, Read as _, Write as _};
 use std::net::TcpStream;
 use std::path::PathBuf;
 use std::process::{Child, Stdio};
-use std::sync::OnceLock;
 
 use crate::support::{TestEnv, assert_output, have, lab, soon, tiny_spec};
 
 /// A root with an environment for each built-in site.
-fn sites() -> &'static TestEnv {
-    static SITES: OnceLock<TestEnv> = OnceLock::new();
-    SITES.get_or_init(|| {
-        let env = TestEnv::new();
-        for site in ["local", "slurm", "bih"] {
-            let text = tiny_spec(&["executable"])
-                + &format!("site: {site}\nlaunch: {{time: \"2:00:00\", memory: 4G, cpus: 2}}\n");
-            let path = env.spec(site, &text);
-            env.run(&["apply", path.to_str().unwrap()]).success();
-        }
-        env
-    })
+fn sites() -> TestEnv {
+    let env = TestEnv::new();
+    for site in ["local", "slurm", "bih"] {
+        let text = tiny_spec(&["executable"])
+            + &format!("site: {site}\nlaunch: {{time: \"2:00:00\", memory: 4G, cpus: 2}}\n");
+        let path = env.spec(site, &text);
+        env.run(&["apply", path.to_str().unwrap()]).success();
+    }
+    env
 }
 
 fn script(env: &TestEnv, site: &str) -> PathBuf {
@@ -63,7 +59,7 @@ fn generated_shell_passes_bash_and_shellcheck() {
         let shell = env.run(&["recipe", site, "--format", "shell"]).success();
         let path = env.path(&format!("tmp/{site}.sh"));
         fs_err::write(&path, &shell.stdout).unwrap();
-        for file in [path, script(env, site)] {
+        for file in [path, script(&env, site)] {
             env.output(env.program("bash").arg("-n").arg(&file))
                 .success();
             if shellcheck {
@@ -106,7 +102,7 @@ fn generated_ssh_config_is_understood_by_ssh() {
 fn the_start_script_is_its_owners_alone() {
     use std::os::unix::fs::PermissionsExt as _;
     let env = sites();
-    let path = script(env, "slurm");
+    let path = script(&env, "slurm");
     let mode = |path: &std::path::Path| path.metadata().unwrap().permissions().mode() & 0o777;
     assert_eq!(mode(&path), 0o700);
     assert_eq!(mode(path.parent().unwrap()), 0o700);

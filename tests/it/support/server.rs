@@ -28,7 +28,7 @@ pub(crate) enum Fault {
     WrongBytes,
     /// A page for people in place of the file, with 200 (a captive portal).
     Html,
-    /// No answer until [`Server::release`].
+    /// No answer until [`Server::release`], or for half a minute.
     Held,
 }
 
@@ -157,7 +157,9 @@ async fn answer(
     if fault == Some(Fault::Held) {
         log("held");
         let mut held = shared.held.subscribe();
-        drop(held.wait_for(|held| !held).await);
+        // Not for ever: a test that nobody releases must fail, not hang.
+        let released = held.wait_for(|held| !held);
+        drop(tokio::time::timeout(Duration::from_secs(30), released).await);
     }
     let response = respond(&shared.folder, &path, &headers, fault);
     log(response.status().as_str());
