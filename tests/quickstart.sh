@@ -1,7 +1,8 @@
 #!/usr/bin/env bash
 # From nothing to kernels that run: builds envspec, applies envs/quickstart.yaml,
-# runs code in every kernel, prints the recipe. Everything it makes is below
-# target/, so that removing that folder undoes it.
+# runs code in every kernel, prints the recipe. Besides Debian packages that are
+# missing and the locks beside the specs (git ignores them), everything it makes
+# is below target/.
 #
 # Where conda-forge can be reached, the packages come from there. Where it can't,
 # a local channel is built from PyPI and Debian's packages (tests/world), once.
@@ -20,14 +21,22 @@ cargo build --release --locked
 
 if [[ -z ${ENVSPEC_CHANNEL_ALIAS:-} ]]; then
   say "Looking for conda-forge"
-  # The lock needs the channel's index: exit code 5 is the network's.
-  if timeout 120 "$envspec" lock --quiet envs/quickstart.yaml 2>"$target/quickstart.err"; then
-    echo "conda-forge can be reached" >&2
-  else
+  # The lock needs the channel's index. 5 is envspec's exit code for the network,
+  # 124 timeout's; anything else is worth seeing.
+  code=0
+  timeout 120 "$envspec" lock --quiet envs/quickstart.yaml 2>"$target/quickstart.err" || code=$?
+  case $code in
+  0) echo "conda-forge can be reached" >&2 ;;
+  5 | 124)
     echo "conda-forge can't be reached; the local channel is used instead" >&2
     channels=$(tests/world/channel.sh)
     export ENVSPEC_CHANNEL_ALIAS=file://$channels/
-  fi
+    ;;
+  *)
+    cat "$target/quickstart.err" >&2
+    exit "$code"
+    ;;
+  esac
 fi
 
 say "envspec apply envs/quickstart.yaml"

@@ -57,6 +57,22 @@ pub enum ApplyError {
         source: std::io::Error,
     },
 
+    /// The file is no YAML file by its name.
+    #[error("{} is not named as a spec", path.display())]
+    #[diagnostic(help("a spec's name ends in .yaml or .yml; its lock beside it in .lock"))]
+    NotYaml {
+        /// The file.
+        path: PathBuf,
+    },
+
+    /// A file where the lock goes that envspec did not write.
+    #[error("{name} exists and was not written by envspec")]
+    #[diagnostic(help("move it away or rename the spec. To use a pixi.lock as it is: --frozen"))]
+    ForeignLock {
+        /// The lock.
+        name: String,
+    },
+
     /// There is no lock, and none may be made.
     #[error("there is no lock {name}")]
     #[diagnostic(help("make it with: envspec lock"))]

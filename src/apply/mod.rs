@@ -20,6 +20,6 @@ pub use context::{Context, Who};
 pub use error::ApplyError;
 pub use no_solution::NoSolution;
 pub use observe::{Prepared, prepare};
-pub use resolve::{LockPolicy, Locked, resolve};
+pub use resolve::{LockPolicy, Locked, judge_channels, resolve};
 pub use rollback::{RolledBack, rollback};
 pub use spec_file::{SpecFile, Subject};

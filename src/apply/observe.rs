@@ -121,6 +121,7 @@ fn kernels_text(context: &Context, subject: &Subject<'_>) -> String {
             let request = &kernel.request;
             serde_json::json!({
                 "name": request.name.value,
+                "use": request.definition.as_ref().map(|id| &id.value),
                 "display_name": request.display_name.as_ref().map(|name| &name.value),
                 "env": request.env,
                 "definition": context.catalogue.text(kernel.definition.id.as_str()),

@@ -14,6 +14,7 @@ use crate::conda::{
     CondaError, Gateways, Solve, http_client, package_cache, resolve_channels, virtual_packages,
 };
 use crate::lock::{Inputs, Lock, LockText, Origin, PlatformPackages, Request};
+use crate::spec::{self, Span, SpecErrors};
 
 /// What to do with a lock that does not belong to its spec any more.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -37,6 +38,8 @@ pub struct Locked {
     pub written: bool,
     /// The channels, resolved.
     pub channels: Vec<Channel>,
+    /// The platforms that it is for.
+    pub platforms: Vec<Subdir>,
     /// The user's requirements and those of the kernels.
     pub specs: Vec<MatchSpec>,
     /// The packages, once they were asked for.
@@ -75,11 +78,16 @@ pub async fn resolve(
         Err(error) if error.kind() == std::io::ErrorKind::NotFound => None,
         Err(error) => return Err(ApplyError::unreadable(&path)(error)),
     };
-    let staleness = found.as_ref().map(|lock| {
-        lock.inputs()
-            .map_or_else(|| inputs.staleness(&[]), |lines| inputs.staleness(&lines))
-    });
     let name = subject.file.lock_name();
+    let staleness = match &found {
+        None => None,
+        Some(lock) => match lock.inputs() {
+            Some(lines) => Some(inputs.staleness(&lines)),
+            // Whose ever it is, only --frozen may use it, and nobody write it.
+            None if policy == LockPolicy::Frozen => None,
+            None => return Err(ApplyError::ForeignLock { name }),
+        },
+    };
     match (policy, found, staleness) {
         (LockPolicy::Frozen | LockPolicy::Locked, None, _) => Err(ApplyError::NoLock { name }),
         (LockPolicy::Locked, Some(_), Some(Some(staleness))) => Err(ApplyError::StaleLock {
@@ -92,12 +100,13 @@ pub async fn resolve(
             text,
             written: true,
             channels,
+            platforms: inputs.platforms,
             specs,
             records: OnceLock::new(),
         }),
         (policy, found, _) => {
-            // What another tool wrote, or a broken file, is no reason to stop:
-            // the solution just starts from nothing then.
+            // A broken lock is no reason to stop: the solution just starts from
+            // nothing then.
             let earlier = found
                 .as_ref()
                 .filter(|_| policy != LockPolicy::Renew)
@@ -108,6 +117,7 @@ pub async fn resolve(
                 text: LockText::new(name, text),
                 written,
                 channels,
+                platforms: inputs.platforms,
                 specs,
                 records: OnceLock::new(),
             })
@@ -115,32 +125,17 @@ pub async fn resolve(
     }
 }
 
+/// Judges what a spec asks of channels, without asking them.
+pub fn judge_channels(context: &Context, subject: &Subject<'_>) -> Result<(), ApplyError> {
+    inputs(context, subject).map(drop)
+}
+
 /// Everything that decides the solution, and the channels with their names.
 fn inputs(context: &Context, subject: &Subject<'_>) -> Result<(Inputs, Vec<Channel>), ApplyError> {
     let spec = &subject.file.spec;
-    let mut requests: Vec<Request> = spec
-        .dependencies
-        .iter()
-        .map(|dependency| Request {
-            spec: dependency.spec.clone(),
-            origin: Origin::Spec {
-                text: dependency.text.clone(),
-                span: dependency.span,
-            },
-        })
-        .collect();
+    let mut requests: Vec<Request> = spec.dependencies.iter().map(Request::from).collect();
     for kernel in &subject.kernels {
-        let own = kernel
-            .request
-            .dependencies
-            .iter()
-            .map(|dependency| Request {
-                spec: dependency.spec.clone(),
-                origin: Origin::Spec {
-                    text: dependency.text.clone(),
-                    span: dependency.span,
-                },
-            });
+        let own = kernel.request.dependencies.iter().map(Request::from);
         let brought = kernel.definition.packages.iter().map(|package| Request {
             spec: package.spec.clone(),
             origin: Origin::Kernel {
@@ -158,6 +153,7 @@ fn inputs(context: &Context, subject: &Subject<'_>) -> Result<(Inputs, Vec<Chann
     for (request, spec) in requests.iter_mut().zip(settled) {
         request.spec = spec;
     }
+    refuse_forbidden(context, subject, &requests)?;
     let platforms = if spec.platforms.is_empty() {
         vec![context.platform]
     } else {
@@ -176,6 +172,55 @@ fn inputs(context: &Context, subject: &Subject<'_>) -> Result<(Inputs, Vec<Chann
         requests,
     };
     Ok((inputs, channels))
+}
+
+/// Refuses channels that the site forbids, under whatever name they are asked
+/// for: in the list, in front of a package, as a URL, behind an alias.
+fn refuse_forbidden(
+    context: &Context,
+    subject: &Subject<'_>,
+    requests: &[Request],
+) -> Result<(), ApplyError> {
+    let spec = &subject.file.spec;
+    let mut asked: Vec<(String, Span)> = Vec::new();
+    for channel in &spec.channels {
+        asked.push((channel.value.clone(), channel.span));
+        let (resolved, _) = resolve_channels(&context.alias, [channel.value.as_str()], [])?;
+        asked.extend(resolved.iter().map(|resolved| {
+            let url = resolved.base_url.url().to_string();
+            (url, channel.span)
+        }));
+    }
+    for request in requests {
+        let span = request.origin.span();
+        if let Some(channel) = &request.spec.channel {
+            asked.push((channel.name().to_owned(), span));
+            asked.push((channel.base_url.url().to_string(), span));
+        }
+        asked.extend(request.spec.url.iter().map(|url| (url.to_string(), span)));
+    }
+    let site = &subject.site;
+    let mut faults: Option<SpecErrors> = None;
+    let mut blamed: Vec<Span> = Vec::new();
+    for (channel, span) in asked {
+        let Err(reason) = site.channel_verdict(&channel) else {
+            continue;
+        };
+        if blamed.contains(&span) {
+            continue;
+        }
+        blamed.push(span);
+        let message = format!(
+            "the channel `{channel}` is forbidden at the site {}",
+            site.name
+        );
+        let fault = spec::fault(&subject.file.source, span, message, "asked here", reason);
+        faults = Some(match faults.take() {
+            Some(earlier) => earlier.and(fault),
+            None => fault,
+        });
+    }
+    faults.map_or(Ok(()), |faults| Err(faults.into()))
 }
 
 async fn solve(

@@ -11,7 +11,7 @@ use crate::kernel::{KernelDefinition, RegisteredName};
 use crate::lock::LockText;
 use crate::plan::DesiredKernel;
 use crate::site::{ResolvedLaunch, Site};
-use crate::spec::{self, EnvName, EnvSpec, KernelRequest, Note, SourceText, SpecErrors};
+use crate::spec::{self, EnvName, EnvSpec, KernelRequest, Note, SourceText, Span, SpecErrors};
 
 /// A spec's file, understood by itself.
 #[derive(Debug)]
@@ -29,20 +29,30 @@ pub struct SpecFile {
 impl SpecFile {
     /// Reads a spec. `shown` is the path as the user gave it.
     pub fn open(path: &Path, shown: &str) -> Result<Self, ApplyError> {
+        use std::io::Read as _;
+        // The lock's name is made from the spec's: with another ending the two
+        // could be one file.
+        if !matches!(path.extension(), Some(ending) if ending == "yaml" || ending == "yml") {
+            return Err(ApplyError::NotYaml {
+                path: path.to_owned(),
+            });
+        }
         let failed = ApplyError::unreadable(path);
-        // A device or a huge file by mistake must not fill the memory.
-        let size = fs::metadata(path).map_err(&failed)?.len();
-        let limit = SourceText::MAX_BYTES as u64 + 1;
-        let bytes = if size > limit {
-            use std::io::Read as _;
-            let mut head = Vec::new();
-            let file = fs::File::open(path).map_err(&failed)?;
-            file.take(limit).read_to_end(&mut head).map_err(&failed)?;
-            head
-        } else {
-            fs::read(path).map_err(&failed)?
-        };
-        let source = SourceText::from_bytes(shown, bytes)?;
+        if !fs::metadata(path).map_err(&failed)?.is_file() {
+            return Err(failed(std::io::Error::other("it is not a file")));
+        }
+        // One byte more than a spec may have tells that it has too many.
+        let mut bytes = Vec::new();
+        fs::File::open(path)
+            .map_err(&failed)?
+            .take(SourceText::MAX_BYTES as u64 + 1)
+            .read_to_end(&mut bytes)
+            .map_err(&failed)?;
+        Self::of(path, SourceText::from_bytes(shown, bytes)?)
+    }
+
+    /// The same for a text that is not on disk yet.
+    pub fn of(path: &Path, source: SourceText) -> Result<Self, ApplyError> {
         let stem = path.file_stem().unwrap_or_default().to_string_lossy();
         let (spec, notes) = spec::parse(&source, EnvName::new(&stem))?;
         Ok(Self {
@@ -96,23 +106,6 @@ impl SpecFile {
                 (_, error) => return Err(error.into()),
             },
         };
-        if let Some(site) = &site {
-            for channel in &self.spec.channels {
-                if let Err(reason) = site.channel_verdict(&channel.value) {
-                    let message = format!(
-                        "the channel `{}` is forbidden at the site {}",
-                        channel.value, site.name
-                    );
-                    add(spec::fault(
-                        &self.source,
-                        channel.span,
-                        message,
-                        "asked here",
-                        reason,
-                    ));
-                }
-            }
-        }
         let mut launch = None;
         if let Some(site) = &site {
             match site.judge(&self.spec.launch) {
@@ -133,6 +126,20 @@ impl SpecFile {
                 Err(fault) => add(*fault),
             }
         }
+        for (name, value) in &self.spec.variables {
+            if value.contains("$(") || value.contains('`') {
+                let message = format!("the variable `{name}` holds what a shell would run");
+                let help = "other tools that activate the environment put it into a script; \
+                            write the value itself";
+                add(spec::fault(
+                    &self.source,
+                    self.place_of(name),
+                    message,
+                    "here",
+                    help,
+                ));
+            }
+        }
         if let Some(fault) = SpecErrors::pip_not_yet(&self.spec, &self.source) {
             add(fault);
         }
@@ -145,6 +152,19 @@ impl SpecFile {
             }),
             (Some(faults), _, _) => Err(faults.into()),
             (None, _, _) => unreachable!("a missing site or launch leaves a fault"),
+        }
+    }
+
+    /// Where the spec first writes a key of `variables`.
+    fn place_of(&self, variable: &str) -> Span {
+        let text = self.source.text();
+        let section = text.find("variables").unwrap_or(0);
+        let offset = text[section..]
+            .find(variable)
+            .map_or(section, |offset| section + offset);
+        Span {
+            offset,
+            len: variable.len().min(text.len() - offset),
         }
     }
 

@@ -126,6 +126,8 @@ impl From<ApplyError> for Failure {
             ApplyError::Spec(_)
             | ApplyError::Site(_)
             | ApplyError::Unreadable { .. }
+            | ApplyError::NotYaml { .. }
+            | ApplyError::ForeignLock { .. }
             | ApplyError::Lock(_)
             | ApplyError::Store(StoreError::Unknown { .. } | StoreError::Ambiguous { .. }) => {
                 Exit::Usage

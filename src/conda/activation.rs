@@ -24,15 +24,13 @@ pub struct Captured {
 /// they see nothing of this process's environment, so that what they set does
 /// not depend on who ran `apply`.
 ///
-/// `variables` (the spec's) and those of packages (`etc/conda/env_vars.d`) are
-/// there before the scripts run, each with its value as it is. They go through
-/// the environment and not through a script: rattler puts a value with a `$`
-/// between double quotes, where a shell runs `$(commands)`.
+/// What packages set in `etc/conda/env_vars.d` goes through the environment and
+/// not through the script: rattler puts a value with a `$` between double
+/// quotes, where a shell runs `$(commands)`.
 pub fn capture_activation(
     prefix: &Path,
     platform: Subdir,
     before: BTreeMap<String, String>,
-    variables: &BTreeMap<String, String>,
 ) -> Result<Captured, CondaError> {
     let failed = |source| CondaError::Activation {
         prefix: prefix.to_owned(),
@@ -43,7 +41,6 @@ pub fn capture_activation(
     let mut literal: BTreeMap<String, String> = std::mem::take(&mut activator.env_vars)
         .into_iter()
         .collect();
-    literal.extend(variables.clone());
     let current_env: HashMap<String, String> = before.clone().into_iter().collect();
     let variables = ActivationVariables {
         conda_prefix: None,

@@ -33,33 +33,47 @@ impl ChannelAlias {
                 channel: name.to_owned(),
                 source,
             })?;
-        let url = channel.base_url.url();
-        // conda's own form of a token is a path: /t/<token>/channel.
-        let has_token = url.path().starts_with("/t/");
-        if has_token || !url.username().is_empty() || url.password().is_some() {
-            return Err(CondaError::ChannelSecret {
-                channel: format!(
-                    "{}://{}/…",
-                    url.scheme(),
-                    url.host_str().unwrap_or_default()
-                ),
-            });
-        }
+        refuse_secret(channel.base_url.url())?;
         Ok(channel)
     }
 
     /// A spec such as `conda-forge::python` names its channel by name; the
     /// parser resolved it against conda's own server, this against the alias.
     fn settle(&self, spec: &MatchSpec) -> Result<MatchSpec, CondaError> {
+        if let Some(url) = &spec.url {
+            refuse_secret(url)?;
+        }
         let Some(channel) = &spec.channel else {
             return Ok(spec.clone());
         };
+        let by_name = ChannelConfig::default_with_root_dir(self.0.root_dir.clone());
+        if by_name
+            .strip_channel_alias(channel.base_url.url())
+            .is_none()
+        {
+            // Written as a URL: it means that very place.
+            refuse_secret(channel.base_url.url())?;
+            return Ok(spec.clone());
+        }
         let channel = self.channel(channel.name())?;
         Ok(MatchSpec {
             channel: Some(Arc::new(channel)),
             ..spec.clone()
         })
     }
+}
+
+/// Refuses a URL with a password or a token: specs and locks are read by others.
+fn refuse_secret(url: &Url) -> Result<(), CondaError> {
+    // conda's own form of a token is a path: /t/<token>/channel.
+    let has_token = url.path().starts_with("/t/");
+    if has_token || !url.username().is_empty() || url.password().is_some() {
+        let host = url.host_str().unwrap_or_default();
+        return Err(CondaError::ChannelSecret {
+            channel: format!("{}://{host}/…", url.scheme()),
+        });
+    }
+    Ok(())
 }
 
 /// Resolves the channels of a spec, in order of priority, and the requirements

@@ -26,7 +26,7 @@ pub enum CondaError {
     },
 
     /// The text holds a password or a token, which a spec in git must not.
-    #[error("the channel {channel} carries a password or a token")]
+    #[error("the URL {channel} carries a password or a token")]
     #[diagnostic(help("a spec and its lock are read by others; take the secret out of the URL"))]
     ChannelSecret {
         /// The channel's URL without the secret.

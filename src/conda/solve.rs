@@ -5,13 +5,11 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
 use rattler_cache::package_cache::PackageCache;
-use rattler_conda_types::{
-    Channel, GenericVirtualPackage, MatchSpec, PackageName, RepoDataRecord, Subdir,
-};
+use rattler_conda_types::{Channel, GenericVirtualPackage, MatchSpec, RepoDataRecord, Subdir};
 use rattler_networking::LazyClient;
 use rattler_repodata_gateway::fetch::CacheAction;
 use rattler_repodata_gateway::{
-    ChannelConfig, DownloadReporter, Gateway, RepoData, Reporter, SourceConfig,
+    ChannelConfig, DownloadReporter, Gateway, GatewayError, RepoData, Reporter, SourceConfig,
 };
 use rattler_solve::resolvo::Solver;
 use rattler_solve::{ChannelPriority, SolveError, SolverImpl, SolverTask};
@@ -102,7 +100,7 @@ impl Solve<'_> {
             .query(
                 self.channels.iter().cloned(),
                 [self.platform, Subdir::NoArch],
-                self.specs.iter().cloned(),
+                self.specs.iter().map(whole_package),
             )
             .recursive(true)
             .with_reporter(IndexReporter {
@@ -110,9 +108,7 @@ impl Solve<'_> {
                 seen: AtomicUsize::new(0),
             })
             .await
-            .map_err(|source| CondaError::Index {
-                source: Box::new(source),
-            })?;
+            .map_err(unreadable)?;
         Ok(output.repodata)
     }
 
@@ -127,42 +123,21 @@ impl Solve<'_> {
         match solved {
             Ok(records) => Ok(records),
             Err(SolveError::Unsolvable(_)) => {
-                let (index, names) = self.everything(gateways).await?;
+                let names = gateways
+                    .gateway
+                    .names(
+                        self.channels.iter().cloned(),
+                        [self.platform, Subdir::NoArch],
+                    )
+                    .await
+                    .map_err(unreadable)?
+                    .names;
                 let conflict =
-                    tokio::task::block_in_place(|| conflict::explain(self, &index, &names));
+                    tokio::task::block_in_place(|| conflict::explain(self, index, &names));
                 Err(CondaError::Unsolvable(Box::new(conflict)))
             }
             Err(source) => Err(CondaError::Solver { source }),
         }
-    }
-
-    /// The index with all records of what was asked for, and the channels' names.
-    /// For a solution the records that match are enough; to say why there is
-    /// none, the others are what matters.
-    async fn everything(
-        &self,
-        gateways: &Gateways,
-    ) -> Result<(Vec<RepoData>, Vec<PackageName>), CondaError> {
-        let platforms = [self.platform, Subdir::NoArch];
-        let by_name = self
-            .specs
-            .iter()
-            .filter_map(|spec| spec.name.as_exact().cloned().map(MatchSpec::from));
-        let failed = |source| CondaError::Index {
-            source: Box::new(source),
-        };
-        let index = gateways
-            .gateway
-            .query(self.channels.iter().cloned(), platforms, by_name)
-            .recursive(true)
-            .await
-            .map_err(failed)?;
-        let names = gateways
-            .gateway
-            .names(self.channels.iter().cloned(), platforms)
-            .await
-            .map_err(failed)?;
-        Ok((index.repodata, names.names))
     }
 
     /// Solves for `specs`, which need not be all of the question's.
@@ -179,6 +154,24 @@ impl Solve<'_> {
             ..index.iter().collect::<SolverTask<'_, _>>()
         };
         Solver.solve(task).map(|result| result.records)
+    }
+}
+
+fn unreadable(source: GatewayError) -> CondaError {
+    CondaError::Index {
+        source: Box::new(source),
+    }
+}
+
+/// What to ask the index for: all records of the package, not only those that
+/// match. A channel of higher priority has the name also where none of its
+/// records matches, and then the others' don't count; and to say why there is
+/// no solution, those that don't match are what matters. A requirement that
+/// names its own place is asked as it is.
+fn whole_package(spec: &MatchSpec) -> MatchSpec {
+    match spec.name.as_exact() {
+        Some(name) if spec.channel.is_none() && spec.url.is_none() => MatchSpec::from(name.clone()),
+        _ => spec.clone(),
     }
 }
 

@@ -19,7 +19,7 @@ pub enum LockError {
     /// The text is no lock.
     #[error("{name} is not a lock")]
     #[diagnostic(help(
-        "the file is written by envspec; take the version that git has, or make it anew with: envspec lock"
+        "the file is written by envspec; take the version that git has, or make it anew with: envspec lock --renew"
     ))]
     Unreadable {
         /// The file.
@@ -41,7 +41,7 @@ pub enum LockError {
     /// An entry has no checksum, so nothing would say that the right package
     /// was fetched.
     #[error("{name}: package {package} has neither sha256 nor md5")]
-    #[diagnostic(help("make the lock anew with: envspec lock"))]
+    #[diagnostic(help("make the lock anew with: envspec lock --renew"))]
     NoHash {
         /// The file.
         name: String,

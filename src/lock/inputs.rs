@@ -4,7 +4,7 @@ use std::fmt::Write as _;
 
 use rattler_conda_types::{GenericVirtualPackage, MatchSpec, Subdir};
 
-use crate::spec::Span;
+use crate::spec::{Dependency, Span};
 
 /// One requirement that goes to the solver, and who asked for it.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -13,6 +13,18 @@ pub struct Request {
     pub spec: MatchSpec,
     /// Who asked.
     pub origin: Origin,
+}
+
+impl From<&Dependency> for Request {
+    fn from(dependency: &Dependency) -> Self {
+        Self {
+            spec: dependency.spec.clone(),
+            origin: Origin::Spec {
+                text: dependency.text.clone(),
+                span: dependency.span,
+            },
+        }
+    }
 }
 
 /// Who asked for a package.

@@ -6,9 +6,14 @@ use std::path::Path;
 
 use super::error::StoreError;
 
-/// Writes a file of the mode 0644 as [`write_with_mode`] does.
+/// Writes a file as [`write_with_mode`] does. One that is there keeps its mode;
+/// a link is followed, so that what it leads to is written.
 pub fn write_whole(path: &Path, bytes: &[u8]) -> Result<(), StoreError> {
-    write_with_mode(path, bytes, 0o644)
+    let target = path.canonicalize().unwrap_or_else(|_| path.to_owned());
+    let mode = target
+        .metadata()
+        .map_or(0o644, |metadata| metadata.permissions().mode() & 0o777);
+    write_with_mode(&target, bytes, mode)
 }
 
 /// Writes a script that only its owner may read or run, in folders that only

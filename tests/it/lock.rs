@@ -365,7 +365,9 @@ fn a_clash_with_a_line_of_the_users_own_names_that_line_too() {
         "{output}"
     );
     assert!(
-        output.stderr.contains("conflict-b 1.0 needs shared-lib 2.*\n"),
+        output
+            .stderr
+            .contains("conflict-b 1.0 needs shared-lib 2.*\n"),
         "{output}"
     );
 }

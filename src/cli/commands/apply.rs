@@ -2,7 +2,7 @@
 
 use std::time::Instant;
 
-use crate::apply::{self, LockPolicy, Outcome, Prepared, SpecFile};
+use crate::apply::{self, Context, LockPolicy, Outcome, Prepared, SpecFile};
 use crate::cli::app::App;
 use crate::cli::failure::{Exit, Failure};
 use crate::cli::say::{NAME, counted, styled};
@@ -63,6 +63,7 @@ pub(super) fn spec(
         say_actions(app, &done.prepared, &lock, started);
         say_outcome(app, &done);
         let prepared = &done.prepared;
+        say_missing_server(app, &context, prepared);
         let generation = prepared.desired.generation.as_str();
         app.ui
             .answer(recipe::text(&context, &prepared.subject, generation)?)?;
@@ -100,6 +101,28 @@ fn say_actions(app: &App<'_>, prepared: &Prepared<'_>, lock: &str, started: Inst
         app.ui.status(format!(
             "Registered {}",
             styled(NAME, registered.join(", "))
+        ));
+    }
+}
+
+/// A recipe for a server that isn't there would fail on the node, later.
+fn say_missing_server(app: &App<'_>, context: &Context, prepared: &Prepared<'_>) {
+    let interface = prepared.subject.launch.interface.as_str();
+    let prefix = context
+        .root
+        .generations()
+        .join(prepared.desired.generation.as_str());
+    if !prepared.subject.kernels.is_empty()
+        && !prefix.join(format!("bin/jupyter-{interface}")).exists()
+    {
+        let package = if interface == "lab" {
+            "jupyterlab"
+        } else {
+            interface
+        };
+        app.ui.warning(format!(
+            "the environment has no bin/jupyter-{interface}, which the recipe starts; \
+             add it with: envspec add {package}"
         ));
     }
 }

@@ -1,5 +1,6 @@
 //! `envspec check`: the spec judged.
 
+use crate::apply;
 use crate::cli::app::App;
 use crate::cli::failure::{Exit, Failure};
 use crate::cli::say::{NAME, styled};
@@ -19,6 +20,7 @@ pub(super) fn run(app: &App<'_>, args: &Args) -> Result<Exit, Failure> {
     let file = select::spec(app, args.spec.as_deref())?;
     let context = walk::context(app, &file, Network::Offline)?;
     let subject = file.judge(&context)?;
+    apply::judge_channels(&context, &subject)?;
     app.ui.status(format!(
         "{} is a good spec",
         styled(NAME, subject.file.source.name())

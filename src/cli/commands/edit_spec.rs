@@ -1,5 +1,5 @@
-//! What `add` and `remove` share: edit the text, lock it, and put the old text
-//! back if there is no solution.
+//! What `add` and `remove` share: edit the text, resolve it, and write both only
+//! if there is a solution.
 
 use clap::Args;
 
@@ -44,57 +44,41 @@ pub(super) fn edit(
 ) -> Result<Exit, Failure> {
     let file = select::spec(app, after.spec.as_deref())?;
     let (path, shown) = (file.path.clone(), file.source.name().to_owned());
-    let before = file.source.text().to_owned();
-    let mut source = file.source;
+    let mut source = file.source.clone();
     for item in items {
         let text = change(&source, item)?;
         source = SourceText::from_text(shown.as_str(), text)?;
     }
-    if source.text() == before {
-        app.ui
-            .status(format!("{} has that already", styled(NAME, &shown)));
-    } else {
+    let name = styled(NAME, &shown);
+    if source.text() == file.source.text() {
+        app.ui.status(format!("{name} is like that already"));
+    } else if after.no_lock {
+        SpecFile::of(&path, source.clone())?;
         store::write_whole(&path, source.text().as_bytes())?;
-    }
-    if after.no_lock {
-        app.ui.status(format!("Edited {}", styled(NAME, &shown)));
-        return Ok(Exit::Done);
-    }
-    match lock_edited(app, after, &path, &shown) {
-        Ok(()) => {}
-        Err(failure) => {
-            store::write_whole(&path, before.as_bytes())?;
-            app.ui
-                .status(format!("{} is as it was", styled(NAME, &shown)));
-            return Err(failure);
+        app.ui.status(format!("Edited {name}"));
+    } else {
+        // Nothing is written before there is a solution.
+        let edited = SpecFile::of(&path, source)?;
+        let context = walk::context(app, &edited, walk::network(after.offline))?;
+        let subject = edited.judge(&context)?;
+        let locked = walk::block_on(walk::lock(app, &context, &subject, LockPolicy::Update))?;
+        store::write_whole(&path, subject.file.source.text().as_bytes())?;
+        app.ui.status(format!("Edited {name}"));
+        if !locked.written {
+            let lock = subject.file.lock_path();
+            store::write_whole(&lock, locked.text.as_str().as_bytes())?;
         }
     }
-    app.ui.status(format!("Edited {}", styled(NAME, &shown)));
     if after.apply {
+        let network = walk::network(after.offline);
         return apply::spec(
             app,
             SpecFile::open(&path, &shown)?,
-            walk::network(after.offline),
+            network,
             LockPolicy::Update,
         );
     }
     Ok(Exit::Done)
-}
-
-fn lock_edited(
-    app: &App<'_>,
-    after: &After,
-    path: &std::path::Path,
-    shown: &str,
-) -> Result<(), Failure> {
-    let file = SpecFile::open(path, shown)?;
-    let context = walk::context(app, &file, walk::network(after.offline))?;
-    let subject = file.judge(&context)?;
-    let locked = walk::block_on(walk::lock(app, &context, &subject, LockPolicy::Update))?;
-    if !locked.written {
-        store::write_whole(&subject.file.lock_path(), locked.text.as_str().as_bytes())?;
-    }
-    Ok(())
 }
 
 /// The names of the kernels that a text asks for.

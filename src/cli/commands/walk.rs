@@ -5,13 +5,14 @@ use std::future::Future;
 use std::time::{Duration, Instant};
 
 use clap::Args;
+use rattler_conda_types::Subdir;
 
 use crate::apply::{self, Context, LockPolicy, Locked, Prepared, SpecFile, Subject};
 use crate::cli::app::App;
 use crate::cli::failure::{Exit, Failure};
 use crate::cli::say::{FAINT, counted, styled};
 use crate::conda::Network;
-use crate::lock::{Change, PackageId, changes};
+use crate::lock::{Change, Lock, LockError, PackageId, changes};
 
 /// How the lock and the network are used.
 #[derive(Debug, Clone, Copy, Args)]
@@ -143,35 +144,28 @@ pub(super) async fn lock(
     let started = Instant::now();
     let locked = apply::resolve(context, subject, policy).await?;
     if !locked.written {
-        let records = locked
-            .text
-            .read()
-            .map_err(apply::ApplyError::from)?
-            .records(context.platform)
-            .map_err(apply::ApplyError::from)?;
-        app.ui.status(format!(
-            "Resolved {} {}",
-            counted(records.len(), "package"),
-            took(started)
-        ));
-        let after = records.iter().map(PackageId::from);
+        let new = locked.text.read().map_err(apply::ApplyError::from)?;
         // The file beside the spec is the old one still.
-        if let Some(before) = packages(context, subject) {
-            say_changes(app, &changes(before, after));
+        let old = subject.lock_there().and_then(|lock| lock.read().ok());
+        for &platform in &locked.platforms {
+            let after = packages(&new, platform).map_err(apply::ApplyError::from)?;
+            app.ui.status(format!(
+                "Resolved {} for {platform} {}",
+                counted(after.len(), "package"),
+                took(started)
+            ));
+            if let Some(Ok(before)) = old.as_ref().map(|old| packages(old, platform)) {
+                say_changes(app, &changes(before, after));
+            }
         }
     }
     Ok(locked)
 }
 
-/// The packages of the lock that is there, if it can be read.
-fn packages(context: &Context, subject: &Subject<'_>) -> Option<Vec<PackageId>> {
-    let records = subject
-        .lock_there()?
-        .read()
-        .ok()?
-        .records(context.platform)
-        .ok()?;
-    Some(records.iter().map(PackageId::from).collect())
+/// The packages of a lock for a platform.
+fn packages(lock: &Lock, platform: Subdir) -> Result<Vec<PackageId>, LockError> {
+    let records = lock.records(platform)?;
+    Ok(records.iter().map(PackageId::from).collect())
 }
 
 /// From a spec to its plan.
@@ -182,8 +176,26 @@ pub(super) async fn prepare<'c>(
     policy: LockPolicy,
 ) -> Result<Prepared<'c>, Failure> {
     let subject = file.judge(context)?;
+    say_heavy_work(app, &subject);
     let locked = lock(app, context, &subject, policy).await?;
     Ok(apply::prepare(context, subject, locked)?)
+}
+
+/// Says how to do heavy work at a site that forbids it on login nodes.
+fn say_heavy_work(app: &App<'_>, subject: &Subject<'_>) {
+    let rule = subject
+        .site
+        .slurm()
+        .and_then(|slurm| slurm.heavy_work.as_ref());
+    let Some(rule) = rule.filter(|_| app.variable("SLURM_JOB_ID").is_none()) else {
+        return;
+    };
+    app.ui.warning(format!(
+        "{}; on a login node, stop this and run: srun --mem={} envspec apply {}",
+        rule.reason,
+        crate::site::slurm_memory(rule.memory),
+        subject.file.source.name()
+    ));
 }
 
 /// `in 0.31 s`, faint.
