@@ -309,7 +309,7 @@ fn the_environment_and_noarch_entry_points_run_below_a_root_longer_than_a_sheban
 #[test]
 fn variables_of_the_spec_are_set_by_activation() {
     let env = TestEnv::new();
-    let value = "it's \"set\" `id` \\ end";
+    let value = "it's \"set\" \\ end";
     env.spec(
         "lab",
         &(tiny_spec(&["shared-lib", "activation-vars"])
@@ -338,28 +338,55 @@ sys.stdout.buffer.write(run.stdout)
 }
 
 #[test]
+fn a_variable_that_another_tools_shell_would_run_is_refused_at_its_place() {
+    for value in ["$(touch /tmp/ran)", "`touch /tmp/ran`"] {
+        let env = TestEnv::new();
+        env.spec(
+            "lab",
+            &(tiny_spec(&["shared-lib"]) + &format!("variables:\n  LAB: {value:?}\n")),
+        );
+        let output = env.run(&["apply"]).fails_with(2);
+        assert!(output.stderr.contains("the variable `LAB`"), "{output}");
+        assert!(!env.root().exists(), "nothing was made");
+    }
+}
+
+#[test]
 fn nothing_that_a_spec_says_is_run_by_a_shell() {
+    use std::os::unix::fs::PermissionsExt as _;
     let env = TestEnv::new();
     let ran = env.path("tmp/ran");
+    // Programs that a shell runs because of a variable: a start-up file, and
+    // whatever comes first on the PATH.
+    let evil = env.path("tmp/evil");
+    fs_err::create_dir(&evil).unwrap();
+    for name in ["bash", "startup", "env", "deno"] {
+        let path = evil.join(name);
+        fs_err::write(&path, format!("#!/bin/sh\ntouch {}\n", ran.display())).unwrap();
+        fs_err::set_permissions(&path, std::fs::Permissions::from_mode(0o755)).unwrap();
+    }
     let hostile = format!("$(touch {0}) `touch {0}` ${{HOME}}", ran.display());
     let quoted = serde_json::json!(hostile);
+    let evil = evil.display();
     env.spec(
         "lab",
         &format!(
             "channels: [conda-forge, tiny]\ndependencies: [activation-vars]\n\
-             variables: {{lower_case: {quoted}, UPPER: {quoted}}}\n\
+             variables: {{BASH_ENV: {evil}/startup, ENV: {evil}/startup, PATH: {evil}}}\n\
              kernels:\n  - deno: {{display_name: {quoted}, env: {{OF_THE_KERNEL: {quoted}}}}}\n"
         ),
     );
     env.run(&["apply"]).success();
-    assert!(!ran.exists(), "a value was run");
+    assert!(!ran.exists(), "apply ran what the spec says");
     let path = env.user_kernels().join("lab-deno/kernel.json");
     let kernel: serde_json::Value = serde_json::from_slice(&fs_err::read(path).unwrap()).unwrap();
     // Jupyter puts values for ${NAME} and takes $$ for a dollar.
     let literal = hostile.replace('$', "$$");
-    for name in ["lower_case", "UPPER", "OF_THE_KERNEL"] {
-        assert_eq!(kernel["env"][name], literal.as_str(), "{kernel:#}");
-    }
+    assert_eq!(
+        kernel["env"]["OF_THE_KERNEL"],
+        literal.as_str(),
+        "{kernel:#}"
+    );
     assert_eq!(kernel["env"]["ENV_VARS_D_DOLLAR"], "not $$EXPANDED");
     env.run(&["kernels", "test"]).success();
     for form in ["text", "shell", "markdown", "json", "ssh-config"] {
@@ -369,7 +396,7 @@ fn nothing_that_a_spec_says_is_run_by_a_shell() {
     let script = env.root().join("sessions/start/envspec-lab.sh");
     let output = env.program("bash").arg(script).output().unwrap();
     assert!(!output.status.success());
-    assert!(!ran.exists(), "the start script ran a value");
+    assert!(!ran.exists(), "the start script ran what the spec says");
 }
 
 #[test]
