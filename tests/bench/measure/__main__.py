@@ -33,24 +33,33 @@ def main() -> None:
     # Short and always of the same length: the prefix's path is written into files.
     folder = Path(tempfile.mkdtemp(prefix="run-", dir=arguments.work.resolve()))
     bench = Bench(arguments.binary.resolve(), arguments.channels.resolve(), folder, arguments.rounds)
-    before = os.getloadavg()
     try:
-        for discipline in disciplines.chosen(arguments.only):
-            discipline(bench)
-        disciplines.baseline(bench)
+        measure(bench, arguments.only)
+        report(bench, arguments.markdown)
     finally:
-        # Only now: see the rules in disciplines.py.
+        # Last, for it takes long and slows what comes after it: see disciplines.py.
+        print("deleting what was made", file=sys.stderr)
         shutil.rmtree(folder, ignore_errors=True)
+
+
+def measure(bench: Bench, only: str | None) -> None:
+    before = os.getloadavg()
+    for discipline in disciplines.chosen(only):
+        discipline(bench)
+    disciplines.baseline(bench)
     after = os.getloadavg()
     bench.notes.append(
         f"Load average before {before[0]:.1f}, after {after[0]:.1f}; medians of {bench.rounds} rounds "
         f"(what takes milliseconds: of {bench.rounds * disciplines.SHORT_REPEATS} runs)."
     )
+
+
+def report(bench: Bench, file: Path | None) -> None:
     lines = [cells(row, bench.rows) for row in bench.rows]
-    print(terminal(lines), machine(bench, folder.parent), *bench.notes, sep="\n")
-    if arguments.markdown:
-        notes = [machine(bench, folder.parent), *bench.notes]
-        arguments.markdown.write_text(markdown(lines) + "\n" + "\n".join(f"- {note}" for note in notes) + "\n")
+    notes = [machine(bench, bench.folder), *bench.notes]
+    print(terminal(lines), *notes, sep="\n", flush=True)
+    if file:
+        file.write_text(markdown(lines) + "\n" + "\n".join(f"- {note}" for note in notes) + "\n")
 
 
 def cells(row: Row, rows: list[Row]) -> tuple[str, ...]:

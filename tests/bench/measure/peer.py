@@ -10,6 +10,7 @@ The seconds are those of the work alone, without the start of Python and the imp
 from __future__ import annotations
 
 import asyncio
+import os
 import sys
 import time
 
@@ -71,7 +72,10 @@ def main() -> None:
         asyncio.run(install_lock(*words))
     elif verb == "solve":
         asyncio.run(solve_specs(*words))
-    print("seconds", time.perf_counter() - begin)
+    print("seconds", time.perf_counter() - begin, flush=True)
+    # py-rattler's threads outlive the loop, and now and then one of them meets a Python
+    # that is being taken down (a crash at exit, after the work): not waited for.
+    os._exit(0)
 
 
 main()
