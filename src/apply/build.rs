@@ -9,13 +9,14 @@ use sha2::{Digest, Sha256};
 
 use super::context::{Context, now};
 use super::error::ApplyError;
-use super::kernels::{self, register};
+use super::kernels;
 use super::observe::{Prepared, prepare};
 use super::provenance::provenance;
+use super::publish::{Publishing, publish};
 use crate::conda::{Install, http_client, install, package_cache};
 use crate::lock::PackageId;
 use crate::plan::Action;
-use crate::store::{self, Event, Lease, Receipt, SpecOrigin, StoreError, Switched};
+use crate::store::{self, Event, Lease, Receipt, SpecOrigin, StoreError};
 
 /// What was done.
 pub struct Outcome<'c> {
@@ -47,9 +48,8 @@ pub async fn carry_out<'c>(
     let prefix = context
         .root
         .generation(prepared.desired.generation.as_str())?;
-    kernels::refuse_taken(context, &prepared)?;
+    kernels::refuse_taken(context, &prepared.plan)?;
     let mut built = Built::default();
-    let mut receipt = None;
     for action in &prepared.plan.actions {
         match action {
             Action::WriteLock => write_lock(&prepared)?,
@@ -62,29 +62,20 @@ pub async fn carry_out<'c>(
                     store::clear_rubble(&context.root);
                 }
                 built = made?;
-                receipt = built.receipt.take();
             }
-            Action::Switch { to, .. } => {
-                store::publish(&context.root, &name, to.as_str())?;
-                let switched = Switched {
-                    at: now(),
-                    by: context.who.to_string(),
-                    event: Event::Apply,
-                    to: to.to_string(),
-                };
-                store::record(&context.root, &name, &switched)?;
-            }
-            Action::RegisterKernel { registered, .. } => {
-                if receipt.is_none() {
-                    receipt = Receipt::read(&prefix)?;
-                }
-                register(context, &prefix, receipt.as_ref(), registered)?;
-            }
-            Action::UnregisterKernel { registered } => {
-                kernels::unregister(context, registered)?;
-            }
+            // Below, when all is made.
+            Action::Switch { .. }
+            | Action::RegisterKernel { .. }
+            | Action::UnregisterKernel { .. } => {}
         }
     }
+    let publishing = Publishing {
+        plan: &prepared.plan,
+        environment: &name,
+        event: Event::Apply,
+        receipt: built.receipt.take(),
+    };
+    publish(context, publishing)?;
     store::clear_rubble(&context.root);
     drop(lease);
     Ok(Outcome {

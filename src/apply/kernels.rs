@@ -9,7 +9,6 @@ use fs_err as fs;
 
 use super::context::Context;
 use super::error::ApplyError;
-use super::observe::Prepared;
 use super::spec_file::{Subject, SubjectKernel};
 use crate::conda::{Step, capture_activation};
 use crate::jupyter;
@@ -17,7 +16,7 @@ use crate::kernel::{
     ActivationDelta, KERNELSPEC_MARK_VERSION, KernelDir, KernelSpec, KernelspecSource, Mark,
     RegisteredName, Rewrite,
 };
-use crate::plan::Action;
+use crate::plan::{Action, Plan};
 use crate::store::{KernelReceipt, Receipt, StoreError};
 
 /// Where kernelspecs are, below a prefix.
@@ -284,14 +283,14 @@ fn is_executable(path: &Path) -> bool {
 
 /// Refuses a plan that would register a kernel under a name that is somebody
 /// else's: before anything is built or switched.
-pub(super) fn refuse_taken(context: &Context, prepared: &Prepared<'_>) -> Result<(), ApplyError> {
-    for action in &prepared.plan.actions {
+pub(super) fn refuse_taken(context: &Context, plan: &Plan) -> Result<(), ApplyError> {
+    for action in &plan.actions {
         if let Action::RegisterKernel { kernel, registered } = action {
             let mark = Mark {
                 version: KERNELSPEC_MARK_VERSION,
-                environment: prepared.plan.environment.clone(),
+                environment: plan.environment.clone(),
                 kernel: kernel.clone(),
-                generation: prepared.plan.to.to_string(),
+                generation: plan.to.to_string(),
                 root: context.root.path().to_string_lossy().into_owned(),
             };
             let name = registered_name(registered)?;

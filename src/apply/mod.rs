@@ -11,6 +11,7 @@ mod kernels;
 mod no_solution;
 mod observe;
 mod provenance;
+mod publish;
 mod resolve;
 mod rollback;
 mod spec_file;

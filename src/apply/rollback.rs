@@ -1,11 +1,16 @@
 //! Back to a generation that is still there: one rename and the kernelspecs.
+//!
+//! It is planned and published as an apply is, with the receipt in the place of
+//! spec and lock. Neither of these is read or written.
 
 use super::context::{Context, now};
 use super::error::ApplyError;
 use super::kernels;
 use super::observe::registered;
+use super::publish::{Publishing, publish};
+use crate::plan::{self, Desired, DesiredKernel, GenerationId, Observed};
 use crate::spec::EnvName;
-use crate::store::{self, Event, Lease, Receipt, StoreError, Switched};
+use crate::store::{self, Event, Lease, Receipt, StoreError};
 
 /// What a rollback did.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -50,30 +55,65 @@ pub fn rollback(
         what: "generation",
         name: to.clone(),
     })?;
-    if from.as_deref() != Some(to.as_str()) {
-        store::publish(&context.root, name, &to)?;
-        let switched = Switched {
-            at: now(),
-            by: context.who.to_string(),
-            event: Event::Rollback,
-            to: to.clone(),
-        };
-        store::record(&context.root, name, &switched)?;
-    }
-    for kernel in &receipt.kernels {
-        kernels::register(context, &prefix, Some(&receipt), &kernel.registered)?;
-    }
-    for stale in registered(context, name)? {
-        if !receipt
-            .kernels
-            .iter()
-            .any(|kernel| kernel.registered == stale.name)
-        {
-            kernels::unregister(context, &stale.name)?;
-        }
-    }
+    let plan = plan::plan(
+        &desired(name, &to, &receipt),
+        &observed(context, name, from.as_deref())?,
+    );
+    kernels::refuse_taken(context, &plan)?;
+    let publishing = Publishing {
+        plan: &plan,
+        environment: name,
+        event: Event::Rollback,
+        receipt: Some(receipt),
+    };
+    publish(context, publishing)?;
     drop(lease);
     Ok(RolledBack { from, to })
+}
+
+/// What the receipt of a generation asks for.
+fn desired(name: &EnvName, generation: &str, receipt: &Receipt) -> Desired {
+    Desired {
+        environment: name.clone(),
+        generation: GenerationId::of_built(generation.to_owned()),
+        packages: receipt.packages.clone(),
+        // Nothing is fetched for it.
+        archive_bytes: 0,
+        kernels: receipt
+            .kernels
+            .iter()
+            .map(|kernel| DesiredKernel {
+                name: kernel.name.clone(),
+                registered: kernel.registered.clone(),
+            })
+            .collect(),
+    }
+}
+
+/// What is found. There is nothing to build and no lock to write.
+fn observed(
+    context: &Context,
+    name: &EnvName,
+    current: Option<&str>,
+) -> Result<Observed, ApplyError> {
+    let current = current.map(|current| {
+        // A broken current generation is a reason to leave it, not to refuse.
+        let packages = context
+            .root
+            .generation(current)
+            .and_then(|prefix| Receipt::read(&prefix))
+            .ok()
+            .flatten()
+            .map(|receipt| receipt.packages)
+            .unwrap_or_default();
+        (current.to_owned(), packages)
+    });
+    Ok(Observed {
+        current,
+        generation_exists: true,
+        lock_written: true,
+        registered: registered(context, name)?,
+    })
 }
 
 /// The generation that a user's text means.

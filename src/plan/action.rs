@@ -42,7 +42,7 @@ pub enum Action {
     },
 }
 
-/// What an `apply` would do.
+/// What an `apply` or a `rollback` would do.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct Plan {
     /// The form of this document.

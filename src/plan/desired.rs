@@ -37,6 +37,11 @@ impl GenerationId {
         Self(format!("{name}-{short}"))
     }
 
+    /// The name of a generation that is there, by which it is wanted again.
+    pub fn of_built(name: String) -> Self {
+        Self(name)
+    }
+
     /// The name as text.
     pub fn as_str(&self) -> &str {
         &self.0
@@ -58,7 +63,8 @@ pub struct DesiredKernel {
     pub registered: String,
 }
 
-/// What a spec and its lock ask for.
+/// What is asked for: by a spec and its lock, or by who goes back to a
+/// generation.
 #[derive(Debug, Clone)]
 pub struct Desired {
     /// The environment.

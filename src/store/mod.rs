@@ -7,8 +7,11 @@
 mod error;
 mod generations;
 mod history;
+mod holder;
 mod layout;
 mod lease;
+#[cfg(test)]
+mod lease_tests;
 mod receipt;
 mod write;
 

@@ -18,6 +18,7 @@ mod plan;
 mod readme;
 mod recipe;
 mod registration;
+mod rollback;
 mod support;
 
 /// A file that no module names would never run.

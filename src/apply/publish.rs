@@ -1,0 +1,63 @@
+//! Making a generation the one that people meet: the switch and the
+//! kernelspecs. There is one way to do that, for going forward and for going
+//! back.
+//!
+//! What makes a generation is not done here: by now it is there, whole.
+
+use super::context::{Context, now};
+use super::error::ApplyError;
+use super::kernels;
+use crate::plan::{Action, Plan};
+use crate::spec::EnvName;
+use crate::store::{self, Event, Receipt, Switched};
+
+/// A plan of which only the publishing is left.
+pub(super) struct Publishing<'p> {
+    /// The plan.
+    pub(super) plan: &'p Plan,
+    /// Its environment, whose lease is held.
+    pub(super) environment: &'p EnvName,
+    /// What the history will call it.
+    pub(super) event: Event,
+    /// The generation's receipt, if it is known; else it is read if needed.
+    pub(super) receipt: Option<Receipt>,
+}
+
+/// Carries out the actions that publish. The kernels' names are to be judged
+/// before ([`kernels::refuse_taken`]): what is found only here is found with
+/// the link already moved.
+pub(super) fn publish(context: &Context, publishing: Publishing<'_>) -> Result<(), ApplyError> {
+    let Publishing {
+        plan,
+        environment,
+        event,
+        mut receipt,
+    } = publishing;
+    let prefix = context.root.generation(plan.to.as_str())?;
+    for action in &plan.actions {
+        match action {
+            // Done, or there was no need.
+            Action::WriteLock | Action::BuildGeneration { .. } => {}
+            Action::Switch { to, .. } => {
+                store::publish(&context.root, environment, to.as_str())?;
+                let switched = Switched {
+                    at: now(),
+                    by: context.who.to_string(),
+                    event,
+                    to: to.to_string(),
+                };
+                store::record(&context.root, environment, &switched)?;
+            }
+            Action::RegisterKernel { registered, .. } => {
+                if receipt.is_none() {
+                    receipt = Receipt::read(&prefix)?;
+                }
+                kernels::register(context, &prefix, receipt.as_ref(), registered)?;
+            }
+            Action::UnregisterKernel { registered } => {
+                kernels::unregister(context, registered)?;
+            }
+        }
+    }
+    Ok(())
+}
