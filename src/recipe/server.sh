@@ -69,36 +69,67 @@ od -An -vN32 -tx1 /dev/urandom | tr -d ' \n' >"$token_file"
 [ "$(wc -c <"$token_file")" -eq 64 ] || die "no random bytes from /dev/urandom"
 
 # 3. The environment. ----------------------------------------------------------
-user_config=${JUPYTER_CONFIG_DIR:-$HOME/.jupyter}
-unset PYTHONPATH PYTHONHOME
-export CONDA_PREFIX="$generation" CONDA_DEFAULT_ENV="$environment" CONDA_SHLVL=1
-export PATH="$generation/bin:$PATH"
-activate() {
-  local line
-  for line in ${variables[@]+"${variables[@]}"}; do export "${line?}"; done
-  for line in "$generation"/etc/conda/activate.d/*.sh; do
-    # shellcheck disable=SC1090
-    if [ -r "$line" ]; then . "$line"; fi
+# It is made in a shell of its own, which becomes the server: it has the
+# environment of this one but none of its variables, and all that it needs stands
+# in its arguments. So a variable of the spec or of a package may have any name:
+# it reaches the kernels, and neither this script nor what it cleans.
+# The arguments are variables to set, activation scripts to source, variables
+# that nothing may change, and the command; each list but the last ends with `--`.
+# shellcheck disable=SC2317,SC2329 # called by the shell of the server
+serve() {
+  while [ "$1" != -- ]; do
+    # `command`: a name that bash keeps for itself (UID) does not end the shell.
+    command export "${1?}"
+    shift
   done
+  shift
+  while [ "$1" != -- ]; do
+    activate "$1"
+    shift
+  done
+  shift
+  # Activation scripts are not written for `set -eu`, but may leave it behind.
+  set +eu
+  # Nothing outside may decide how the server is protected: no variable of the
+  # user, the scheduler or the spec (JUPYTER_TOKEN outranks the token's file), no
+  # configuration in ~/.jupyter (a private, empty folder takes its place), none in
+  # ~/.local/etc/jupyter (no user site).
+  unset "${!JUPYTER_@}"
+  while [ "$1" != -- ]; do
+    command export "${1?}"
+    shift
+  done
+  shift
+  exec "$@"
 }
-# Packages' activation scripts are not written for `set -eu`.
-set +eu
-activate
-set -eu
+# A function: what a script does to `$@` ends with it.
+# shellcheck disable=SC1090,SC2317,SC2329
+activate() {
+  . "$1"
+}
 
-# Nothing outside may decide how the server is protected: no variable of the
-# user, the scheduler or the spec (JUPYTER_TOKEN outranks the token's file), no
-# configuration in ~/.jupyter (a private, empty folder takes its place), none in
-# ~/.local/etc/jupyter (no user site).
-unset "${!JUPYTER_@}"
-export JUPYTER_CONFIG_DIR="$scratch/config"
-export JUPYTER_RUNTIME_DIR="$scratch/runtime"
-export JUPYTER_TOKEN_FILE="$token_file"
-export JUPYTER_PREFER_ENV_PATH=1
-export PYTHONNOUSERSITE=1
-# Themes and shortcuts are the user's and outlive the session.
-export JUPYTERLAB_SETTINGS_DIR="${JUPYTERLAB_SETTINGS_DIR:-$user_config/lab/user-settings}"
-export JUPYTERLAB_WORKSPACES_DIR="${JUPYTERLAB_WORKSPACES_DIR:-$user_config/lab/workspaces}"
+unset PYTHONPATH PYTHONHOME
+user_config=${JUPYTER_CONFIG_DIR:-$HOME/.jupyter}
+defaults=(
+  CONDA_PREFIX="$generation"
+  CONDA_DEFAULT_ENV="$environment"
+  CONDA_SHLVL=1
+  PATH="$generation/bin:$PATH"
+  # Themes and shortcuts are the user's and outlive the session.
+  JUPYTERLAB_SETTINGS_DIR="${JUPYTERLAB_SETTINGS_DIR:-$user_config/lab/user-settings}"
+  JUPYTERLAB_WORKSPACES_DIR="${JUPYTERLAB_WORKSPACES_DIR:-$user_config/lab/workspaces}"
+)
+activations=()
+for activation in "$generation"/etc/conda/activate.d/*.sh; do
+  if [ -r "$activation" ]; then activations+=("$activation"); fi
+done
+protections=(
+  JUPYTER_CONFIG_DIR="$scratch/config"
+  JUPYTER_RUNTIME_DIR="$scratch/runtime"
+  JUPYTER_TOKEN_FILE="$token_file"
+  JUPYTER_PREFER_ENV_PATH=1
+  PYTHONNOUSERSITE=1
+)
 
 case $login in
   token) ;;
@@ -172,11 +203,16 @@ await() {
 }
 
 [ -z "$ending" ] || exit 0
-"$generation/bin/jupyter-$interface" "${options[@]}" </dev/null &
+# The name of a list that may be empty is written so for bash before 4.4.
+"$BASH" -c "$(declare -f serve activate)"'; serve "$@"' serve \
+  "${defaults[@]}" ${variables[@]+"${variables[@]}"} -- \
+  ${activations[@]+"${activations[@]}"} -- \
+  "${protections[@]}" -- \
+  "$generation/bin/jupyter-$interface" "${options[@]}" </dev/null &
 server=$!
 
 # 5. Ready only when a stranger was refused and the owner was served. ------------
-"$generation/bin/python" -I - "$server" "$JUPYTER_RUNTIME_DIR" "$token_file" "$node" \
+"$generation/bin/python" -I - "$server" "$scratch/runtime" "$token_file" "$node" \
   "$private/endpoint" <<'END_OF_PROBE' &
 import glob, http.client, json, os, socket, sys, time
 

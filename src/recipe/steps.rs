@@ -54,7 +54,8 @@ impl Commands {
             },
             tunnel: CommandLine::Run(tunnel),
             token: CommandLine::run(["cat", &facts.newest("token")]),
-            cancel: CommandLine::run(["scancel", &format!("--name={session}")]),
+            // Without `--me` an operator would end everybody's jobs of this name.
+            cancel: CommandLine::run(["scancel", "--me", &format!("--name={session}")]),
         }
     }
 }

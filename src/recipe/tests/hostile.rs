@@ -10,7 +10,7 @@ use crate::recipe::{Format, RecipeError};
 use crate::site::{HostName, Sites, UserName};
 
 /// Text made of what shells, ssh and Slurm give a meaning to.
-fn hostile() -> impl Strategy<Value = String> {
+pub(super) fn hostile() -> impl Strategy<Value = String> {
     let pieces = prop_oneof![
         Just("'".to_owned()),
         Just("\"".to_owned()),

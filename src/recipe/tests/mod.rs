@@ -9,6 +9,7 @@ mod forms;
 mod hostile;
 mod server;
 mod tunnel;
+mod variables;
 
 use std::collections::BTreeMap;
 use std::io::{Read, Write};

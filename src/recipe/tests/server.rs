@@ -17,7 +17,7 @@ use super::{Case, soon, status};
 use crate::recipe::{KernelChannels, Login};
 
 /// The prefix with a Jupyter, or `None` after saying that nothing was tested.
-fn prefix() -> Option<String> {
+pub(super) fn prefix() -> Option<String> {
     let found = std::env::var("ENVSPEC_TEST_PREFIX").ok();
     let required = std::env::var("ENVSPEC_TEST_TOOLS").is_ok_and(|value| value == "require");
     assert!(
@@ -31,16 +31,16 @@ fn prefix() -> Option<String> {
 }
 
 /// A running start script, its home and its root; ended when dropped.
-struct Session {
+pub(super) struct Session {
     folder: TempDir,
     child: Child,
-    sessions: PathBuf,
+    pub(super) sessions: PathBuf,
     name: String,
 }
 
 impl Session {
     /// Starts a case; `hostile` configurations lie in the home.
-    fn start(case: Case, job: &str, restart: &str) -> Self {
+    pub(super) fn start(case: Case, job: &str, restart: &str) -> Self {
         let folder = TempDir::new().unwrap();
         Self::start_in(folder, case, job, restart)
     }
@@ -93,12 +93,12 @@ impl Session {
         }
     }
 
-    fn log(&self) -> String {
+    pub(super) fn log(&self) -> String {
         std::fs::read_to_string(self.folder.path().join("log")).unwrap()
     }
 
     /// Node and address, once the server is ready.
-    fn endpoint(&mut self) -> (String, String) {
+    pub(super) fn endpoint(&mut self) -> (String, String) {
         let file = self.sessions.join(&self.name).join("endpoint");
         let line = soon("endpoint", || {
             if let Some(status) = self.child.try_wait().unwrap() {
@@ -110,12 +110,12 @@ impl Session {
         (node.to_owned(), at.to_owned())
     }
 
-    fn token(&self) -> String {
+    pub(super) fn token(&self) -> String {
         std::fs::read_to_string(self.sessions.join(&self.name).join("token")).unwrap()
     }
 
     /// Sends the signal that Slurm sends before the limit; gives the exit code.
-    fn end(&mut self) -> Option<i32> {
+    pub(super) fn end(&mut self) -> Option<i32> {
         let pid = self.child.id().to_string();
         assert!(
             Command::new("kill")
@@ -148,12 +148,12 @@ impl Drop for Session {
     }
 }
 
-fn mode(path: &Path) -> u32 {
+pub(super) fn mode(path: &Path) -> u32 {
     std::fs::metadata(path).unwrap().permissions().mode() & 0o777
 }
 
 /// Every process in whose argv or environment a text stands.
-fn processes_with(text: &str) -> Vec<PathBuf> {
+pub(super) fn processes_with(text: &str) -> Vec<PathBuf> {
     let mut found = Vec::new();
     for entry in std::fs::read_dir("/proc").unwrap().flatten() {
         for name in ["cmdline", "environ"] {

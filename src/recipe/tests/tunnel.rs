@@ -204,7 +204,7 @@ fn the_steps_open_and_close_a_tunnel_to_a_socket_through_a_hop() {
     });
     typed(StepKind::Connect);
     assert_eq!(status(&local, "/", "x", None), 200);
-    assert!(typed(StepKind::End).contains(&format!("--name={}", recipe.session)));
+    assert!(typed(StepKind::End).contains(&format!("--me --name={}", recipe.session)));
     soon("closed port", || {
         TcpStream::connect(&local).is_err().then_some(())
     });
