@@ -33,8 +33,9 @@
 //!
 //! * Pure rooms touch no disk, network, process, clock or environment, and
 //!   cannot fail but for bad input.
-//! * Only [`cli`] reads environment variables (rattler's `CONDA_OVERRIDE_*`
-//!   apart, which are conda's own); everything else is told.
+//! * No room looks a variable of the environment up but [`cli`]; the others are
+//!   told. What libraries read for themselves (`CONDA_OVERRIDE_*`, proxies,
+//!   TMPDIR) is theirs.
 //! * Only [`conda`] knows rattler's gateway, solver, installer and shell; the
 //!   record types are common speech.
 //! * Nothing is printed outside [`cli`]; long work speaks through

@@ -13,6 +13,7 @@ pub(super) async fn provenance(spec: &Path, lock: &Path) -> SpecOrigin {
     let told = git(
         spec,
         &[
+            "--literal-pathspecs",
             "status",
             "--porcelain=v2",
             "--branch",

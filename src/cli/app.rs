@@ -175,7 +175,19 @@ impl<'u> App<'u> {
             (None, Some(line)) => self.expand(line.as_str())?,
             (None, None) => self.xdg("XDG_DATA_HOME", ".local/share")?.join("envspec"),
         };
-        Self::absolute(&path).map(Root::new)
+        let path = Self::absolute(&path)?;
+        // Said before anything is made there, not when the recipe is written.
+        let fits = path
+            .to_str()
+            .is_some_and(|text| !text.contains([':', '\\']) && !text.chars().any(char::is_control));
+        if !fits {
+            return Err(Failure::usage(
+                format!("the root {} can't be used", path.display()),
+                "a colon separates the parts of PATH, Slurm gives a backslash a meaning, and names must \
+                 be UTF-8; choose another one: --root DIR or ENVSPEC_ROOT",
+            ));
+        }
+        Ok(Root::new(path))
     }
 
     /// All roots that there may be: the flag's alone, else those of all sites

@@ -66,7 +66,7 @@ pub enum CondaError {
     /// A package could not be fetched, or was not what the lock says.
     #[error("package {package} could not be fetched")]
     #[diagnostic(help(
-        "nothing was changed; run the command again, and if the hash differs each time, renew the lock with: envspec lock"
+        "nothing was changed; run the command again. If the channel has the package no longer, or another one of its name, renew the lock with: envspec lock --renew"
     ))]
     Fetch {
         /// The package's name, version and build.

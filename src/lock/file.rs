@@ -199,14 +199,6 @@ impl Lock {
         records.sort_by(|a, b| a.package_record.name.cmp(&b.package_record.name));
         Ok(records)
     }
-
-    /// The virtual packages that a platform was solved for, as text.
-    pub fn virtual_packages(&self, platform: Subdir) -> Vec<String> {
-        self.file
-            .platform(&platform.to_string())
-            .map(|locked| locked.virtual_packages().to_vec())
-            .unwrap_or_default()
-    }
 }
 
 /// `__glibc=2.36`, with the build string where there is one to tell.

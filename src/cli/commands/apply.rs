@@ -129,10 +129,13 @@ fn say_missing_server(app: &App<'_>, context: &Context, prepared: &Prepared<'_>)
 
 fn say_outcome(app: &App<'_>, outcome: &Outcome<'_>) {
     if let Some(first) = outcome.clobbered.first() {
+        let more = match outcome.clobbered.len() - 1 {
+            0 => String::new(),
+            more => format!(" and {}", counted(more, "other path")),
+        };
         app.ui.warning(format!(
-            "more than one package brings {} (and {} more); one of the files won",
+            "more than one package brings {}{more}; one of the files won",
             first.display(),
-            counted(outcome.clobbered.len() - 1, "path"),
         ));
     }
     if !outcome.scripts.is_empty() {
