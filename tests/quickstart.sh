@@ -44,7 +44,7 @@ say "envspec apply envs/quickstart.yaml"
 say "envspec kernels test quickstart"
 "$envspec" kernels test quickstart >&2
 
-if [[ -n ${channels:-} && -n $(compgen -G "$channels/noarch/julia-mini-kernel-*") ]]; then
+if [[ -n ${channels:-} && -n $(compgen -G "$channels/conda-forge/noarch/julia-mini-kernel-*") ]]; then
   say "envspec apply tests/world/julia.yaml (the local channel has Julia)"
   "$envspec" apply tests/world/julia.yaml >/dev/null
   "$envspec" kernels test tests/world/julia.yaml >&2
