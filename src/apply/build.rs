@@ -13,6 +13,7 @@ use super::kernels;
 use super::observe::{Prepared, prepare};
 use super::provenance::provenance;
 use super::publish::{Publishing, publish};
+use super::registration::{self, Replaced};
 use crate::conda::{Install, http_client, install, package_cache};
 use crate::lock::PackageId;
 use crate::plan::Action;
@@ -26,6 +27,8 @@ pub struct Outcome<'c> {
     pub clobbered: Vec<PathBuf>,
     /// Packages whose post-link script was not run, if a generation was built.
     pub scripts: Vec<String>,
+    /// Kernelspecs that were another root's until now.
+    pub replaced: Vec<Replaced>,
 }
 
 /// Carries out what is left to do, one process at a time for an environment.
@@ -48,7 +51,7 @@ pub async fn carry_out<'c>(
     let prefix = context
         .root
         .generation(prepared.desired.generation.as_str())?;
-    kernels::refuse_taken(context, &prepared.plan)?;
+    let replaced = registration::judge_names(context, &prepared.plan)?;
     let mut built = Built::default();
     for action in &prepared.plan.actions {
         match action {
@@ -82,6 +85,7 @@ pub async fn carry_out<'c>(
         prepared,
         clobbered: built.clobbered,
         scripts: built.scripts,
+        replaced,
     })
 }
 
@@ -93,7 +97,10 @@ struct Built {
     scripts: Vec<String>,
 }
 
+/// Writes the lock, unless the spec has become another one meanwhile (somebody
+/// ran `add`): then the lock that is there is newer.
 fn write_lock(prepared: &Prepared<'_>) -> Result<(), ApplyError> {
+    prepared.subject.file.refuse_if_changed()?;
     let path = prepared.subject.file.lock_path();
     store::write_whole(&path, prepared.locked.text.as_str().as_bytes())?;
     Ok(())
@@ -144,7 +151,7 @@ async fn build(
         activation: set_up.activation,
         clobbered: clobbered.clone(),
     };
-    receipt.write(prefix)?;
+    receipt.write(prefix, prepared.subject.file.source.text())?;
     Ok(Built {
         receipt: Some(receipt),
         clobbered,

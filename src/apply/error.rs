@@ -57,12 +57,38 @@ pub enum ApplyError {
         source: std::io::Error,
     },
 
+    /// There is no such file.
+    #[error("there is no file {}", path.display())]
+    #[diagnostic(help("name a spec, or an environment that `envspec list` shows"))]
+    NoSpec {
+        /// The file.
+        path: PathBuf,
+    },
+
     /// The file is no YAML file by its name.
     #[error("{} is not named as a spec", path.display())]
     #[diagnostic(help("a spec's name ends in .yaml or .yml; its lock beside it in .lock"))]
     NotYaml {
         /// The file.
         path: PathBuf,
+    },
+
+    /// Somebody edited the spec meanwhile.
+    #[error("{name} was changed by somebody else meanwhile")]
+    #[diagnostic(help("neither spec nor lock was written and nothing was switched: run it again"))]
+    SpecChanged {
+        /// The spec.
+        name: String,
+    },
+
+    /// The file is the spec of another environment by now.
+    #[error("{} describes the environment {now} by now", path.display())]
+    #[diagnostic(help("name the environment, or the spec that describes it"))]
+    OtherEnvironment {
+        /// The spec.
+        path: PathBuf,
+        /// Its environment.
+        now: String,
     },
 
     /// A file where the lock goes that envspec did not write.
@@ -121,7 +147,7 @@ pub enum ApplyError {
     /// A kernel's own installer failed.
     #[error("the kernel {kernel}: its installer failed: {command}\n{output}")]
     #[diagnostic(help(
-        "nothing was switched. The installer may need the network; its words are above"
+        "nothing was switched. The installer may need the network; its words are above. Without the kernel: envspec remove {kernel}"
     ))]
     Installer {
         /// The kernel.

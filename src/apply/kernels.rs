@@ -1,5 +1,6 @@
-//! The kernels of a generation: their kernelspecs made right in the prefix,
-//! then registered for the user.
+//! The kernels of a generation: their kernelspecs made right in the prefix.
+//!
+//! How the user's Jupyter comes to see them is `registration`'s.
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
@@ -11,16 +12,11 @@ use super::context::Context;
 use super::error::ApplyError;
 use super::spec_file::{Subject, SubjectKernel};
 use crate::conda::{Step, capture_activation};
-use crate::jupyter;
-use crate::kernel::{
-    ActivationDelta, KERNELSPEC_MARK_VERSION, KernelDir, KernelSpec, KernelspecSource, Mark,
-    RegisteredName, Rewrite,
-};
-use crate::plan::{Action, Plan};
-use crate::store::{KernelReceipt, Receipt, StoreError};
+use crate::kernel::{ActivationDelta, KernelDir, KernelSpec, KernelspecSource, Rewrite};
+use crate::store::{KernelReceipt, StoreError};
 
 /// Where kernelspecs are, below a prefix.
-const KERNELS: &str = "share/jupyter/kernels";
+pub(super) const KERNELS: &str = "share/jupyter/kernels";
 
 /// How many lines of a failed installer's output are shown of each end: some
 /// languages put the cause first, some last.
@@ -279,86 +275,4 @@ fn is_executable(path: &Path) -> bool {
     use std::os::unix::fs::PermissionsExt as _;
     fs::metadata(path)
         .is_ok_and(|metadata| metadata.is_file() && metadata.permissions().mode() & 0o111 != 0)
-}
-
-/// Refuses a plan that would register a kernel under a name that is somebody
-/// else's: before anything is built or switched.
-pub(super) fn refuse_taken(context: &Context, plan: &Plan) -> Result<(), ApplyError> {
-    for action in &plan.actions {
-        if let Action::RegisterKernel { kernel, registered } = action {
-            let mark = Mark {
-                version: KERNELSPEC_MARK_VERSION,
-                environment: plan.environment.clone(),
-                kernel: kernel.clone(),
-                generation: plan.to.to_string(),
-                root: context.root.path().to_string_lossy().into_owned(),
-            };
-            let name = registered_name(registered)?;
-            jupyter::refuse_if_taken(&context.kernels_dir, &name, &mark)?;
-        }
-    }
-    Ok(())
-}
-
-/// Registers one kernel of a generation for the user, with envspec's mark.
-pub(super) fn register(
-    context: &Context,
-    prefix: &Path,
-    receipt: Option<&Receipt>,
-    registered: &str,
-) -> Result<(), ApplyError> {
-    let Some((receipt, kernel)) = receipt.and_then(|receipt| {
-        let kernel = receipt
-            .kernels
-            .iter()
-            .find(|kernel| kernel.registered == registered)?;
-        Some((receipt, kernel))
-    }) else {
-        return Err(StoreError::Unknown {
-            what: "kernel in the generation",
-            name: registered.to_owned(),
-        }
-        .into());
-    };
-    let folder = prefix.join(KERNELS).join(&kernel.directory);
-    let path = folder.join("kernel.json");
-    let text = fs::read_to_string(&path).map_err(ApplyError::unreadable(&path))?;
-    let mark = Mark {
-        version: KERNELSPEC_MARK_VERSION,
-        environment: receipt.environment.clone(),
-        kernel: kernel.name.clone(),
-        generation: receipt.generation.clone(),
-        root: context.root.path().to_string_lossy().into_owned(),
-    };
-    let marked = KernelSpec::parse(&text)
-        .map_err(|source| ApplyError::Kernelspec {
-            kernel: kernel.name.clone(),
-            source,
-        })?
-        .marked(&mark, Some(&kernel.display_name));
-    let resources = jupyter::read_resources(&folder).map_err(ApplyError::unreadable(&folder))?;
-    jupyter::register(
-        &context.kernels_dir,
-        &registered_name(registered)?,
-        &marked,
-        &resources,
-    )?;
-    Ok(())
-}
-
-/// Takes one of envspec's kernelspecs out of the user's folder.
-pub(super) fn unregister(context: &Context, registered: &str) -> Result<(), ApplyError> {
-    jupyter::unregister(&context.kernels_dir, &registered_name(registered)?)?;
-    Ok(())
-}
-
-/// A name out of a plan or a receipt, which a hand may have changed.
-fn registered_name(text: &str) -> Result<RegisteredName, ApplyError> {
-    RegisteredName::of_folder(text).ok_or_else(|| {
-        StoreError::Unknown {
-            what: "kernelspec that Jupyter would see as",
-            name: text.to_owned(),
-        }
-        .into()
-    })
 }

@@ -1,5 +1,7 @@
 //! What is there, what is wanted, and the plan between the two.
 
+use std::path::{Path, PathBuf};
+
 use rattler_conda_types::RepoDataRecord;
 
 use super::context::Context;
@@ -22,6 +24,9 @@ pub struct Prepared<'c> {
     pub desired: Desired,
     /// What to do.
     pub plan: Plan,
+    /// The spec that the current generation was made from, if that is another
+    /// one which is still there.
+    pub other_spec: Option<PathBuf>,
     /// The packages; empty if the generation is there already.
     pub(super) records: Vec<RepoDataRecord>,
 }
@@ -53,10 +58,15 @@ pub fn prepare<'c>(
         locked.records(context)?.to_vec()
     };
     let packages: Vec<PackageId> = records.iter().map(PackageId::from).collect();
+    let mut other_spec = None;
     let before = match current {
         Some(current) if is_current => Some((current, packages.clone())),
         Some(current) => {
             let receipt = Receipt::read(&context.root.generation(&current)?)?;
+            other_spec = receipt
+                .as_ref()
+                .map(|receipt| receipt.spec.path.clone())
+                .filter(|path| is_another_file(path, &subject.file.path));
             let packages = receipt.map(|receipt| receipt.packages).unwrap_or_default();
             Some((current, packages))
         }
@@ -84,8 +94,14 @@ pub fn prepare<'c>(
         locked,
         desired,
         plan,
+        other_spec,
         records,
     })
+}
+
+/// Whether both files are there, and are not one.
+fn is_another_file(one: &Path, other: &Path) -> bool {
+    matches!((one.canonicalize(), other.canonicalize()), (Ok(one), Ok(other)) if one != other)
 }
 
 /// The kernelspecs in the user's folder that are this environment's, of this
@@ -94,13 +110,15 @@ pub(super) fn registered(
     context: &Context,
     name: &EnvName,
 ) -> Result<Vec<RegisteredKernel>, ApplyError> {
-    let root = context.root.path().to_string_lossy();
     let known = jupyter::observed(&context.kernels_dir)
         .map_err(ApplyError::unreadable(&context.kernels_dir))?;
     Ok(known
         .into_iter()
         .filter_map(|kernelspec| match kernelspec.owner {
-            Owner::Envspec(mark) if mark.environment == name.as_str() && mark.root == root => {
+            Owner::Envspec(mark)
+                if mark.environment == name.as_str()
+                    && context.root.is_at(Path::new(&mark.root)) =>
+            {
                 Some(RegisteredKernel {
                     name: kernelspec.name,
                     generation: mark.generation,

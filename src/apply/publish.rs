@@ -6,7 +6,7 @@
 
 use super::context::{Context, now};
 use super::error::ApplyError;
-use super::kernels;
+use super::registration;
 use crate::plan::{Action, Plan};
 use crate::spec::EnvName;
 use crate::store::{self, Event, Receipt, Switched};
@@ -24,7 +24,7 @@ pub(super) struct Publishing<'p> {
 }
 
 /// Carries out the actions that publish. The kernels' names are to be judged
-/// before ([`kernels::refuse_taken`]): what is found only here is found with
+/// before ([`registration::judge_names`]): what is found only here is found with
 /// the link already moved.
 pub(super) fn publish(context: &Context, publishing: Publishing<'_>) -> Result<(), ApplyError> {
     let Publishing {
@@ -52,10 +52,10 @@ pub(super) fn publish(context: &Context, publishing: Publishing<'_>) -> Result<(
                 if receipt.is_none() {
                     receipt = Receipt::read(&prefix)?;
                 }
-                kernels::register(context, &prefix, receipt.as_ref(), registered)?;
+                registration::register(context, &prefix, receipt.as_ref(), registered)?;
             }
             Action::UnregisterKernel { registered } => {
-                kernels::unregister(context, registered)?;
+                registration::unregister(context, registered)?;
             }
         }
     }

@@ -5,9 +5,9 @@
 
 use super::context::{Context, now};
 use super::error::ApplyError;
-use super::kernels;
 use super::observe::registered;
 use super::publish::{Publishing, publish};
+use super::registration::{self, Replaced};
 use crate::plan::{self, Desired, DesiredKernel, GenerationId, Observed};
 use crate::spec::EnvName;
 use crate::store::{self, Event, Lease, Receipt, StoreError};
@@ -19,12 +19,14 @@ pub struct RolledBack {
     pub from: Option<String>,
     /// The one that is.
     pub to: String,
+    /// Kernelspecs that were another root's until now.
+    pub replaced: Vec<Replaced>,
 }
 
 /// Goes back to `wanted`, or to the generation that was current before.
 ///
-/// A generation can be named by the beginning of what follows the
-/// environment's name, as far as that tells one from the others.
+/// A generation can be named by the beginning of its digest, with or without
+/// the environment's name before it, as far as that tells one from the others.
 pub fn rollback(
     context: &Context,
     name: &EnvName,
@@ -59,7 +61,7 @@ pub fn rollback(
         &desired(name, &to, &receipt),
         &observed(context, name, from.as_deref())?,
     );
-    kernels::refuse_taken(context, &plan)?;
+    let replaced = registration::judge_names(context, &plan)?;
     let publishing = Publishing {
         plan: &plan,
         environment: name,
@@ -68,7 +70,7 @@ pub fn rollback(
     };
     publish(context, publishing)?;
     drop(lease);
-    Ok(RolledBack { from, to })
+    Ok(RolledBack { from, to, replaced })
 }
 
 /// What the receipt of a generation asks for.
@@ -118,11 +120,12 @@ fn observed(
 
 /// The generation that a user's text means.
 fn named(context: &Context, name: &EnvName, wanted: &str) -> Result<String, ApplyError> {
-    let beginning = format!("{name}-{wanted}");
+    let digest = wanted.strip_prefix(&format!("{name}-")).unwrap_or(wanted);
+    let beginning = format!("{name}-{digest}");
     let mut matching = store::generations(&context.root, Some(name))?
         .into_iter()
         .map(|generation| generation.receipt.generation)
-        .filter(|id| id == wanted || id.starts_with(&beginning));
+        .filter(|id| id.starts_with(&beginning));
     match (matching.next(), matching.next()) {
         (Some(only), None) => Ok(only),
         (Some(_), Some(_)) => Err(StoreError::Ambiguous {

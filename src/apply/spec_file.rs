@@ -10,7 +10,7 @@ use super::error::ApplyError;
 use crate::kernel::{KernelDefinition, RegisteredName};
 use crate::lock::LockText;
 use crate::plan::DesiredKernel;
-use crate::site::{ResolvedLaunch, Site};
+use crate::site::{ResolvedLaunch, Site, SiteError, SiteFault};
 use crate::spec::{self, EnvName, EnvSpec, KernelRequest, Note, SourceText, Span, SpecErrors};
 
 /// A spec's file, understood by itself.
@@ -30,16 +30,24 @@ impl SpecFile {
     /// Reads a spec. `shown` is the path as the user gave it.
     pub fn open(path: &Path, shown: &str) -> Result<Self, ApplyError> {
         use std::io::Read as _;
+        let failed = ApplyError::unreadable(path);
+        let metadata = match fs::metadata(path) {
+            Err(error) if error.kind() == std::io::ErrorKind::NotFound => {
+                return Err(ApplyError::NoSpec {
+                    path: path.to_owned(),
+                });
+            }
+            metadata => metadata.map_err(&failed)?,
+        };
+        if !metadata.is_file() {
+            return Err(failed(std::io::Error::other("it is not a file")));
+        }
         // The lock's name is made from the spec's: with another ending the two
         // could be one file.
         if !matches!(path.extension(), Some(ending) if ending == "yaml" || ending == "yml") {
             return Err(ApplyError::NotYaml {
                 path: path.to_owned(),
             });
-        }
-        let failed = ApplyError::unreadable(path);
-        if !fs::metadata(path).map_err(&failed)?.is_file() {
-            return Err(failed(std::io::Error::other("it is not a file")));
         }
         // One byte more than a spec may have tells that it has too many.
         let mut bytes = Vec::new();
@@ -76,6 +84,45 @@ impl SpecFile {
             .into_owned()
     }
 
+    /// Refuses to go on if the file says something else by now.
+    pub fn refuse_if_changed(&self) -> Result<(), ApplyError> {
+        let now = fs::read(&self.path).map_err(ApplyError::unreadable(&self.path))?;
+        if now == self.source.text().as_bytes() {
+            return Ok(());
+        }
+        Err(ApplyError::SpecChanged {
+            name: self.source.name().to_owned(),
+        })
+    }
+
+    /// The site that the spec names, and its launch as the site takes it.
+    pub(super) fn session(&self, context: &Context) -> Result<(Site, ResolvedLaunch), ApplyError> {
+        let site = self.site(context)?;
+        let launch = self.launch(&site)?;
+        Ok((site, launch))
+    }
+
+    /// The site that the spec names.
+    fn site(&self, context: &Context) -> Result<Site, ApplyError> {
+        let named = self.spec.site.as_ref();
+        let found = context.sites.find(named.map(|name| name.value.as_str()));
+        found.map_err(|error| match (named, error) {
+            (Some(at), SiteError::Unknown { name, help }) => {
+                let message = format!("there is no site `{name}`");
+                spec::fault(&self.source, at.span, message, "asked here", help).into()
+            }
+            (_, error) => error.into(),
+        })
+    }
+
+    /// The launch as a site takes it.
+    fn launch(&self, site: &Site) -> Result<ResolvedLaunch, SpecErrors> {
+        site.judge(&self.spec.launch).map_err(|fault| {
+            let SiteFault { span, reason, help } = fault;
+            spec::fault(&self.source, span, reason, "asked here", help)
+        })
+    }
+
     /// Judges the spec against the catalogue and the site that it names.
     pub fn judge(self, context: &Context) -> Result<Subject<'_>, ApplyError> {
         let mut faults: Option<SpecErrors> = None;
@@ -85,40 +132,21 @@ impl SpecFile {
                 None => fault,
             });
         };
-        let site_name = self.spec.site.as_ref();
-        let site = match context
-            .sites
-            .find(site_name.map(|name| name.value.as_str()))
-        {
-            Ok(site) => Some(site),
-            Err(error) => match (site_name, error) {
-                (Some(at), crate::site::SiteError::Unknown { name, help }) => {
-                    let message = format!("there is no site `{name}`");
-                    add(spec::fault(
-                        &self.source,
-                        at.span,
-                        message,
-                        "asked here",
-                        help,
-                    ));
-                    None
-                }
-                (_, error) => return Err(error.into()),
-            },
-        };
         let mut launch = None;
-        if let Some(site) = &site {
-            match site.judge(&self.spec.launch) {
-                Ok(resolved) => launch = Some(resolved),
-                Err(fault) => add(spec::fault(
-                    &self.source,
-                    fault.span,
-                    fault.reason.clone(),
-                    "asked here",
-                    fault.help.clone(),
-                )),
+        let site = match self.site(context) {
+            Ok(site) => {
+                match self.launch(&site) {
+                    Ok(resolved) => launch = Some(resolved),
+                    Err(fault) => add(fault),
+                }
+                Some(site)
             }
-        }
+            Err(ApplyError::Spec(fault)) => {
+                add(fault);
+                None
+            }
+            Err(error) => return Err(error),
+        };
         let mut kernels = Vec::new();
         for request in &self.spec.kernels {
             match self.judge_kernel(context, request) {

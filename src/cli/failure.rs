@@ -126,7 +126,9 @@ impl From<ApplyError> for Failure {
             ApplyError::Spec(_)
             | ApplyError::Site(_)
             | ApplyError::Unreadable { .. }
+            | ApplyError::NoSpec { .. }
             | ApplyError::NotYaml { .. }
+            | ApplyError::OtherEnvironment { .. }
             | ApplyError::ForeignLock { .. }
             | ApplyError::Lock(_)
             | ApplyError::Store(StoreError::Unknown { .. } | StoreError::Ambiguous { .. }) => {
@@ -134,7 +136,9 @@ impl From<ApplyError> for Failure {
             }
             ApplyError::NoSolution(_) => Exit::NoSolution,
             ApplyError::Conda(error) => conda(error),
-            ApplyError::NoLock { .. } | ApplyError::StaleLock { .. } => Exit::Pending,
+            ApplyError::NoLock { .. }
+            | ApplyError::StaleLock { .. }
+            | ApplyError::SpecChanged { .. } => Exit::Pending,
             ApplyError::Store(_) | ApplyError::Registration(_) => Exit::Store,
             ApplyError::NoKernelspec { .. }
             | ApplyError::Kernelspec { .. }

@@ -18,6 +18,13 @@ pub(super) struct Applied {
     pub(super) receipt: Receipt,
 }
 
+/// An environment that was applied, and the name of its current generation.
+pub(super) struct Current {
+    pub(super) root: Root,
+    pub(super) name: EnvName,
+    pub(super) generation: String,
+}
+
 /// Opens the spec that is meant: a path, the name of an applied environment
 /// (whose receipt knows its spec), or, with nothing said, the only one in
 /// `envs/`.
@@ -37,8 +44,8 @@ pub(super) fn spec(app: &App<'_>, said: Option<&str>) -> Result<SpecFile, Failur
                 return open(app, &beside, &beside.to_string_lossy());
             }
         }
-        if let Some(applied) = find_applied(app, &name)? {
-            let origin = applied.receipt.spec.path;
+        if find_current(app, name)?.is_some() {
+            let origin = applied(app, Some(said))?.receipt.spec.path;
             return open(app, &origin, &origin.to_string_lossy());
         }
     }
@@ -59,15 +66,36 @@ fn open(app: &App<'_>, path: &Path, shown: &str) -> Result<SpecFile, Failure> {
 /// The environment that is meant: its name, its spec, or the one of the only
 /// spec in `envs/`.
 pub(super) fn applied(app: &App<'_>, said: Option<&str>) -> Result<Applied, Failure> {
+    let current = current(app, said)?;
+    let prefix = current.root.generation(&current.generation)?;
+    let receipt = Receipt::read(&prefix)?.ok_or_else(|| {
+        Failure::usage(
+            format!("the current generation {} is gone", current.generation),
+            format!(
+                "build it again with: envspec apply. Or go back: envspec rollback {}",
+                current.name
+            ),
+        )
+    })?;
+    Ok(Applied {
+        root: current.root,
+        name: current.name,
+        prefix,
+        receipt,
+    })
+}
+
+/// The same, whatever state its current generation is in.
+pub(super) fn current(app: &App<'_>, said: Option<&str>) -> Result<Current, Failure> {
     if let Some(name) = said.and_then(EnvName::new)
-        && let Some(applied) = find_applied(app, &name)?
+        && let Some(current) = find_current(app, name)?
     {
-        return Ok(applied);
+        return Ok(current);
     }
     let file = spec(app, said)?;
-    let name = file.spec.name.clone();
-    match find_applied(app, &name)? {
-        Some(applied) => Ok(applied),
+    let name = file.spec.name;
+    match find_current(app, name.clone())? {
+        Some(current) => Ok(current),
         None => Err(Failure::usage(
             format!("the environment {name} was not applied yet"),
             format!("apply it with: envspec apply {}", file.source.name()),
@@ -76,18 +104,13 @@ pub(super) fn applied(app: &App<'_>, said: Option<&str>) -> Result<Applied, Fail
 }
 
 /// Looks for an environment below every root that there may be.
-fn find_applied(app: &App<'_>, name: &EnvName) -> Result<Option<Applied>, Failure> {
+fn find_current(app: &App<'_>, name: EnvName) -> Result<Option<Current>, Failure> {
     for root in app.roots(&app.sites()?)? {
-        let Some(generation) = store::current(&root, name)? else {
-            continue;
-        };
-        let prefix = root.generation(&generation)?;
-        if let Some(receipt) = Receipt::read(&prefix)? {
-            return Ok(Some(Applied {
+        if let Some(generation) = store::current(&root, &name)? {
+            return Ok(Some(Current {
                 root,
-                name: name.clone(),
-                prefix,
-                receipt,
+                name,
+                generation,
             }));
         }
     }
@@ -114,7 +137,7 @@ fn only_spec() -> Result<PathBuf, Failure> {
         [only] => Ok(only.clone()),
         [] => Err(Failure::usage(
             "no spec was named, and there is none in envs/",
-            "name one: envspec apply my-environment.yaml",
+            "name the spec's file, or put it into envs/",
         )),
         several => {
             let names: Vec<_> = several

@@ -21,6 +21,6 @@ pub use probe::{
     Ending, KernelTest, KernelTestRequest, Limits, Step, StepOutcome, TestFailure, test_kernel,
 };
 pub use registration::{
-    Owner, Registered, RegistrationError, Resource, observed, read_resources, refuse_if_taken,
-    register, unregister,
+    MayReplace, Owner, Registered, RegistrationError, Resource, observed, read_resources, register,
+    replaced, unregister,
 };

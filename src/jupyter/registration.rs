@@ -69,7 +69,7 @@ pub enum RegistrationError {
         /// The folder.
         path: PathBuf,
     },
-    /// The name is taken by another environment, or another kernel of this one.
+    /// The name is taken by an environment of another name, or another kernel.
     #[error(
         "the kernelspec `{name}` belongs to the kernel `{kernel}` of the environment `{environment}` in {root}"
     )]
@@ -143,6 +143,10 @@ pub fn read_resources(kernelspec: &Path) -> io::Result<Vec<Resource>> {
     Ok(resources)
 }
 
+/// Whether a kernelspec that another environment of envspec's registered under
+/// the same name may be replaced. Asked with that one's mark.
+pub type MayReplace<'a> = &'a dyn Fn(&Mark) -> bool;
+
 /// Writes a kernelspec that bears envspec's mark, or brings an older one of the
 /// same kernel up to date. Files of an older one that are not among
 /// `resources` are removed from its folder.
@@ -151,6 +155,7 @@ pub fn register(
     name: &RegisteredName,
     kernelspec: &KernelSpec,
     resources: &[Resource],
+    may_replace: MayReplace<'_>,
 ) -> Result<(), RegistrationError> {
     let unfit = |reason| RegistrationError::Unfit {
         name: name.to_string(),
@@ -162,7 +167,7 @@ pub fn register(
         return Err(unfit("a resource's name is no plain file name"));
     }
     fs_err::create_dir_all(dir)?;
-    refuse_if_taken(dir, name, &mark)?;
+    replaced(dir, name, &mark, may_replace)?;
 
     let folder = dir.join(name.as_str());
     if !folder.join(KERNEL_JSON).exists() {
@@ -234,19 +239,27 @@ fn is_unfinished(folder: &Path) -> io::Result<bool> {
     Ok(folder.join(UNFINISHED).exists() || fs_err::read_dir(folder)?.next().is_none())
 }
 
-/// Refuses a name that is somebody else's. Jupyter lowercases the names of
-/// folders, so `Lab-R` is in the way of `lab-r`.
-pub fn refuse_if_taken(
+/// What registering under a name would replace: the mark of another environment
+/// of envspec's, if `may_replace` allows it, else `None`. A name that is somebody
+/// else's is refused. Jupyter lowercases the names of folders, so `Lab-R` is in
+/// the way of `lab-r`.
+pub fn replaced(
     dir: &Path,
     name: &RegisteredName,
     mark: &Mark,
-) -> Result<(), RegistrationError> {
+    may_replace: MayReplace<'_>,
+) -> Result<Option<Mark>, RegistrationError> {
+    let mut replaced = None;
     for found in observed(dir)? {
         if found.name.to_lowercase() != name.as_str() {
             continue;
         }
+        let is_this_folder = found.name == name.as_str();
         match found.owner {
-            Owner::Envspec(owner) if owner.same_kernel(mark) && found.name == name.as_str() => {}
+            Owner::Envspec(owner) if is_this_folder && owner.same_kernel(mark) => {}
+            Owner::Envspec(owner) if is_this_folder && may_replace(&owner) => {
+                replaced = Some(owner);
+            }
             Owner::Envspec(owner) => {
                 let Mark {
                     kernel,
@@ -270,7 +283,7 @@ pub fn refuse_if_taken(
             }
         }
     }
-    Ok(())
+    Ok(replaced)
 }
 
 /// Makes the folder, and notes in it whose it is before anything else.

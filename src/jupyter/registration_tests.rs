@@ -2,7 +2,7 @@
 
 use super::registration::{
     Owner, Registered, RegistrationError, Resource, UNFINISHED, observed, read_resources, register,
-    unregister,
+    replaced, unregister,
 };
 use crate::kernel::{KernelSpec, Mark, RegisteredName};
 use crate::spec::EnvName;
@@ -26,6 +26,11 @@ fn mark(environment: &str, generation: &str) -> Mark {
 fn spec(mark: &Mark) -> KernelSpec {
     let text = r#"{"argv": ["/g/bin/R"], "display_name": "R", "language": "R"}"#;
     KernelSpec::parse(text).unwrap().marked(mark, None)
+}
+
+/// No kernelspec of another environment may be replaced.
+fn never(_: &Mark) -> bool {
+    false
 }
 
 fn logo(bytes: &[u8]) -> Resource {
@@ -57,7 +62,7 @@ fn a_registered_kernelspec_is_seen_with_its_mark_and_its_logos() {
     let kernels = dir.path().join("jupyter/kernels");
     assert_eq!(observed(&kernels).unwrap(), []);
     let mark = mark("Lab", "Lab-1");
-    register(&kernels, &name(), &spec(&mark), &[logo(b"<svg/>")]).unwrap();
+    register(&kernels, &name(), &spec(&mark), &[logo(b"<svg/>")], &never).unwrap();
     let expected = Registered {
         name: "lab-r".to_owned(),
         owner: Owner::Envspec(mark),
@@ -84,10 +89,11 @@ fn a_new_generation_replaces_the_old_one_and_its_files() {
         &name(),
         &spec(&mark("Lab", "Lab-1")),
         &[old, logo(b"1")],
+        &never,
     )
     .unwrap();
     let new = spec(&mark("Lab", "Lab-2"));
-    register(dir.path(), &name(), &new, &[logo(b"2")]).unwrap();
+    register(dir.path(), &name(), &new, &[logo(b"2")], &never).unwrap();
     let folder = dir.path().join("lab-r");
     let expected = [
         ("kernel.json", new.to_json()),
@@ -112,7 +118,7 @@ fn a_foreign_kernelspec_is_neither_overwritten_nor_removed() {
         fs_err::create_dir(dir.path().join(folder)).unwrap();
         fs_err::write(dir.path().join(folder).join("kernel.json"), text).unwrap();
         let before = tree(dir.path());
-        let error = register(dir.path(), &name(), &ours, &[logo(b"x")]).unwrap_err();
+        let error = register(dir.path(), &name(), &ours, &[logo(b"x")], &never).unwrap_err();
         assert!(
             matches!(error, RegistrationError::Foreign { .. }),
             "{error}"
@@ -129,7 +135,7 @@ fn a_folder_of_the_users_own_without_a_kernel_json_is_left_alone() {
     let dir = tempfile::tempdir().unwrap();
     fs_err::create_dir(dir.path().join("lab-r")).unwrap();
     fs_err::write(dir.path().join("lab-r/notes.txt"), "mine").unwrap();
-    let error = register(dir.path(), &name(), &spec(&mark("Lab", "1")), &[]).unwrap_err();
+    let error = register(dir.path(), &name(), &spec(&mark("Lab", "1")), &[], &never).unwrap_err();
     assert!(matches!(error, RegistrationError::Foreign { .. }));
     assert_eq!(tree(dir.path()).len(), 1);
 }
@@ -143,7 +149,7 @@ fn a_link_is_foreign_and_what_it_leads_to_is_not_written() {
     fs_err::os::unix::fs::symlink(elsewhere.path(), dir.path().join("lab-r")).unwrap();
     let before = tree(elsewhere.path());
     let new = spec(&mark("Lab", "Lab-2"));
-    assert!(register(dir.path(), &name(), &new, &[]).is_err());
+    assert!(register(dir.path(), &name(), &new, &[], &never).is_err());
     assert!(unregister(dir.path(), &name()).is_err());
     assert_eq!(tree(elsewhere.path()), before);
     assert!(dir.path().join("lab-r").is_symlink());
@@ -152,11 +158,44 @@ fn a_link_is_foreign_and_what_it_leads_to_is_not_written() {
 #[test]
 fn two_environments_whose_names_differ_in_case_do_not_share_a_kernelspec() {
     let dir = tempfile::tempdir().unwrap();
-    register(dir.path(), &name(), &spec(&mark("Lab", "Lab-1")), &[]).unwrap();
-    let error = register(dir.path(), &name(), &spec(&mark("lab", "lab-1")), &[]).unwrap_err();
+    register(
+        dir.path(),
+        &name(),
+        &spec(&mark("Lab", "Lab-1")),
+        &[],
+        &never,
+    )
+    .unwrap();
+    let error = register(
+        dir.path(),
+        &name(),
+        &spec(&mark("lab", "lab-1")),
+        &[],
+        &never,
+    )
+    .unwrap_err();
     assert!(matches!(error, RegistrationError::Taken { environment, .. } if environment == "Lab"));
     let owner = observed(dir.path()).unwrap().remove(0).owner;
     assert_eq!(owner, Owner::Envspec(mark("Lab", "Lab-1")));
+}
+
+#[test]
+fn a_kernelspec_of_another_root_is_replaced_only_if_that_is_allowed() {
+    let dir = tempfile::tempdir().unwrap();
+    let first = mark("Lab", "Lab-1");
+    let second = Mark {
+        root: "/elsewhere".to_owned(),
+        ..first.clone()
+    };
+    register(dir.path(), &name(), &spec(&first), &[], &never).unwrap();
+    let refused = register(dir.path(), &name(), &spec(&second), &[], &never).unwrap_err();
+    assert!(matches!(refused, RegistrationError::Taken { root, .. } if root == "/root"));
+    let same_name = |theirs: &Mark| theirs.environment == "Lab";
+    let found = replaced(dir.path(), &name(), &second, &same_name).unwrap();
+    assert_eq!(found, Some(first));
+    register(dir.path(), &name(), &spec(&second), &[], &same_name).unwrap();
+    let owner = observed(dir.path()).unwrap().remove(0).owner;
+    assert_eq!(owner, Owner::Envspec(second));
 }
 
 #[test]
@@ -173,7 +212,14 @@ fn an_interrupted_registration_is_invisible_and_the_next_one_finishes_it() {
             fs_err::write(folder.join(file), "half").unwrap();
         }
         assert_eq!(observed(dir.path()).unwrap(), []);
-        register(dir.path(), &name(), &spec(&mark("Lab", "Lab-1")), &[]).unwrap();
+        register(
+            dir.path(),
+            &name(),
+            &spec(&mark("Lab", "Lab-1")),
+            &[],
+            &never,
+        )
+        .unwrap();
         let files = tree(dir.path());
         assert_eq!(files.len(), 1, "{files:?}");
     }
@@ -182,7 +228,14 @@ fn an_interrupted_registration_is_invisible_and_the_next_one_finishes_it() {
 #[test]
 fn removing_takes_the_folder_and_doing_it_again_is_no_error() {
     let dir = tempfile::tempdir().unwrap();
-    register(dir.path(), &name(), &spec(&mark("Lab", "1")), &[logo(b"x")]).unwrap();
+    register(
+        dir.path(),
+        &name(),
+        &spec(&mark("Lab", "1")),
+        &[logo(b"x")],
+        &never,
+    )
+    .unwrap();
     unregister(dir.path(), &name()).unwrap();
     unregister(dir.path(), &name()).unwrap();
     assert_eq!(fs_err::read_dir(dir.path()).unwrap().count(), 0);
@@ -191,7 +244,7 @@ fn removing_takes_the_folder_and_doing_it_again_is_no_error() {
 #[test]
 fn a_reader_never_sees_half_a_kernel_json() {
     let dir = tempfile::tempdir().unwrap();
-    register(dir.path(), &name(), &spec(&mark("Lab", "0")), &[]).unwrap();
+    register(dir.path(), &name(), &spec(&mark("Lab", "0")), &[], &never).unwrap();
     let file = dir.path().join("lab-r/kernel.json");
     let stop = std::sync::atomic::AtomicBool::new(false);
     std::thread::scope(|scope| {
@@ -206,7 +259,7 @@ fn a_reader_never_sees_half_a_kernel_json() {
         });
         for generation in 1..100 {
             let spec = spec(&mark("Lab", &generation.to_string()));
-            register(dir.path(), &name(), &spec, &[logo(&[b'x'; 4096])]).unwrap();
+            register(dir.path(), &name(), &spec, &[logo(&[b'x'; 4096])], &never).unwrap();
         }
         stop.store(true, std::sync::atomic::Ordering::Relaxed);
         assert!(reader.join().unwrap() > 0);
@@ -217,7 +270,7 @@ fn a_reader_never_sees_half_a_kernel_json() {
 fn a_kernelspec_without_a_mark_or_with_a_path_for_a_logo_is_refused() {
     let dir = tempfile::tempdir().unwrap();
     let unmarked = KernelSpec::parse(r#"{"argv": ["R"]}"#).unwrap();
-    assert!(register(dir.path(), &name(), &unmarked, &[]).is_err());
+    assert!(register(dir.path(), &name(), &unmarked, &[], &never).is_err());
     let ours = spec(&mark("Lab", "1"));
     for bad in ["../x", "kernel.json", ".hidden"] {
         let resource = Resource {
@@ -225,7 +278,7 @@ fn a_kernelspec_without_a_mark_or_with_a_path_for_a_logo_is_refused() {
             bytes: Vec::new(),
         };
         assert!(
-            register(dir.path(), &name(), &ours, &[resource]).is_err(),
+            register(dir.path(), &name(), &ours, &[resource], &never).is_err(),
             "{bad}"
         );
     }

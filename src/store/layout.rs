@@ -25,6 +25,16 @@ impl Root {
         &self.0
     }
 
+    /// Whether a path leads to this root: homes of clusters are often reached
+    /// through links.
+    pub fn is_at(&self, path: &Path) -> bool {
+        self.0 == path
+            || matches!(
+                (self.0.canonicalize(), path.canonicalize()),
+                (Ok(one), Ok(other)) if one == other
+            )
+    }
+
     /// The generations.
     pub fn generations(&self) -> PathBuf {
         self.0.join("gen")

@@ -78,6 +78,11 @@ impl Receipt {
         prefix.join(".envspec").join("receipt.json")
     }
 
+    /// Where a prefix keeps the text of the spec that it was made from.
+    pub fn spec_path(prefix: &Path) -> PathBuf {
+        prefix.join(".envspec").join("spec.yaml")
+    }
+
     /// Whether the prefix is a whole generation.
     pub fn exists(prefix: &Path) -> bool {
         Self::path(prefix).is_file()
@@ -96,12 +101,13 @@ impl Receipt {
             .map_err(|source| StoreError::BadReceipt { path, source })
     }
 
-    /// Writes the receipt, which makes the prefix a generation. The last act:
-    /// it is on disk, whole, or not there.
-    pub fn write(&self, prefix: &Path) -> Result<(), StoreError> {
+    /// Writes the receipt, with the spec's text beside it, which makes the prefix
+    /// a generation. The last act: it is on disk, whole, or not there.
+    pub fn write(&self, prefix: &Path, spec: &str) -> Result<(), StoreError> {
         let path = Self::path(prefix);
         let folder = prefix.join(".envspec");
         fs::create_dir_all(&folder).map_err(StoreError::io("could not make", &folder))?;
+        write_whole(&Self::spec_path(prefix), spec.as_bytes())?;
         let mut text = serde_json::to_vec_pretty(self)
             .expect("a receipt is plain text and lists, which JSON can always hold");
         text.push(b'\n');

@@ -1,7 +1,7 @@
 //! Specs in git (item 8): the only one is taken, several are named; `add` and
 //! `remove` keep comments, order, and, without a solution, every byte.
 
-use crate::support::{TestEnv, assert_output};
+use crate::support::{Fault, Server, TestEnv, assert_output, channels, tiny_spec};
 
 const SPEC: &str = "\
 # The lab's environment; ask Ada before changing it.
@@ -49,7 +49,10 @@ fn add_puts_a_kernel_and_a_package_where_they_belong_and_keeps_the_rest() {
     let env = TestEnv::new();
     let path = env.spec("lab", SPEC);
     let output = env.run(&["add", "r", "many-versions >=1.3"]).success();
-    assert!(output.says("Edited envs/lab.yaml").stdout.is_empty());
+    let output = output
+        .says("Added the kernel r in envs/lab.yaml")
+        .says("Added the package many-versions >=1.3 in envs/lab.yaml");
+    assert!(output.stdout.is_empty(), "{output}");
     let text = fs_err::read_to_string(&path).unwrap();
     assert_output!(text);
     let kept: Vec<&str> = text
@@ -104,4 +107,88 @@ fn add_without_a_lock_edits_the_spec_alone() {
             .contains("  - executable\n")
     );
     assert!(!path.with_extension("lock").exists());
+}
+
+#[test]
+fn what_is_removed_is_told_whether_kernel_or_package() {
+    let env = TestEnv::new();
+    env.spec(
+        "lab",
+        "channels: [conda-forge, tiny]\ndependencies: [executable, deno]\nkernels: [deno]\n",
+    );
+    let remove = || env.run(&["remove", "deno", "--no-lock"]);
+    remove().success().says("Removed the kernel deno");
+    remove().success().says("Removed the package deno");
+    remove().fails_with(2);
+}
+
+#[test]
+fn a_spec_among_the_items_is_pointed_to_its_flag() {
+    let env = TestEnv::new();
+    env.spec("lab", SPEC);
+    env.run(&["add", "r", "envs/lab.yaml"])
+        .fails_with(2)
+        .says("--spec envs/lab.yaml");
+}
+
+#[test]
+fn a_kernel_that_needs_the_network_says_so_when_it_is_added() {
+    let env = TestEnv::new();
+    env.spec("lab", SPEC);
+    env.run(&["add", "julia", "--no-lock"])
+        .success()
+        .says("the kernel julia has an installer of its own, which needs the network");
+}
+
+#[test]
+fn an_edit_meanwhile_is_not_overwritten() {
+    let server = Server::start(channels());
+    let env = TestEnv::with_alias(server.url());
+    let path = env.tiny(&["executable"]);
+    server.fault("/tiny/linux-64", Fault::Held);
+    let add = env.start(&["add", "shared-lib"]);
+    server.wait_for("/tiny/linux-64");
+    let theirs = tiny_spec(&["executable", "many-versions"]);
+    fs_err::write(&path, &theirs).unwrap();
+    server.release();
+    add.wait()
+        .fails_with(3)
+        .says("envs/lab.yaml was changed by somebody else meanwhile");
+    assert_eq!(fs_err::read_to_string(&path).unwrap(), theirs);
+    assert!(!path.with_extension("lock").exists());
+}
+
+#[test]
+fn an_apply_during_an_edit_neither_writes_its_older_lock_nor_switches() {
+    let server = Server::start(channels());
+    let env = TestEnv::with_alias(server.url());
+    let path = env.tiny(&["shared-lib"]);
+    server.fault("shared-lib-2.0", Fault::Held);
+    let apply = env.start(&["apply"]);
+    server.wait_for("shared-lib-2.0");
+    env.run(&["add", "many-versions"]).success();
+    let lock = env.lock("lab");
+    server.release();
+    apply
+        .wait()
+        .fails_with(3)
+        .says("was changed by somebody else");
+    assert_eq!(env.lock("lab"), lock);
+    assert!(lock.contains("many-versions"));
+    assert!(!env.root().join("envs/lab").exists(), "it was switched to");
+    env.run(&["apply", path.to_str().unwrap()]).success();
+}
+
+#[test]
+fn two_specs_of_one_name_are_told_when_they_take_turns() {
+    let env = TestEnv::new();
+    env.tiny(&["executable"]);
+    env.run(&["apply"]).success();
+    let name = "name: lab\n".to_owned();
+    env.spec("other", &(name + &tiny_spec(&["shared-lib"])));
+    let told = "the environment lab was made from";
+    env.run(&["plan", "envs/other.yaml"]).success().says(told);
+    env.run(&["apply", "envs/other.yaml"]).success().says(told);
+    let again = env.run(&["apply", "envs/other.yaml"]).success();
+    assert!(!again.stderr.contains("take turns"), "{again}");
 }

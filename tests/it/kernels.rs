@@ -13,7 +13,7 @@ fn every_kernel_of_the_lab_passes_its_test() {
     let lab = lab();
     let output = lab.run(&["kernels", "test", "--json"]).success();
     let answer = output.json();
-    let passed: Vec<&str> = answer
+    let passed: Vec<&str> = answer["kernels"]
         .as_array()
         .unwrap()
         .iter()
@@ -22,7 +22,7 @@ fn every_kernel_of_the_lab_passes_its_test() {
         .collect();
     let wanted: Vec<&str> = Lab::kernels().into_iter().map(|(name, _)| name).collect();
     assert_eq!(passed, wanted);
-    for kernel in answer.as_array().unwrap() {
+    for kernel in answer["kernels"].as_array().unwrap() {
         let seconds = &kernel["seconds"];
         for step in ["start", "execute", "interrupt", "again", "shutdown"] {
             assert!(seconds[step].is_number(), "{step} was not done: {kernel:#}");
@@ -76,8 +76,8 @@ fn a_kernel_with_another_output_fails_and_the_exit_code_is_6() {
         .says("42");
     assert!(output.stdout.contains("fails"), "{output}");
     let answer = env.run(&["kernels", "test", "--json"]).fails_with(6).json();
-    assert_eq!(answer[0]["passed"], false);
-    assert_eq!(answer[0]["failed"], "execute");
+    assert_eq!(answer["kernels"][0]["passed"], false);
+    assert_eq!(answer["kernels"][0]["failed"], "execute");
 }
 
 #[test]
@@ -234,7 +234,7 @@ fn a_display_name_of_the_spec_is_what_a_launcher_shows() {
 fn the_catalogue_is_listed_and_shown() {
     let env = TestEnv::new();
     let list = env.run(&["kernels", "list", "--json"]).success().json();
-    let ids: Vec<&str> = list
+    let ids: Vec<&str> = list["kernels"]
         .as_array()
         .unwrap()
         .iter()

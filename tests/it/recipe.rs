@@ -102,10 +102,75 @@ fn generated_ssh_config_is_understood_by_ssh() {
 fn the_start_script_is_its_owners_alone() {
     use std::os::unix::fs::PermissionsExt as _;
     let env = sites();
+    env.run(&["recipe", "slurm"]).success();
     let path = script(&env, "slurm");
     let mode = |path: &std::path::Path| path.metadata().unwrap().permissions().mode() & 0o777;
     assert_eq!(mode(&path), 0o700);
     assert_eq!(mode(path.parent().unwrap()), 0o700);
+}
+
+/// The recipe of an environment as JSON.
+fn recipe(env: &TestEnv, name: &str) -> serde_json::Value {
+    let output = env.run(&["recipe", name, "--format", "json"]);
+    output.success().json()
+}
+
+#[test]
+fn after_a_rollback_it_tells_the_kernels_and_variables_of_that_generation() {
+    let env = TestEnv::new();
+    let text = "channels: [conda-forge, tiny]\ndependencies: [executable]\n";
+    env.spec("lab", &format!("{text}variables: {{WHEN: before}}\n"));
+    env.run(&["apply"]).success();
+    env.spec(
+        "lab",
+        &format!("{text}kernels: [deno]\nvariables: {{WHEN: after}}\n"),
+    );
+    env.run(&["apply"]).success();
+    let start = |recipe: &serde_json::Value| recipe["script"]["text"].to_string();
+    let now = recipe(&env, "lab");
+    assert_eq!(now["kernels"], serde_json::json!(["deno"]));
+    assert!(start(&now).contains("WHEN=after"), "{now:#}");
+    env.run(&["rollback"]).success();
+    let then = recipe(&env, "lab");
+    assert_eq!(then["kernels"], serde_json::json!([]));
+    assert!(start(&then).contains("WHEN=before"), "{then:#}");
+}
+
+#[test]
+fn site_and_launch_are_the_specs_or_those_of_the_time_when_it_was_made() {
+    let env = TestEnv::new();
+    let text = tiny_spec(&["executable"]) + "site: slurm\n";
+    let path = env.spec("lab", &(text.clone() + "launch: {memory: 4G}\n"));
+    env.run(&["apply"]).success();
+    let memory = |wanted: &str| {
+        let recipe = env.run(&["recipe", "lab"]).success();
+        assert!(recipe.stdout.contains(wanted), "{recipe}");
+        recipe
+    };
+    let quiet = memory("--mem=4G");
+    assert!(!quiet.stderr.contains("generation was made"), "{quiet}");
+    // To ask for more makes no new generation, and counts at once.
+    fs_err::write(&path, text.clone() + "launch: {memory: 9G}\n").unwrap();
+    env.run(&["apply"]).success().says("Nothing to do");
+    memory("--mem=9G");
+    let made = "those of the time when the generation was made";
+    fs_err::write(&path, text + "launch: {memory: much}\n").unwrap();
+    memory("--mem=4G").says(made);
+    fs_err::write(&path, tiny_spec(&["executable"]) + "name: another\n").unwrap();
+    memory("--mem=4G").says(made);
+    fs_err::remove_file(&path).unwrap();
+    memory("--mem=4G").says(made);
+}
+
+#[test]
+fn where_the_script_cannot_be_written_the_recipe_is_told_with_a_warning() {
+    let env = TestEnv::new();
+    env.spec("lab", &(tiny_spec(&["executable"]) + "site: slurm\n"));
+    env.run(&["apply"]).success();
+    fs_err::write(env.root().join("sessions"), "a file where the folder goes").unwrap();
+    let recipe = env.run(&["recipe", "lab"]).success();
+    assert!(recipe.stdout.contains("sbatch"), "{recipe}");
+    recipe.says("the start script could not be written");
 }
 
 /// A server started by the script; ended when dropped.

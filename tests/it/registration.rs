@@ -116,3 +116,46 @@ fn a_kernelspec_that_was_deleted_by_hand_comes_back() {
         there
     );
 }
+
+#[test]
+fn the_root_that_was_applied_last_has_the_kernels_and_the_other_gets_them_back() {
+    let env = TestEnv::new();
+    env.spec("lab", &spec("deno"));
+    let second = env.path("second");
+    let second = second.to_str().unwrap();
+    env.run(&["apply"]).success();
+    env.run(&["apply", "--root", second])
+        .success()
+        .says("warning: the kernel lab-deno ran the environment lab in")
+        .says("get that one back with: envspec apply --root");
+    let program = |env: &TestEnv| kernel_json(env, "lab-deno")["argv"][0].to_string();
+    assert!(program(&env).contains(second));
+    let back = env.run(&["apply"]).success();
+    assert!(!program(&env).contains(second), "{back}");
+    env.run(&["apply"]).success().says("Nothing to do");
+}
+
+#[test]
+fn kernels_of_a_root_that_is_gone_are_in_nobodys_way() {
+    let env = TestEnv::new();
+    env.spec("lab", &spec("deno"));
+    let gone = env.path("gone");
+    env.run(&["apply", "--root", gone.to_str().unwrap()])
+        .success();
+    fs_err::remove_dir_all(gone).unwrap();
+    let applied = env.run(&["apply"]).success();
+    assert!(!applied.stderr.contains("warning"), "{applied}");
+    env.run(&["kernels", "test"]).success();
+}
+
+#[test]
+fn a_root_reached_through_a_link_is_the_same_root() {
+    let env = TestEnv::new();
+    env.spec("lab", &spec("deno"));
+    env.run(&["apply"]).success();
+    let link = env.path("link");
+    fs_err::os::unix::fs::symlink(env.root(), &link).unwrap();
+    env.run(&["apply", "--root", link.to_str().unwrap()])
+        .success()
+        .says("Nothing to do");
+}

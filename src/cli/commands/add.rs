@@ -2,9 +2,10 @@
 
 use crate::cli::app::App;
 use crate::cli::failure::{Exit, Failure};
+use crate::kernel::State;
 use crate::spec::edit;
 
-use super::edit_spec::{self, After};
+use super::edit_spec::{self, Edit, Edits, Kind};
 
 /// Add kernels or packages to a spec
 ///
@@ -13,26 +14,31 @@ use super::edit_spec::{self, After};
 /// lock is brought up to date; if that can't be, the spec is left as it was.
 #[derive(Debug, clap::Args)]
 pub(in crate::cli) struct Args {
-    /// Kernels and packages: r, "scipy >=1.12"
-    #[arg(required = true, value_name = "KERNEL|PACKAGE")]
-    items: Vec<String>,
-
-    /// Take every item for a package
-    #[arg(long)]
-    package: bool,
-
     #[command(flatten)]
-    after: After,
+    edit: Edit,
 }
 
 pub(super) fn run(app: &App<'_>, args: &Args) -> Result<Exit, Failure> {
     let catalogue = app.catalogue()?;
-    let is_kernel = |item: &str| !args.package && catalogue.ids().any(|id| id == item);
-    edit_spec::edit(app, &args.after, &args.items, |source, item| {
-        if is_kernel(item) {
-            edit::add_kernel(source, item)
-        } else {
-            edit::add_dependency(source, item)
-        }
-    })
+    let edits = Edits {
+        done: "Added",
+        is_kernel: &|_, item| {
+            let known = catalogue.get(item);
+            if known
+                .as_ref()
+                .is_ok_and(|kernel| kernel.state == State::NeedsNetwork)
+            {
+                app.ui.warning(format!(
+                    "the kernel {item} has an installer of its own, which needs the network at \
+                     `apply`: see envspec kernels show {item}"
+                ));
+            }
+            known.is_ok()
+        },
+        change: |source, item, kind| match kind {
+            Kind::Kernel => edit::add_kernel(source, item),
+            Kind::Package => edit::add_dependency(source, item),
+        },
+    };
+    edit_spec::run(app, &args.edit, &edits)
 }

@@ -9,6 +9,8 @@ use crate::cli::say::{NAME, counted, styled};
 use crate::cli::select;
 use crate::conda::Network;
 use crate::plan::Action;
+use crate::spec::EnvName;
+use crate::store::Receipt;
 
 use super::plan;
 use super::recipe;
@@ -63,10 +65,8 @@ pub(super) fn spec(
         say_actions(app, &done.prepared, &lock, started);
         say_outcome(app, &done);
         let prepared = &done.prepared;
-        say_missing_server(app, &context, prepared);
         let generation = prepared.desired.generation.as_str();
-        app.ui
-            .answer(recipe::text(&context, &prepared.subject, generation)?)?;
+        say_recipe(app, &context, &prepared.desired.environment, generation)?;
         Ok(Exit::Done)
     })
 }
@@ -105,29 +105,37 @@ fn say_actions(app: &App<'_>, prepared: &Prepared<'_>, lock: &str, started: Inst
     }
 }
 
-/// A recipe for a server that isn't there would fail on the node, later.
-fn say_missing_server(app: &App<'_>, context: &Context, prepared: &Prepared<'_>) {
-    let interface = prepared.subject.launch.interface.as_str();
-    let prefix = context
-        .root
-        .generations()
-        .join(prepared.desired.generation.as_str());
-    if !prepared.subject.kernels.is_empty()
-        && !prefix.join(format!("bin/jupyter-{interface}")).exists()
-    {
-        let package = if interface == "lab" {
-            "jupyterlab"
-        } else {
-            interface
+/// Prints the recipe. Kernels alone are something too: other servers of the
+/// user start them, and there is no recipe for that.
+fn say_recipe(
+    app: &App<'_>,
+    context: &Context,
+    name: &EnvName,
+    generation: &str,
+) -> Result<(), Failure> {
+    let prefix = context.root.generation(generation)?;
+    let Some(receipt) = Receipt::read(&prefix)? else {
+        return Ok(());
+    };
+    let served = apply::served(context, name, &prefix, &receipt)?;
+    let interface = served.launch.interface.as_str();
+    if prefix.join(format!("bin/jupyter-{interface}")).exists() {
+        app.ui.answer(recipe::text(app, context, &served)?)?;
+    } else {
+        let package = match interface {
+            "lab" => "jupyterlab",
+            other => other,
         };
-        app.ui.warning(format!(
-            "the environment has no bin/jupyter-{interface}, which the recipe starts; \
-             add it with: envspec add {package}"
+        app.ui.status(format!(
+            "No bin/jupyter-{interface} in it, so there is no recipe to start one. To have one: \
+             envspec add {package} --apply"
         ));
     }
+    Ok(())
 }
 
 fn say_outcome(app: &App<'_>, outcome: &Outcome<'_>) {
+    walk::say_replaced(app, &outcome.replaced);
     if let Some(first) = outcome.clobbered.first() {
         let more = match outcome.clobbered.len() - 1 {
             0 => String::new(),

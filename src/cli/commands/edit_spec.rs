@@ -1,6 +1,8 @@
 //! What `add` and `remove` share: edit the text, resolve it, and write both only
 //! if there is a solution.
 
+use std::path::Path;
+
 use clap::Args;
 
 use crate::apply::{LockPolicy, SpecFile};
@@ -15,9 +17,21 @@ use crate::store;
 use super::apply;
 use super::walk;
 
-/// What happens after the edit.
+/// What to edit, and what happens after it.
 #[derive(Debug, Args)]
-pub(super) struct After {
+#[expect(
+    clippy::struct_excessive_bools,
+    reason = "flags of a command line are independent"
+)]
+pub(super) struct Edit {
+    /// Kernels and packages: r, "scipy >=1.12"
+    #[arg(required = true, value_name = "KERNEL|PACKAGE")]
+    items: Vec<String>,
+
+    /// Take every item for a package
+    #[arg(long)]
+    package: bool,
+
     /// The spec, or the name of an applied environment [default: the only spec in envs/]
     #[arg(long, value_name = "SPEC")]
     spec: Option<String>,
@@ -35,42 +49,71 @@ pub(super) struct After {
     offline: bool,
 }
 
-/// Edits a spec item by item, then does what was asked for.
-pub(super) fn edit(
-    app: &App<'_>,
-    after: &After,
-    items: &[String],
-    change: impl Fn(&SourceText, &str) -> Result<String, EditError>,
-) -> Result<Exit, Failure> {
-    let file = select::spec(app, after.spec.as_deref())?;
+/// What an item is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Kind {
+    Kernel,
+    Package,
+}
+
+/// One way to edit: what an item is taken for, and what becomes of the text.
+pub(super) struct Edits<'e> {
+    /// How it is told: "Added".
+    pub(super) done: &'static str,
+    /// Whether an item is a kernel, unless it is said to be a package.
+    pub(super) is_kernel: &'e dyn Fn(&SourceText, &str) -> bool,
+    /// The edit of one item.
+    pub(super) change: fn(&SourceText, &str, Kind) -> Result<String, EditError>,
+}
+
+/// Edits the spec item by item, then does what was asked for.
+pub(super) fn run(app: &App<'_>, edit: &Edit, edits: &Edits<'_>) -> Result<Exit, Failure> {
+    refuse_specs_among(&edit.items)?;
+    let file = select::spec(app, edit.spec.as_deref())?;
     let (path, shown) = (file.path.clone(), file.source.name().to_owned());
     let mut source = file.source.clone();
-    for item in items {
-        let text = change(&source, item)?;
+    let mut told = Vec::new();
+    for item in &edit.items {
+        let kind = if !edit.package && (edits.is_kernel)(&source, item) {
+            Kind::Kernel
+        } else {
+            Kind::Package
+        };
+        let text = (edits.change)(&source, item, kind)?;
+        if text != source.text() {
+            let kind = match kind {
+                Kind::Kernel => "kernel",
+                Kind::Package => "package",
+            };
+            let name = styled(NAME, item);
+            told.push(format!("{} the {kind} {name} in {shown}", edits.done));
+        }
         source = SourceText::from_text(shown.as_str(), text)?;
     }
-    let name = styled(NAME, &shown);
-    if source.text() == file.source.text() {
+    if told.is_empty() {
+        let name = styled(NAME, &shown);
         app.ui.status(format!("{name} is like that already"));
-    } else if after.no_lock {
+    } else if edit.no_lock {
         SpecFile::of(&path, source.clone())?;
+        file.refuse_if_changed()?;
         store::write_whole(&path, source.text().as_bytes())?;
-        app.ui.status(format!("Edited {name}"));
+        app.ui.status(told.join("\n"));
     } else {
         // Nothing is written before there is a solution.
         let edited = SpecFile::of(&path, source)?;
-        let context = walk::context(app, &edited, walk::network(after.offline))?;
+        let context = walk::context(app, &edited, walk::network(edit.offline))?;
         let subject = edited.judge(&context)?;
         let locked = walk::block_on(walk::lock(app, &context, &subject, LockPolicy::Update))?;
+        file.refuse_if_changed()?;
         store::write_whole(&path, subject.file.source.text().as_bytes())?;
-        app.ui.status(format!("Edited {name}"));
+        app.ui.status(told.join("\n"));
         if !locked.written {
             let lock = subject.file.lock_path();
             store::write_whole(&lock, locked.text.as_str().as_bytes())?;
         }
     }
-    if after.apply {
-        let network = walk::network(after.offline);
+    if edit.apply {
+        let network = walk::network(edit.offline);
         return apply::spec(
             app,
             SpecFile::open(&path, &shown)?,
@@ -79,6 +122,21 @@ pub(super) fn edit(
         );
     }
     Ok(Exit::Done)
+}
+
+/// Says how a spec is named here, to who names it as other commands take it.
+fn refuse_specs_among(items: &[String]) -> Result<(), Failure> {
+    let is_spec = |item: &&String| {
+        let path = Path::new(item);
+        matches!(path.extension(), Some(ending) if ending == "yaml" || ending == "yml")
+    };
+    match items.iter().find(is_spec) {
+        Some(spec) => Err(Failure::usage(
+            format!("{spec} is a spec, and no kernel or package"),
+            format!("name the spec that is to be edited with: --spec {spec}"),
+        )),
+        None => Ok(()),
+    }
 }
 
 /// The names of the kernels that a text asks for.

@@ -77,6 +77,13 @@ pub(super) fn run(app: &App<'_>, args: Args) -> Result<Exit, Failure> {
     }
 }
 
+/// The answer in JSON.
+#[derive(Serialize)]
+struct Answer<T> {
+    version: u32,
+    kernels: Vec<T>,
+}
+
 /// A kernel of the catalogue in JSON.
 #[derive(Serialize)]
 struct Entry<'a> {
@@ -124,7 +131,10 @@ fn list(app: &App<'_>, language: Option<&str>, json: bool) -> Result<Exit, Failu
         .map(entry)
         .collect();
     if json {
-        app.ui.json(&entries)?;
+        app.ui.json(&Answer {
+            version: 1,
+            kernels: entries,
+        })?;
     } else if let (Some(language), true) = (language, entries.is_empty()) {
         let known: std::collections::BTreeSet<_> = catalogue
             .iter()
@@ -256,11 +266,11 @@ fn test(
         Ok(results)
     })?;
     if json {
-        let answer: Vec<_> = results
-            .iter()
-            .map(|(name, test)| tested(name, test))
-            .collect();
-        app.ui.json(&answer)?;
+        let kernels = results.iter().map(|(name, test)| tested(name, test));
+        app.ui.json(&Answer {
+            version: 1,
+            kernels: kernels.collect(),
+        })?;
     } else {
         app.ui.answer(text(&results))?;
     }
@@ -277,6 +287,13 @@ fn test(
         if !test.log.is_empty() {
             app.ui.status(styled(FAINT, test.log.trim_end()));
         }
+    }
+    if !failed.is_empty() {
+        app.ui.status(format!(
+            "\nIf its files were changed, build it anew: rm -r {} && envspec apply {}",
+            applied.prefix.display(),
+            applied.name
+        ));
     }
     Ok(if failed.is_empty() {
         Exit::Done

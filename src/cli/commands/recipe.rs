@@ -5,9 +5,10 @@ use std::num::NonZeroU16;
 
 use clap::ValueEnum;
 
-use crate::apply::{Context, SpecFile, Subject};
+use crate::apply::{self, Context, Served};
 use crate::cli::app::App;
 use crate::cli::failure::{Exit, Failure};
+use crate::cli::say::causes;
 use crate::cli::select;
 use crate::conda::Network;
 use crate::recipe::{Format, KernelChannels, Login, OuterHops, Recipe, Request, SshVersion};
@@ -68,10 +69,8 @@ impl From<Form> for Format {
 
 pub(super) fn run(app: &App<'_>, args: &Args) -> Result<Exit, Failure> {
     let applied = select::applied(app, args.spec.as_deref())?;
-    let path = &applied.receipt.spec.path;
-    let file = SpecFile::open(path, &path.to_string_lossy())?;
     let context = app.context(applied.root, Network::Offline)?;
-    let subject = file.judge(&context)?;
+    let served = apply::served(&context, &applied.name, &applied.prefix, &applied.receipt)?;
     let wishes = Wishes {
         server: args.server,
         login: if args.password {
@@ -90,7 +89,7 @@ pub(super) fn run(app: &App<'_>, args: &Args) -> Result<Exit, Failure> {
             SshVersion::Since7_3
         },
     };
-    let recipe = make(&context, &subject, &applied.receipt.generation, wishes)?;
+    let recipe = make(app, &context, &served, wishes)?;
     app.ui
         .answer(recipe.render(args.format.into()).trim_end())?;
     Ok(Exit::Done)
@@ -106,56 +105,61 @@ struct Wishes {
 }
 
 /// The recipe of a generation as terminal text, its script in place.
-pub(super) fn text(
-    context: &Context,
-    subject: &Subject<'_>,
-    generation: &str,
-) -> Result<String, Failure> {
+pub(super) fn text(app: &App<'_>, context: &Context, served: &Served) -> Result<String, Failure> {
     let wishes = Wishes {
         server: NonZeroU16::MIN,
         login: Login::default(),
         outer_hops: OuterHops::default(),
         ssh: SshVersion::default(),
     };
-    let recipe = make(context, subject, generation, wishes)?;
+    let recipe = make(app, context, served, wishes)?;
     Ok(recipe.render(Format::Text).trim_end().to_owned())
 }
 
 fn make(
+    app: &App<'_>,
     context: &Context,
-    subject: &Subject<'_>,
-    generation: &str,
+    served: &Served,
     wishes: Wishes,
 ) -> Result<Recipe, Failure> {
-    let spec = &subject.file.spec;
-    let prefix = context.root.generation(generation)?;
-    let kernels: Vec<String> = spec
-        .kernels
-        .iter()
-        .map(|kernel| kernel.name.value.clone())
-        .collect();
+    if let Some(error) = &served.outdated {
+        app.ui.warning(format!(
+            "site and launch are those of the time when the generation was made: {}",
+            first_line(&error.to_string())
+        ));
+    }
     // Whoever prints the recipe is on the cluster: the account is this one.
     let mut users = BTreeMap::new();
-    if let (Some(login), Some(user)) = (subject.site.login(), UserName::new(&context.who.user)) {
+    if let (Some(login), Some(user)) = (served.site.login(), UserName::new(&context.who.user)) {
         for host in &login.hosts {
             users.insert(host.clone(), user.clone());
         }
     }
     let recipe = Recipe::new(&Request {
-        env: &spec.name,
-        generation: &prefix.to_string_lossy(),
+        env: &served.environment,
+        generation: &served.prefix.to_string_lossy(),
         root: &context.root.path().to_string_lossy(),
-        site: &subject.site,
-        launch: &subject.launch,
-        kernels: &kernels,
+        site: &served.site,
+        launch: &served.launch,
+        kernels: &served.kernels,
         kernel_channels: KernelChannels::default(),
-        variables: &spec.variables,
+        variables: &served.variables,
         users: &users,
         ssh: wishes.ssh,
         outer_hops: wishes.outer_hops,
         login: wishes.login,
         server: wishes.server,
     })?;
-    store::write_private_script(&recipe.script.path, &recipe.script.text)?;
+    // A root that can only be read, such as a group's, has a recipe too.
+    if let Err(error) = store::write_private_script(&recipe.script.path, &recipe.script.text) {
+        app.ui.warning(format!(
+            "the start script could not be written, so the recipe can't be followed here yet: {}",
+            causes(&error)
+        ));
+    }
     Ok(recipe)
+}
+
+fn first_line(text: &str) -> &str {
+    text.lines().next().unwrap_or_default()
 }

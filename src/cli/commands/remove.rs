@@ -4,7 +4,7 @@ use crate::cli::app::App;
 use crate::cli::failure::{Exit, Failure};
 use crate::spec::edit;
 
-use super::edit_spec::{self, After};
+use super::edit_spec::{self, Edit, Edits, Kind};
 
 /// Remove kernels or packages from a spec
 ///
@@ -12,28 +12,21 @@ use super::edit_spec::{self, After};
 /// `dependencies`. The lock is brought up to date.
 #[derive(Debug, clap::Args)]
 pub(in crate::cli) struct Args {
-    /// Kernels and packages, by name
-    #[arg(required = true, value_name = "KERNEL|PACKAGE")]
-    items: Vec<String>,
-
-    /// Take every item for a package
-    #[arg(long)]
-    package: bool,
-
     #[command(flatten)]
-    after: After,
+    edit: Edit,
 }
 
 pub(super) fn run(app: &App<'_>, args: &Args) -> Result<Exit, Failure> {
-    edit_spec::edit(app, &args.after, &args.items, |source, item| {
-        let is_kernel = !args.package
-            && edit_spec::kernels(source)
-                .iter()
-                .any(|kernel| kernel == item);
-        if is_kernel {
-            edit::remove_kernel(source, item)
-        } else {
-            edit::remove_dependency(source, item)
-        }
-    })
+    let edits = Edits {
+        done: "Removed",
+        is_kernel: &|source, item| {
+            let kernels = edit_spec::kernels(source);
+            kernels.iter().any(|kernel| kernel == item)
+        },
+        change: |source, item, kind| match kind {
+            Kind::Kernel => edit::remove_kernel(source, item),
+            Kind::Package => edit::remove_dependency(source, item),
+        },
+    };
+    edit_spec::run(app, &args.edit, &edits)
 }

@@ -7,6 +7,8 @@ use crate::cli::say::{NAME, styled};
 use crate::cli::select;
 use crate::conda::Network;
 
+use super::walk;
+
 /// Go back to an earlier generation
 ///
 /// One rename, whatever the size. The spec and its lock in git are not touched:
@@ -21,19 +23,20 @@ pub(in crate::cli) struct Args {
 }
 
 pub(super) fn run(app: &App<'_>, args: &Args) -> Result<Exit, Failure> {
-    let applied = select::applied(app, args.name.as_deref())?;
-    let context = app.context(applied.root, Network::Offline)?;
-    let done = apply::rollback(&context, &applied.name, args.generation.as_deref())?;
+    let current = select::current(app, args.name.as_deref())?;
+    let context = app.context(current.root, Network::Offline)?;
+    let done = apply::rollback(&context, &current.name, args.generation.as_deref())?;
+    walk::say_replaced(app, &done.replaced);
     if done.from.as_deref() == Some(done.to.as_str()) {
         app.ui.status(format!(
             "{} is at {} already",
-            applied.name,
+            current.name,
             styled(NAME, &done.to)
         ));
     } else {
         app.ui.status(format!(
             "{} is at {} again",
-            applied.name,
+            current.name,
             styled(NAME, &done.to)
         ));
     }

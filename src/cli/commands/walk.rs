@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 use clap::Args;
 use rattler_conda_types::Subdir;
 
-use crate::apply::{self, Context, LockPolicy, Locked, Prepared, SpecFile, Subject};
+use crate::apply::{self, Context, LockPolicy, Locked, Prepared, Replaced, SpecFile, Subject};
 use crate::cli::app::App;
 use crate::cli::failure::{Exit, Failure};
 use crate::cli::say::{FAINT, counted, styled};
@@ -178,7 +178,16 @@ pub(super) async fn prepare<'c>(
     let subject = file.judge(context)?;
     say_heavy_work(app, &subject);
     let locked = lock(app, context, &subject, policy).await?;
-    Ok(apply::prepare(context, subject, locked)?)
+    let prepared = apply::prepare(context, subject, locked)?;
+    if let Some(other) = &prepared.other_spec {
+        app.ui.warning(format!(
+            "the environment {} was made from {} until now; two specs of one name take turns, \
+             so give one of them another `name:`",
+            prepared.desired.environment,
+            other.display()
+        ));
+    }
+    Ok(prepared)
 }
 
 /// Says how to do heavy work at a site that forbids it on login nodes.
@@ -196,6 +205,17 @@ fn say_heavy_work(app: &App<'_>, subject: &Subject<'_>) {
         crate::site::slurm_memory(rule.memory),
         subject.file.source.name()
     ));
+}
+
+/// Says whose kernelspecs were taken over.
+pub(super) fn say_replaced(app: &App<'_>, replaced: &[Replaced]) {
+    for Replaced { registered, was } in replaced {
+        app.ui.warning(format!(
+            "the kernel {registered} ran the environment {} in {} until now; \
+             get that one back with: envspec apply --root {}",
+            was.environment, was.root, was.root
+        ));
+    }
 }
 
 /// `in 0.31 s`, faint.

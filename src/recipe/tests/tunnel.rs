@@ -8,7 +8,7 @@ use std::io::{Read, Write};
 use std::net::{TcpListener, TcpStream};
 use std::os::unix::fs::{FileTypeExt, PermissionsExt};
 use std::os::unix::net::UnixListener;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 
 use tempfile::TempDir;
@@ -159,6 +159,19 @@ fn case_at(sshd: &Sshd, server: u16) -> Case {
     case
 }
 
+/// A folder with this machine's programs, except Slurm's: a laptop.
+fn path_without_slurm(folder: &Path) -> String {
+    std::fs::create_dir(folder).unwrap();
+    for entry in std::fs::read_dir("/usr/bin").unwrap() {
+        let path = entry.unwrap().path();
+        let name = path.file_name().unwrap();
+        if !["sbatch", "squeue", "scancel"].contains(&name.to_str().unwrap()) {
+            std::os::unix::fs::symlink(&path, folder.join(name)).unwrap();
+        }
+    }
+    folder.to_str().unwrap().to_owned()
+}
+
 fn bash(text: &str) -> String {
     // Inherited pipes would be held open by the ssh that stays.
     let (out, err) = (
@@ -226,7 +239,9 @@ fn the_shell_form_does_the_same_by_its_words() {
         .replace("~/.ssh/config", extra.to_str().unwrap())
         .replace("~/.ssh/envspec", &format!("{folder}/envspec"));
     std::fs::write(sshd.path("form"), form).unwrap();
-    let run = |word: &str| bash(&format!("HOME='{folder}' bash '{folder}/form' {word}"));
+    let path = path_without_slurm(&sshd.path("laptop"));
+    let at_home = format!("HOME='{folder}' PATH='{path}' bash '{folder}/form'");
+    let run = |word: &str| bash(&format!("{at_home} {word}"));
     let local = format!("127.0.0.1:{}", recipe.local_port);
 
     let said = run("connect");
@@ -242,9 +257,7 @@ fn the_shell_form_does_the_same_by_its_words() {
     // The job was moved: Slurm names another node than the file.
     let squeue = sshd.path("bin/squeue");
     std::fs::write(&squeue, "#!/bin/sh\necho elsewhere\n").unwrap();
-    let refused = bash(&format!(
-        "HOME='{folder}' bash '{folder}/form' connect || true"
-    ));
+    let refused = bash(&format!("{at_home} connect || true"));
     assert!(
         refused.contains(&format!("Slurm runs no {} on 127.0.0.1", recipe.session)),
         "{refused}"

@@ -19,7 +19,11 @@ die() {
 }
 
 config=$HOME/$config
-is_there() { [ "$place" = here ] || { [ "$place" = node ] && command -v sbatch >/dev/null 2>&1; }; }
+is_there() {
+  [ "$place" = here ] && return
+  # A laptop may have a Slurm of its own; it has not the cluster's files.
+  [ "$place" = node ] && command -v sbatch >/dev/null 2>&1 && [ -d "${start_script%/sessions/*}" ]
+}
 over_ssh() { ssh -F "$config" "$@"; }
 # Runs a command line where the session is started: here, or through ssh.
 there() {

@@ -184,11 +184,14 @@ pub(crate) struct Running {
 }
 
 impl Running {
-    /// Kills it with a signal that no program can catch.
-    pub(crate) fn kill(mut self) {
+    /// Kills it with a signal that no program can catch, and tells whether it
+    /// was that which ended it.
+    #[must_use = "it may have been done before"]
+    pub(crate) fn kill(mut self) -> bool {
+        use std::os::unix::process::ExitStatusExt as _;
         let mut child = self.child.take().unwrap();
         child.kill().unwrap();
-        child.wait().unwrap();
+        child.wait().unwrap().signal() == Some(9)
     }
 
     /// Waits for its end.

@@ -1,0 +1,75 @@
+//! What a server of a generation is started with.
+//!
+//! Kernels and variables are the generation's own, whatever the spec says by
+//! now: after a rollback they differ. Site and launch are no part of a
+//! generation (to ask for more memory makes no new one), so they are those of
+//! the spec as it is; if that can't be had, of the spec as it was.
+
+use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
+
+use super::context::Context;
+use super::error::ApplyError;
+use super::spec_file::SpecFile;
+use crate::site::{ResolvedLaunch, Site};
+use crate::spec::EnvName;
+use crate::store::Receipt;
+
+/// A generation, and what a server of it is started with.
+#[derive(Debug)]
+pub struct Served {
+    /// The environment.
+    pub environment: EnvName,
+    /// The generation's prefix.
+    pub prefix: PathBuf,
+    /// Where the server is to run.
+    pub site: Site,
+    /// What it asks for.
+    pub launch: ResolvedLaunch,
+    /// The names of its kernels.
+    pub kernels: Vec<String>,
+    /// The spec's variables.
+    pub variables: BTreeMap<String, String>,
+    /// Why site and launch are those of the time when the generation was made;
+    /// `None` if they are the spec's.
+    pub outdated: Option<ApplyError>,
+}
+
+/// Finds out what a server of a generation is started with.
+pub fn served(
+    context: &Context,
+    environment: &EnvName,
+    prefix: &Path,
+    receipt: &Receipt,
+) -> Result<Served, ApplyError> {
+    let copy = Receipt::spec_path(prefix);
+    let then = SpecFile::open(&copy, &copy.to_string_lossy())?;
+    let origin = &receipt.spec.path;
+    let now = SpecFile::open(origin, &origin.to_string_lossy()).and_then(|now| {
+        if now.spec.name == *environment {
+            now.session(context)
+        } else {
+            Err(ApplyError::OtherEnvironment {
+                path: now.path,
+                now: now.spec.name.to_string(),
+            })
+        }
+    });
+    let ((site, launch), outdated) = match now {
+        Ok(session) => (session, None),
+        Err(error) => (then.session(context)?, Some(error)),
+    };
+    Ok(Served {
+        environment: environment.clone(),
+        prefix: prefix.to_owned(),
+        site,
+        launch,
+        kernels: receipt
+            .kernels
+            .iter()
+            .map(|kernel| kernel.name.clone())
+            .collect(),
+        variables: then.spec.variables,
+        outdated,
+    })
+}
