@@ -12,7 +12,7 @@ use super::context::Context;
 use super::error::ApplyError;
 use super::spec_file::SpecFile;
 use crate::site::{ResolvedLaunch, Site};
-use crate::spec::EnvName;
+use crate::spec::{EnvName, Interface};
 use crate::store::Receipt;
 
 /// A generation, and what a server of it is started with.
@@ -33,6 +33,24 @@ pub struct Served {
     /// Why site and launch are those of the time when the generation was made;
     /// `None` if they are the spec's.
     pub outdated: Option<ApplyError>,
+}
+
+impl Served {
+    /// The program that is the server.
+    pub fn server(&self) -> PathBuf {
+        let interface = self.launch.interface.as_str();
+        self.prefix.join(format!("bin/jupyter-{interface}"))
+    }
+
+    /// The package that would bring the server, if it isn't there.
+    pub fn missing_server(&self) -> Option<&'static str> {
+        let package = match self.launch.interface {
+            Interface::Lab => "jupyterlab",
+            Interface::Notebook => "notebook",
+            Interface::Server => "jupyter_server",
+        };
+        (!self.server().exists()).then_some(package)
+    }
 }
 
 /// Finds out what a server of a generation is started with.

@@ -202,13 +202,22 @@ await() {
   done
 }
 
+# A job's output is Slurm's to keep; a terminal is for what the user needs to know.
+log=
+if [ "$announce" = url ]; then log=$sessions/$key.log; fi
+
+start() {
+  if [ -n "$log" ]; then exec >"$log" 2>&1; fi
+  # The name of a list that may be empty is written so for bash before 4.4.
+  exec "$BASH" -c "$(declare -f serve activate)"'; serve "$@"' serve \
+    "${defaults[@]}" ${variables[@]+"${variables[@]}"} -- \
+    ${activations[@]+"${activations[@]}"} -- \
+    "${protections[@]}" -- \
+    "$generation/bin/jupyter-$interface" "${options[@]}" </dev/null
+}
+
 [ -z "$ending" ] || exit 0
-# The name of a list that may be empty is written so for bash before 4.4.
-"$BASH" -c "$(declare -f serve activate)"'; serve "$@"' serve \
-  "${defaults[@]}" ${variables[@]+"${variables[@]}"} -- \
-  ${activations[@]+"${activations[@]}"} -- \
-  "${protections[@]}" -- \
-  "$generation/bin/jupyter-$interface" "${options[@]}" </dev/null &
+start &
 server=$!
 
 # 5. Ready only when a stranger was refused and the owner was served. ------------
@@ -259,7 +268,7 @@ def answer():
             except (OSError, ValueError):
                 pass
         time.sleep(0.1)
-    sys.exit("envspec: the server ended before it answered; its reason is above")
+    sys.exit("envspec: the server ended before it answered")
 
 
 info, anonymous = answer()
@@ -281,7 +290,8 @@ probe=
 if [ "$status" -ne 0 ] && [ -z "$ending" ]; then
   end
   await "$server" || :
-  die "the session did not become ready"
+  if [ -n "$log" ]; then tail -n 20 -- "$log" >&2; fi
+  die "the session did not become ready${log:+; all that it said is in $log}"
 fi
 
 # 6. Until the end. --------------------------------------------------------------
@@ -291,10 +301,13 @@ if [ -z "$ending" ]; then
   if [ "$announce" = url ]; then
     say "open   http://$where$url_path"
     say "token  cat $token_file"
+    say "log    $log"
     say "end    Ctrl-C here"
   fi
 fi
 status=0
 await "$server" || status=$?
 if [ -n "$ending" ]; then status=0; fi
+if [ "$status" -eq 0 ] && [ -n "$log" ]; then rm -f -- "$log"; fi
+say "$session has ended"
 exit "$status"

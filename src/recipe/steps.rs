@@ -239,7 +239,7 @@ pub(super) fn notes(facts: &Facts<'_>) -> Vec<String> {
     facts
         .asked
         .site
-        .portal
+        .notes
         .iter()
         .map(ToString::to_string)
         .collect()

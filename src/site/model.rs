@@ -22,9 +22,9 @@ pub struct Site {
     pub name: SiteName,
     /// The name for people.
     pub title: Line,
-    /// What the site says of its web portal, if it has one.
+    /// What its users should know besides the steps.
     #[serde(default)]
-    pub portal: Option<Line>,
+    pub notes: Vec<Line>,
     /// The way in.
     #[serde(default)]
     pub ssh: Ssh,

@@ -118,18 +118,12 @@ fn say_recipe(
         return Ok(());
     };
     let served = apply::served(context, name, &prefix, &receipt)?;
-    let interface = served.launch.interface.as_str();
-    if prefix.join(format!("bin/jupyter-{interface}")).exists() {
-        app.ui.answer(recipe::text(app, context, &served)?)?;
-    } else {
-        let package = match interface {
-            "lab" => "jupyterlab",
-            other => other,
-        };
-        app.ui.status(format!(
-            "No bin/jupyter-{interface} in it, so there is no recipe to start one. To have one: \
-             envspec add {package} --apply"
-        ));
+    match served.missing_server() {
+        None => app.ui.answer(recipe::text(app, context, &served)?)?,
+        Some(package) => app.ui.status(format!(
+            "There is no Jupyter in {name}, so there is no recipe to start one. \
+             To have one: envspec add {package} --apply"
+        )),
     }
     Ok(())
 }

@@ -90,6 +90,16 @@ pub(super) fn run(app: &App<'_>, args: &Args) -> Result<Exit, Failure> {
         },
     };
     let recipe = make(app, &context, &served, wishes)?;
+    if let Some(package) = served.missing_server() {
+        app.ui.warning(format!(
+            "this recipe can't start yet, {} is missing: envspec add {package} --apply",
+            served.server().display()
+        ));
+    }
+    if matches!(args.format, Form::SshConfig) && recipe.ssh_config.is_empty() {
+        app.ui
+            .status("The server runs on this machine: there is nothing to configure");
+    }
     app.ui
         .answer(recipe.render(args.format.into()).trim_end())?;
     Ok(Exit::Done)
