@@ -53,30 +53,27 @@ pub async fn carry_out<'c>(
         .generation(prepared.desired.generation.as_str())?;
     let replaced = registration::judge_names(context, &prepared.plan)?;
     let mut built = Built::default();
-    for action in &prepared.plan.actions {
-        match action {
-            Action::WriteLock => write_lock(&prepared)?,
-            Action::BuildGeneration { .. } => {
-                let made = build(context, &prepared, &prefix).await;
-                if made.is_err() {
-                    // What is half-made must not hold the space that may have
-                    // been the trouble.
-                    drop(store::stage(&context.root, &prefix));
-                    store::clear_rubble(&context.root);
-                }
-                built = made?;
-            }
-            // Below, when all is made.
-            Action::Switch { .. }
-            | Action::RegisterKernel { .. }
-            | Action::UnregisterKernel { .. } => {}
+    let has = |wanted: fn(&Action) -> bool| prepared.plan.actions.iter().any(wanted);
+    if has(|action| matches!(action, Action::BuildGeneration { .. })) {
+        let made = build(context, &prepared, &prefix).await;
+        if made.is_err() {
+            // What is half-made must not hold the space that may have been the
+            // trouble.
+            drop(store::stage(&context.root, &prefix));
+            store::clear_rubble(&context.root);
         }
+        built = made?;
+    }
+    // Before anything that is seen changes: a home may be full too.
+    let staged = registration::stage(context, &prepared.plan, built.receipt.as_ref())?;
+    if has(|action| matches!(action, Action::WriteLock)) {
+        write_lock(&prepared)?;
     }
     let publishing = Publishing {
         plan: &prepared.plan,
         environment: &name,
         event: Event::Apply,
-        receipt: built.receipt.take(),
+        staged,
     };
     publish(context, publishing)?;
     store::clear_rubble(&context.root);
@@ -131,7 +128,7 @@ async fn build(
 
     let spec = &prepared.subject.file.spec;
     write_own_variables(prefix)?;
-    let set_up = kernels::set_up(context, &prepared.subject, prefix)?;
+    let set_up = kernels::set_up(context, &prepared.subject, prefix).await?;
     // Not before the activation was captured: the engine would read them there,
     // as a shell does and in capitals.
     write_variables(prefix, &spec.variables)?;

@@ -13,15 +13,20 @@ use crate::store::Root;
 /// Who is at work.
 #[derive(Debug, Clone)]
 pub struct Who {
-    /// The user's name.
-    pub user: String,
+    /// The user's name, if it is known.
+    pub user: Option<String>,
+    /// The user's number.
+    pub uid: u32,
     /// This machine's name.
     pub host: String,
 }
 
 impl std::fmt::Display for Who {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        write!(f, "{}@{}", self.user, self.host)
+        match &self.user {
+            Some(user) => write!(f, "{user}@{}", self.host),
+            None => write!(f, "{}@{}", self.uid, self.host),
+        }
     }
 }
 

@@ -119,6 +119,18 @@ pub enum ApplyError {
         staleness: Staleness,
     },
 
+    /// The lock lacks what a kernel needs.
+    #[error("{name} has no package {package}, which the kernel {kernel} needs")]
+    #[diagnostic(help("bring it up to date with: envspec lock"))]
+    LockLacks {
+        /// The lock.
+        name: String,
+        /// The package.
+        package: String,
+        /// The kernel.
+        kernel: String,
+    },
+
     /// No kernelspec where the definition says that there is one.
     #[error("the kernel {kernel}: its packages brought no kernelspec {directory}")]
     #[diagnostic(help(

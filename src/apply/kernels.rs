@@ -4,9 +4,11 @@
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
-use std::process::{Command, Stdio};
+use std::process::Stdio;
 
 use fs_err as fs;
+use rustix::process::{Pid, Signal, kill_process_group};
+use tokio::process::{Child, Command};
 
 use super::context::Context;
 use super::error::ApplyError;
@@ -30,7 +32,7 @@ pub(super) struct SetUp {
 
 /// Makes the kernelspecs of a freshly linked prefix: each with an absolute
 /// argv and the environment that activation gives, captured once for all.
-pub(super) fn set_up(
+pub(super) async fn set_up(
     context: &Context,
     subject: &Subject<'_>,
     prefix: &Path,
@@ -48,13 +50,7 @@ pub(super) fn set_up(
     let activated = activate(context, subject, prefix, home.path())?;
     let mut kernels = Vec::new();
     for kernel in &subject.kernels {
-        kernels.push(set_up_one(
-            kernel,
-            subject,
-            prefix,
-            home.path(),
-            &activated,
-        )?);
+        kernels.push(set_up_one(kernel, subject, prefix, home.path(), &activated).await?);
         context.progress.advance(Step::Kernels, 1);
     }
     context.progress.end(Step::Kernels);
@@ -98,7 +94,7 @@ fn activate(
     Ok(Activated { environment, delta })
 }
 
-fn set_up_one(
+async fn set_up_one(
     kernel: &SubjectKernel<'_>,
     subject: &Subject<'_>,
     prefix: &Path,
@@ -113,7 +109,7 @@ fn set_up_one(
         KernelspecSource::Installer { argv, dir, env } => {
             let shipped = match find(&folder, dir) {
                 Some(shipped) => Some(shipped),
-                None => run_installer(name, argv, dir, env, prefix, home, activated)?,
+                None => run_installer(name, argv, dir, env, prefix, home, activated).await?,
             };
             (dir, shipped)
         }
@@ -187,7 +183,7 @@ fn find(folder: &Path, pattern: &KernelDir) -> Option<PathBuf> {
 /// Runs a language's own installer inside the activated prefix, with all that
 /// a home has pointing to a folder that goes with us, and takes over the
 /// kernelspec that it made.
-fn run_installer(
+async fn run_installer(
     kernel: &str,
     argv: &[String],
     dir: &KernelDir,
@@ -206,7 +202,7 @@ fn run_installer(
         command: command_text.clone(),
         output,
     };
-    let output = Command::new(prefix.join("bin").join(program))
+    let child = Command::new(prefix.join("bin").join(program))
         .args(words)
         .env_clear()
         .envs(&activated.environment)
@@ -216,8 +212,15 @@ fn run_installer(
         .env("JUPYTER_DATA_DIR", &data)
         .current_dir(home)
         .stdin(Stdio::null())
-        .output()
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped())
+        .process_group(0)
+        .spawn()
         .map_err(|error| failed(error.to_string()))?;
+    let group = Group::of(&child);
+    let output = child.wait_with_output().await;
+    drop(group);
+    let output = output.map_err(|error| failed(error.to_string()))?;
     if !output.status.success() {
         let text = [output.stdout, output.stderr].concat();
         let text = String::from_utf8_lossy(&text).into_owned();
@@ -231,6 +234,28 @@ fn run_installer(
         .join(made.file_name().unwrap_or_default());
     copy_files(&made, &into)?;
     Ok(Some(into))
+}
+
+/// The processes of an installer, killed when dropped: what it left in the
+/// background, or all of them when the user has enough. None may write into a
+/// generation once that is whole.
+struct Group(Option<Pid>);
+
+impl Group {
+    /// The group that a child leads.
+    fn of(child: &Child) -> Self {
+        let leader = child.id().and_then(|id| i32::try_from(id).ok());
+        Self(leader.and_then(Pid::from_raw))
+    }
+}
+
+impl Drop for Group {
+    fn drop(&mut self) {
+        if let Some(leader) = self.0 {
+            // An error means that nobody is left in it.
+            let _gone = kill_process_group(leader, Signal::KILL);
+        }
+    }
 }
 
 /// The beginning and the end of a text.

@@ -58,11 +58,15 @@ pub fn prepare<'c>(
         locked.records(context)?.to_vec()
     };
     let packages: Vec<PackageId> = records.iter().map(PackageId::from).collect();
+    if !generation_exists {
+        refuse_lacking(&subject, &packages)?;
+    }
     let mut other_spec = None;
     let before = match current {
         Some(current) if is_current => Some((current, packages.clone())),
         Some(current) => {
-            let receipt = Receipt::read(&context.root.generation(&current)?)?;
+            // A broken one is a reason to leave it, not to refuse.
+            let receipt = Receipt::read(&context.root.generation(&current)?).unwrap_or_default();
             other_spec = receipt
                 .as_ref()
                 .map(|receipt| receipt.spec.path.clone())
@@ -97,6 +101,26 @@ pub fn prepare<'c>(
         other_spec,
         records,
     })
+}
+
+/// Refuses a lock that is used as it is (`--frozen`) and lacks a package of a
+/// kernel, before anything is built.
+fn refuse_lacking(subject: &Subject<'_>, locked: &[PackageId]) -> Result<(), ApplyError> {
+    for kernel in &subject.kernels {
+        for package in &kernel.definition.packages {
+            let Some(name) = package.spec.name.as_exact() else {
+                continue;
+            };
+            if !locked.iter().any(|id| id.name == name.as_normalized()) {
+                return Err(ApplyError::LockLacks {
+                    name: subject.file.lock_name(),
+                    package: name.as_normalized().to_owned(),
+                    kernel: kernel.request.name.value.clone(),
+                });
+            }
+        }
+    }
+    Ok(())
 }
 
 /// Whether both files are there, and are not one.

@@ -4,12 +4,15 @@
 //!
 //! What makes a generation is not done here: by now it is there, whole.
 
+use std::collections::BTreeMap;
+
 use super::context::{Context, now};
 use super::error::ApplyError;
 use super::registration;
+use crate::jupyter::Staged;
 use crate::plan::{Action, Plan};
 use crate::spec::EnvName;
-use crate::store::{self, Event, Receipt, Switched};
+use crate::store::{self, Event, Switched};
 
 /// A plan of which only the publishing is left.
 pub(super) struct Publishing<'p> {
@@ -19,21 +22,20 @@ pub(super) struct Publishing<'p> {
     pub(super) environment: &'p EnvName,
     /// What the history will call it.
     pub(super) event: Event,
-    /// The generation's receipt, if it is known; else it is read if needed.
-    pub(super) receipt: Option<Receipt>,
+    /// The kernelspecs that it registers, by their names.
+    pub(super) staged: BTreeMap<String, Staged>,
 }
 
-/// Carries out the actions that publish. The kernels' names are to be judged
-/// before ([`registration::judge_names`]): what is found only here is found with
+/// Carries out the actions that publish. Whatever can fail was done before (the
+/// names judged, the kernelspecs staged): what is found only here is found with
 /// the link already moved.
 pub(super) fn publish(context: &Context, publishing: Publishing<'_>) -> Result<(), ApplyError> {
     let Publishing {
         plan,
         environment,
         event,
-        mut receipt,
+        mut staged,
     } = publishing;
-    let prefix = context.root.generation(plan.to.as_str())?;
     for action in &plan.actions {
         match action {
             // Done, or there was no need.
@@ -49,10 +51,9 @@ pub(super) fn publish(context: &Context, publishing: Publishing<'_>) -> Result<(
                 store::record(&context.root, environment, &switched)?;
             }
             Action::RegisterKernel { registered, .. } => {
-                if receipt.is_none() {
-                    receipt = Receipt::read(&prefix)?;
+                if let Some(staged) = staged.remove(registered) {
+                    staged.publish()?;
                 }
-                registration::register(context, &prefix, receipt.as_ref(), registered)?;
             }
             Action::UnregisterKernel { registered } => {
                 registration::unregister(context, registered)?;

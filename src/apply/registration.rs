@@ -1,6 +1,7 @@
 //! The kernels of a generation, registered for the user: whose a name is, and
 //! what the kernelspec in the user's folder says.
 
+use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
 use fs_err as fs;
@@ -8,7 +9,7 @@ use fs_err as fs;
 use super::context::Context;
 use super::error::ApplyError;
 use super::kernels::KERNELS;
-use crate::jupyter;
+use crate::jupyter::{self, Staged};
 use crate::kernel::{KERNELSPEC_MARK_VERSION, KernelSpec, Mark, RegisteredName};
 use crate::plan::{Action, Plan};
 use crate::store::{Receipt, Root, StoreError};
@@ -45,10 +46,9 @@ pub(super) fn judge_names(context: &Context, plan: &Plan) -> Result<Vec<Replaced
             }));
         }
     }
-    // Of the same root by another path, or of one that is gone: nobody's loss.
-    all.retain(|replaced| {
-        !context.root.is_at(Path::new(&replaced.was.root)) && is_there(&replaced.was)
-    });
+    // Of the same root by another path: nobody's loss. One that can't be seen may
+    // be of another cluster that shares this home.
+    all.retain(|replaced| !context.root.is_at(Path::new(&replaced.was.root)));
     Ok(all)
 }
 
@@ -67,13 +67,41 @@ fn is_there(mark: &Mark) -> bool {
         .is_ok_and(|prefix| Receipt::exists(&prefix))
 }
 
-/// Registers one kernel of a generation for the user, with envspec's mark.
-pub(super) fn register(
+/// Stages every kernelspec that a plan registers, so that nothing is left to
+/// fail for want of space or permission once the link is moved.
+pub(super) fn stage(
+    context: &Context,
+    plan: &Plan,
+    receipt: Option<&Receipt>,
+) -> Result<BTreeMap<String, Staged>, ApplyError> {
+    let prefix = context.root.generation(plan.to.as_str())?;
+    let mut read = None;
+    let mut all = BTreeMap::new();
+    for action in &plan.actions {
+        let Action::RegisterKernel { registered, .. } = action else {
+            continue;
+        };
+        let receipt = match (receipt, &mut read) {
+            (Some(receipt), _) => Some(receipt),
+            (None, Some(receipt)) => Some(&*receipt),
+            (None, read) => {
+                *read = Receipt::read(&prefix)?;
+                read.as_ref()
+            }
+        };
+        let staged = stage_one(context, &prefix, receipt, registered)?;
+        all.insert(registered.clone(), staged);
+    }
+    Ok(all)
+}
+
+/// Stages one kernel of a generation, with envspec's mark.
+fn stage_one(
     context: &Context,
     prefix: &Path,
     receipt: Option<&Receipt>,
     registered: &str,
-) -> Result<(), ApplyError> {
+) -> Result<Staged, ApplyError> {
     let Some((receipt, kernel)) = receipt.and_then(|receipt| {
         let kernel = receipt
             .kernels
@@ -104,14 +132,13 @@ pub(super) fn register(
         })?
         .marked(&mark, Some(&kernel.display_name));
     let resources = jupyter::read_resources(&folder).map_err(ApplyError::unreadable(&folder))?;
-    jupyter::register(
+    Ok(jupyter::stage(
         &context.kernels_dir,
         &registered_name(registered)?,
         &marked,
         &resources,
         &|theirs| may_replace(&mark, theirs),
-    )?;
-    Ok(())
+    )?)
 }
 
 /// Takes one of envspec's kernelspecs out of the user's folder.

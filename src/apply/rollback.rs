@@ -66,7 +66,7 @@ pub fn rollback(
         plan: &plan,
         environment: name,
         event: Event::Rollback,
-        receipt: Some(receipt),
+        staged: registration::stage(context, &plan, Some(&receipt))?,
     };
     publish(context, publishing)?;
     drop(lease);
@@ -122,7 +122,8 @@ fn observed(
 fn named(context: &Context, name: &EnvName, wanted: &str) -> Result<String, ApplyError> {
     let digest = wanted.strip_prefix(&format!("{name}-")).unwrap_or(wanted);
     let beginning = format!("{name}-{digest}");
-    let mut matching = store::generations(&context.root, Some(name))?
+    let (generations, _) = store::generations(&context.root, Some(name))?;
+    let mut matching = generations
         .into_iter()
         .map(|generation| generation.receipt.generation)
         .filter(|id| id.starts_with(&beginning));

@@ -14,7 +14,7 @@ use url::Url;
 use super::failure::Failure;
 use super::progress;
 use super::say::{Manner, Ui, Verbosity};
-use crate::apply::{Context, Who};
+use crate::apply::{Context, SpecFile, Who};
 use crate::conda::{ChannelAlias, Network, Progress, Silent};
 use crate::jupyter;
 use crate::kernel::Catalogue;
@@ -190,6 +190,15 @@ impl<'u> App<'u> {
         Ok(Root::new(path))
     }
 
+    /// The root of a spec, by its site.
+    pub(super) fn root_of(&self, file: &SpecFile) -> Result<Root, Failure> {
+        let sites = self.sites()?;
+        let name = file.spec.site.as_ref().map(|at| at.value.as_str());
+        // An unknown site is reported later, with its place in the spec.
+        let site = sites.find(name).or_else(|_| sites.find(None))?;
+        self.root(&site)
+    }
+
     /// All roots that there may be: the flag's alone, else those of all sites
     /// that exist on this machine. The first is the default one.
     pub(super) fn roots(&self, sites: &Sites) -> Result<Vec<Root>, Failure> {
@@ -272,9 +281,8 @@ impl<'u> App<'u> {
                 .map(|value| value.to_string_lossy().into_owned())
         };
         Who {
-            user: text("USER")
-                .or_else(|| text("LOGNAME"))
-                .unwrap_or_else(|| rustix::process::getuid().as_raw().to_string()),
+            user: text("USER").or_else(|| text("LOGNAME")),
+            uid: rustix::process::getuid().as_raw(),
             host: rustix::system::uname()
                 .nodename()
                 .to_string_lossy()

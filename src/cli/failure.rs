@@ -138,6 +138,7 @@ impl From<ApplyError> for Failure {
             ApplyError::Conda(error) => conda(error),
             ApplyError::NoLock { .. }
             | ApplyError::StaleLock { .. }
+            | ApplyError::LockLacks { .. }
             | ApplyError::SpecChanged { .. } => Exit::Pending,
             ApplyError::Store(_) | ApplyError::Registration(_) => Exit::Store,
             ApplyError::NoKernelspec { .. }

@@ -145,6 +145,11 @@ pub(super) fn causes(error: &dyn std::error::Error) -> String {
         .join(": ")
 }
 
+/// A path as a word of a command that the user may copy.
+pub(super) fn path_word(path: impl AsRef<std::path::Path>) -> String {
+    crate::recipe::quote(&path.as_ref().to_string_lossy())
+}
+
 /// A number of bytes as people read it.
 pub(super) fn bytes(count: u64) -> String {
     indicatif::DecimalBytes(count).to_string()

@@ -6,6 +6,7 @@ use fs_err as fs;
 
 use super::app::App;
 use super::failure::Failure;
+use super::say::path_word;
 use crate::apply::SpecFile;
 use crate::spec::EnvName;
 use crate::store::{self, Receipt, Root};
@@ -33,18 +34,14 @@ pub(super) fn spec(app: &App<'_>, said: Option<&str>) -> Result<SpecFile, Failur
         let only = only_spec()?;
         return open(app, &only, &only.to_string_lossy());
     };
-    let path = Path::new(said);
-    if said.contains('/') || is_yaml(path) || path.is_file() {
-        return open(app, path, said);
+    if is_path(said) {
+        return open(app, Path::new(said), said);
     }
     if let Some(name) = EnvName::new(said) {
-        for extension in ["yaml", "yml"] {
-            let beside = Path::new("envs").join(format!("{name}.{extension}"));
-            if beside.is_file() {
-                return open(app, &beside, &beside.to_string_lossy());
-            }
+        if let Some(path) = spec_of(&name) {
+            return open(app, &path, &path.to_string_lossy());
         }
-        if find_current(app, name)?.is_some() {
+        if !find_current(app, &name)?.is_empty() {
             let origin = applied(app, Some(said))?.receipt.spec.path;
             return open(app, &origin, &origin.to_string_lossy());
         }
@@ -86,35 +83,84 @@ pub(super) fn applied(app: &App<'_>, said: Option<&str>) -> Result<Applied, Fail
 }
 
 /// The same, whatever state its current generation is in.
+///
+/// A spec says by its site in which root its environment is, so that is where it
+/// is looked for; a name alone may be in several.
 pub(super) fn current(app: &App<'_>, said: Option<&str>) -> Result<Current, Failure> {
-    if let Some(name) = said.and_then(EnvName::new)
-        && let Some(current) = find_current(app, name)?
-    {
-        return Ok(current);
+    let name = said.and_then(EnvName::new);
+    if let Some(name) = name.filter(|_| !said.is_some_and(is_path)) {
+        let mut found = find_current(app, &name)?;
+        if found.len() == 1 {
+            return Ok(found.remove(0));
+        }
+        let spec = spec_of(&name);
+        if found.len() > 1 && spec.is_none() {
+            let roots: Vec<_> = found
+                .iter()
+                .map(|current| format!("--root {}", path_word(current.root.path())))
+                .collect();
+            return Err(Failure::usage(
+                format!("there is an environment {name} in several roots"),
+                format!("say which one:\n{}", roots.join("\n")),
+            ));
+        }
     }
     let file = spec(app, said)?;
-    let name = file.spec.name;
-    match find_current(app, name.clone())? {
-        Some(current) => Ok(current),
-        None => Err(Failure::usage(
-            format!("the environment {name} was not applied yet"),
-            format!("apply it with: envspec apply {}", file.source.name()),
-        )),
+    let root = app.root_of(&file)?;
+    let name = &file.spec.name;
+    if let Some(generation) = store::current(&root, name)? {
+        return Ok(Current {
+            root,
+            name: name.clone(),
+            generation,
+        });
     }
+    let apply = format!(
+        "apply it with: envspec apply {}",
+        path_word(file.source.name())
+    );
+    let help = match find_current(app, name)?.first() {
+        None => apply,
+        Some(other) => format!(
+            "{apply}\nThe one in another root: --root {}",
+            path_word(other.root.path())
+        ),
+    };
+    Err(Failure::usage(
+        format!(
+            "the environment {name} was not applied yet in {}",
+            root.path().display()
+        ),
+        help,
+    ))
 }
 
 /// Looks for an environment below every root that there may be.
-fn find_current(app: &App<'_>, name: EnvName) -> Result<Option<Current>, Failure> {
+fn find_current(app: &App<'_>, name: &EnvName) -> Result<Vec<Current>, Failure> {
+    let mut found = Vec::new();
     for root in app.roots(&app.sites()?)? {
-        if let Some(generation) = store::current(&root, &name)? {
-            return Ok(Some(Current {
+        if let Some(generation) = store::current(&root, name)? {
+            found.push(Current {
                 root,
-                name,
+                name: name.clone(),
                 generation,
-            }));
+            });
         }
     }
-    Ok(None)
+    Ok(found)
+}
+
+/// The spec in `envs/` that is named as an environment.
+fn spec_of(name: &EnvName) -> Option<PathBuf> {
+    ["yaml", "yml"]
+        .map(|extension| Path::new("envs").join(format!("{name}.{extension}")))
+        .into_iter()
+        .find(|path| path.is_file())
+}
+
+/// Whether a text names a file, and no environment.
+fn is_path(said: &str) -> bool {
+    said.contains('/') || is_yaml(Path::new(said)) || Path::new(said).is_file()
 }
 
 fn is_yaml(path: &Path) -> bool {

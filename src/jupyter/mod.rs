@@ -21,6 +21,6 @@ pub use probe::{
     Ending, KernelTest, KernelTestRequest, Limits, Step, StepOutcome, TestFailure, test_kernel,
 };
 pub use registration::{
-    MayReplace, Owner, Registered, RegistrationError, Resource, observed, read_resources, register,
-    replaced, unregister,
+    MayReplace, Owner, Registered, RegistrationError, Resource, Staged, observed, read_resources,
+    replaced, stage, unregister,
 };

@@ -1,6 +1,9 @@
 //! Kernelspecs in the user's folder: seen, written, removed; those without
 //! envspec's mark never touched.
 //!
+//! It is done in two steps. Staging writes all files beside their places, where a
+//! full disk or a folder that may not be written shows; publishing renames.
+//!
 //! What is atomic. Jupyter takes a folder for a kernelspec once it holds a
 //! `kernel.json`, so that file is what publishes: it is written beside its
 //! place and renamed into it, after the logos. A reader sees no kernelspec, or
@@ -18,6 +21,7 @@ use std::os::unix::fs::PermissionsExt as _;
 use std::path::{Path, PathBuf};
 
 use miette::Diagnostic;
+use tempfile::NamedTempFile;
 use thiserror::Error;
 
 use crate::kernel::{KernelSpec, Mark, RegisteredName};
@@ -147,16 +151,24 @@ pub fn read_resources(kernelspec: &Path) -> io::Result<Vec<Resource>> {
 /// the same name may be replaced. Asked with that one's mark.
 pub type MayReplace<'a> = &'a dyn Fn(&Mark) -> bool;
 
-/// Writes a kernelspec that bears envspec's mark, or brings an older one of the
-/// same kernel up to date. Files of an older one that are not among
-/// `resources` are removed from its folder.
-pub fn register(
+/// A kernelspec whose files are all on the disk, beside their places: what is
+/// left to do needs no space. Dropped, it leaves nothing.
+#[derive(Debug)]
+pub struct Staged {
+    folder: PathBuf,
+    files: Vec<(NamedTempFile, String)>,
+    /// Whether the folder was made for it.
+    is_new: bool,
+}
+
+/// Stages a kernelspec that bears envspec's mark.
+pub fn stage(
     dir: &Path,
     name: &RegisteredName,
     kernelspec: &KernelSpec,
     resources: &[Resource],
     may_replace: MayReplace<'_>,
-) -> Result<(), RegistrationError> {
+) -> Result<Staged, RegistrationError> {
     let unfit = |reason| RegistrationError::Unfit {
         name: name.to_string(),
         reason,
@@ -170,15 +182,74 @@ pub fn register(
     replaced(dir, name, &mark, may_replace)?;
 
     let folder = dir.join(name.as_str());
-    if !folder.join(KERNEL_JSON).exists() {
+    let is_new = !folder.join(KERNEL_JSON).exists();
+    if is_new {
         claim(&folder)?;
     }
+    let mut staged = Staged {
+        folder,
+        files: Vec::new(),
+        is_new,
+    };
     for resource in resources {
-        write_whole(&folder, &resource.name, &resource.bytes)?;
+        staged.add(&resource.name, &resource.bytes)?;
     }
-    write_whole(&folder, KERNEL_JSON, kernelspec.to_json().as_bytes())?;
-    remove_others(&folder, resources)?;
-    Ok(())
+    // The last one publishes it.
+    staged.add(KERNEL_JSON, kernelspec.to_json().as_bytes())?;
+    Ok(staged)
+}
+
+impl Staged {
+    fn add(&mut self, name: &str, bytes: &[u8]) -> io::Result<()> {
+        let file = write_beside(&self.folder, bytes)?;
+        self.files.push((file, name.to_owned()));
+        Ok(())
+    }
+
+    /// Puts the files into their places, in place of an older kernelspec of this
+    /// name. Files of that one which this one hasn't are removed.
+    pub fn publish(mut self) -> Result<(), RegistrationError> {
+        let files = std::mem::take(&mut self.files);
+        let names: Vec<String> = files.iter().map(|(_, name)| name.clone()).collect();
+        for (file, name) in files {
+            let place = self.folder.join(name);
+            file.persist(&place).map_err(|failed| {
+                io::Error::new(
+                    failed.error.kind(),
+                    format!("{}: {}", place.display(), failed.error),
+                )
+            })?;
+        }
+        self.is_new = false;
+        remove_others(&self.folder, &names)?;
+        Ok(())
+    }
+}
+
+impl Drop for Staged {
+    fn drop(&mut self) {
+        // First the files that are in no place, then the folder made for them. If
+        // that fails it is one that Jupyter does not see and the next one takes.
+        self.files.clear();
+        if self.is_new
+            && let Err(error) = fs_err::remove_dir_all(&self.folder)
+        {
+            tracing::debug!("an unfinished kernelspec stays: {error}");
+        }
+    }
+}
+
+/// Writes a kernelspec that bears envspec's mark, or brings an older one of the
+/// same kernel up to date.
+#[cfg(test)]
+pub(super) fn register(
+    dir: &Path,
+    name: &RegisteredName,
+    kernelspec: &KernelSpec,
+    resources: &[Resource],
+    may_replace: MayReplace<'_>,
+) -> Result<(), RegistrationError> {
+    stage(dir, name, kernelspec, resources, may_replace)?.publish()
 }
 
 /// Removes a kernelspec that bears envspec's mark; a foreign one is refused,
@@ -295,8 +366,8 @@ fn claim(folder: &Path) -> io::Result<()> {
     fs_err::write(folder.join(UNFINISHED), "")
 }
 
-/// Writes a file in whole or not at all.
-fn write_whole(folder: &Path, name: &str, bytes: &[u8]) -> io::Result<()> {
+/// Writes a file of no name of its own into a folder.
+fn write_beside(folder: &Path, bytes: &[u8]) -> io::Result<NamedTempFile> {
     let mut file = tempfile::Builder::new()
         .prefix(".envspec-")
         .permissions(std::fs::Permissions::from_mode(0o666))
@@ -304,22 +375,15 @@ fn write_whole(folder: &Path, name: &str, bytes: &[u8]) -> io::Result<()> {
     file.write_all(bytes)?;
     // Without it a crash of the machine can leave an empty file of that name.
     file.as_file().sync_all()?;
-    let place = folder.join(name);
-    file.persist(&place).map_err(|failed| {
-        io::Error::new(
-            failed.error.kind(),
-            format!("{}: {}", place.display(), failed.error),
-        )
-    })?;
-    Ok(())
+    Ok(file)
 }
 
 /// Removes what a former version or an interrupted one left in our folder.
-fn remove_others(folder: &Path, resources: &[Resource]) -> io::Result<()> {
+fn remove_others(folder: &Path, names: &[String]) -> io::Result<()> {
     for entry in fs_err::read_dir(folder)? {
         let entry = entry?;
         let name = entry.file_name();
-        let kept = name == KERNEL_JSON || resources.iter().any(|r| name == r.name.as_str());
+        let kept = names.iter().any(|kept| name == kept.as_str());
         if kept {
             continue;
         }

@@ -138,7 +138,7 @@ pub struct KernelDefinition {
 pub enum DefinitionError {
     /// The text is not YAML, or not of this form.
     #[error("{file}:{line}:{column}: {message}")]
-    #[diagnostic(help("the definitions that `envspec kernels show` prints have the right form"))]
+    #[diagnostic(help("copy the form from one that works: envspec kernels show python --yaml"))]
     Form {
         /// The file's name.
         file: String,

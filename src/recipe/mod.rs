@@ -26,4 +26,4 @@ mod write;
 
 pub use model::{Format, Recipe, ScriptFile, Step, StepKind, Where};
 pub use request::{Endpoint, KernelChannels, Login, OuterHops, RecipeError, Request, SshVersion};
-pub use shell::{CommandLine, Word};
+pub use shell::{CommandLine, Word, quote};

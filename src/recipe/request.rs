@@ -186,7 +186,7 @@ impl<'a> Facts<'a> {
         };
         let sessions = format!("{}/sessions", asked.root.trim_end_matches('/'));
         Ok(Self {
-            script: format!("{sessions}/start/{session}.sh"),
+            script: format!("{sessions}/start/{session}{}.sh", variant(asked)),
             endpoint: endpoint(asked, place, &sessions),
             local_port: local_port(asked.env, asked.server),
             hops: hops(asked),
@@ -274,6 +274,17 @@ fn check_path(what: &'static str, path: &str) -> Result<(), RecipeError> {
         path: path.to_owned(),
         why,
     })
+}
+
+/// What tells the start scripts of a session's variants apart: a recipe that was
+/// handed out must go on finding its own.
+fn variant(asked: &Request<'_>) -> &'static str {
+    match (asked.login, asked.ssh) {
+        (Login::Token, SshVersion::Since7_3) => "",
+        (Login::Password, SshVersion::Since7_3) => "+password",
+        (Login::Token, SshVersion::Older) => "+old-ssh",
+        (Login::Password, SshVersion::Older) => "+password+old-ssh",
+    }
 }
 
 /// A socket keeps everybody else out by its folder's mode, a port doesn't.

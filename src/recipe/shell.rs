@@ -125,7 +125,7 @@ pub(super) fn join(words: &[Word]) -> String {
 /// A text as one shell word: bare where no shell minds, else in plain single
 /// quotes; the rare rest is the library's. Control characters never appear as
 /// such, so that a copied line is always one line.
-pub(super) fn quote(text: &str) -> String {
+pub fn quote(text: &str) -> String {
     // In an option `=` can't be an assignment and `%` no job.
     let in_option = |c: char| is_bare(c) || c == '=' || c == '%';
     let bare = text.chars().all(is_bare);

@@ -54,7 +54,7 @@ pub enum StoreError {
 
     /// Another envspec is at work on the environment.
     #[error("environment {environment} is being changed by {holder}")]
-    #[diagnostic(help("wait until it is done; if it is gone, remove {}", path.display()))]
+    #[diagnostic(help("wait until it is done; if it is gone, remove its lease: {}", path.display()))]
     Busy {
         /// The environment.
         environment: String,

@@ -40,21 +40,31 @@ pub fn current(root: &Root, name: &EnvName) -> Result<Option<String>, StoreError
 }
 
 /// All whole generations below the root, of one environment or of all, oldest
-/// first.
-pub fn generations(root: &Root, of: Option<&EnvName>) -> Result<Vec<Generation>, StoreError> {
+/// first; and why others can't be read, which are in nobody's way.
+pub fn generations(
+    root: &Root,
+    of: Option<&EnvName>,
+) -> Result<(Vec<Generation>, Vec<StoreError>), StoreError> {
     let folder = root.generations();
     let entries = match fs::read_dir(&folder) {
         Ok(entries) => entries,
-        Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(Vec::new()),
+        Err(error) if error.kind() == std::io::ErrorKind::NotFound => {
+            return Ok((Vec::new(), Vec::new()));
+        }
         Err(error) => return Err(StoreError::io("could not read", &folder)(error)),
     };
-    let mut found = Vec::new();
+    let (mut found, mut broken) = (Vec::new(), Vec::new());
     for entry in entries {
         let prefix = entry
             .map_err(StoreError::io("could not read", &folder))?
             .path();
-        let Some(receipt) = Receipt::read(&prefix)? else {
-            continue;
+        let receipt = match Receipt::read(&prefix) {
+            Ok(Some(receipt)) => receipt,
+            Ok(None) => continue,
+            Err(error) => {
+                broken.push(error);
+                continue;
+            }
         };
         let Some(name) = EnvName::new(&receipt.environment) else {
             continue;
@@ -76,7 +86,7 @@ pub fn generations(root: &Root, of: Option<&EnvName>) -> Result<Vec<Generation>,
             &b.prefix,
         ))
     });
-    Ok(found)
+    Ok((found, broken))
 }
 
 /// Makes room for a new generation: its folders exist afterwards, the prefix

@@ -5,7 +5,7 @@ use std::os::unix::fs::PermissionsExt as _;
 use std::path::Path;
 
 use crate::support::{
-    Fault, Server, TestEnv, assert_output, channels, have, lab, tiny_spec, tree, world_python,
+    Fault, Server, TestEnv, assert_output, channels, have, lab, soon, tiny_spec, tree, world_python,
 };
 
 #[test]
@@ -339,7 +339,11 @@ sys.stdout.buffer.write(run.stdout)
 
 #[test]
 fn a_variable_that_another_tools_shell_would_run_is_refused_at_its_place() {
-    for value in ["$(touch /tmp/ran)", "`touch /tmp/ran`"] {
+    for value in [
+        "$(touch /tmp/ran)",
+        "`touch /tmp/ran`",
+        "$x\\\"; touch /tmp/ran; #",
+    ] {
         let env = TestEnv::new();
         env.spec(
             "lab",
@@ -486,4 +490,110 @@ fn the_receipt_knows_the_commit_and_whether_spec_or_lock_differ_from_it() {
         list.stdout.contains(&format!("{}+", &commit[..9])),
         "{list}"
     );
+}
+
+/// Two sites with roots of their own, and no root said otherwise.
+fn with_sites(env: &TestEnv) {
+    let folder = env.path("home/.config/envspec/sites");
+    fs_err::create_dir_all(&folder).unwrap();
+    for site in ["one", "two"] {
+        let root = env.path(site);
+        let text = format!(
+            "name: {site}\ntitle: the site {site}\nscheduler: none\nstorage: {{root: {}}}\n",
+            root.display()
+        );
+        fs_err::write(folder.join(format!("{site}.yaml")), text).unwrap();
+    }
+}
+
+#[test]
+fn after_a_change_of_site_every_command_speaks_of_the_specs_own_root() {
+    let env = TestEnv::new();
+    with_sites(&env);
+    let run = |arguments: &[&str]| {
+        let mut command = env.command(arguments);
+        env.output(command.env_remove("ENVSPEC_ROOT"))
+    };
+    let spec = |site: &str, package: &str| {
+        env.spec("lab", &format!("{}site: {site}\n", tiny_spec(&[package])))
+    };
+    for (site, package) in [
+        ("one", "executable"),
+        ("one", "shared-lib"),
+        ("two", "symlink"),
+    ] {
+        spec(site, package);
+        run(&["apply"]).success();
+    }
+    let generation = |root: &str| {
+        let link = fs_err::read_link(env.path(root).join("envs/lab")).unwrap();
+        link.file_name().unwrap().to_str().unwrap().to_owned()
+    };
+    let here = generation("two");
+    for recipe in [
+        run(&["recipe", "--format", "json"]).success().json(),
+        run(&["recipe", "lab", "--format", "json"]).success().json(),
+    ] {
+        let prefix = recipe["generation"].as_str().unwrap();
+        assert!(prefix.ends_with(&here), "{prefix}");
+    }
+    let other = generation("one");
+    run(&["rollback"])
+        .fails_with(7)
+        .says("no earlier generation");
+    assert_eq!(generation("one"), other, "another root was switched");
+    let list = run(&["list"]).success();
+    assert!(
+        list.stdout.contains(env.path("two").to_str().unwrap()) || list.stdout.contains("/two"),
+        "{list}"
+    );
+
+    // A name alone, away from the spec, could be either.
+    let mut away = env.command(&["rollback", "lab"]);
+    away.env_remove("ENVSPEC_ROOT").current_dir(env.path("tmp"));
+    env.output(&mut away).fails_with(2).says("in several roots");
+    assert_eq!(generation("one"), other, "another root was switched");
+}
+
+#[test]
+fn an_installer_ends_with_the_apply_that_ran_it_and_writes_into_no_generation() {
+    let env = TestEnv::new();
+    let kernels = env.path("kernels");
+    fs_err::create_dir(&kernels).unwrap();
+    let definition = format!(
+        "id: slow\nlanguage: x\ndisplay_name: Slow\nsummary: a slow installer\n\
+         homepage: https://example.org\npackages: [executable, deno]\nkernelspec:\n  installer:\n    \
+         argv: [deno, eval, {}]\n    dir: slow\n\
+         smoke: {{code: \"1\", expect: \"1\"}}\ninterrupt: {{unsupported: not tried}}\nstate: recipe-only\n",
+        serde_json::json!(
+            "const f = Deno.env.get('CONDA_PREFIX') + '/written'; \
+             setInterval(() => Deno.writeTextFileSync(f, String(Deno.pid) + '\\n', {append: true}), 50)"
+        )
+    );
+    fs_err::write(kernels.join("slow.yaml"), definition).unwrap();
+    env.spec(
+        "lab",
+        "channels: [conda-forge, tiny]\ndependencies: [executable]\nkernels: [slow]\n",
+    );
+    let kernels = kernels.to_str().unwrap();
+    let apply = env.start(&["apply", "--kernels-dir", kernels]);
+    let written = soon("what the installer writes", || {
+        let gen_folder = fs_err::read_dir(env.root().join("gen")).ok()?;
+        let file = gen_folder.flatten().next()?.path().join("written");
+        fs_err::read_to_string(file)
+            .ok()
+            .filter(|text| !text.is_empty())
+    });
+    let installer = written.lines().next().unwrap().to_owned();
+    let stop = env
+        .program("kill")
+        .args(["-TERM", &apply.pid().to_string()])
+        .status();
+    assert!(stop.unwrap().success());
+    apply.wait().fails_with(130).says("interrupted");
+    let process = std::path::PathBuf::from(format!("/proc/{installer}"));
+    soon("the end of the installer", || {
+        (!process.exists()).then_some(())
+    });
+    assert!(!env.root().join("leases/lab").exists(), "the lease stays");
 }

@@ -443,3 +443,60 @@ fn a_full_pipe_that_is_closed_is_no_error() {
     assert_eq!(output.stdout.trim(), "0", "{output}");
     assert!(output.stderr.is_empty(), "{output}");
 }
+
+#[test]
+fn kernelspecs_that_cannot_be_written_leave_lock_and_current_generation_as_they_were() {
+    let env = TestEnv::new();
+    env.tiny(&["executable"]);
+    env.run(&["apply"]).success();
+    let (lock, prefix) = (env.lock("lab"), env.prefix("lab"));
+    let kernels = env.user_kernels();
+    // A home with room for one folder and one file.
+    let Some(full) = Mount::new(&kernels, &["-t", "tmpfs", "-o", "nr_inodes=3", "tmpfs"]) else {
+        return;
+    };
+    env.spec(
+        "lab",
+        "channels: [conda-forge, tiny]\ndependencies: [executable]\nkernels: [deno]\n",
+    );
+    env.run(&["apply"]).fails_with(7).says("No space left");
+    assert_eq!(env.lock("lab"), lock);
+    assert_eq!(env.prefix("lab"), prefix);
+    assert_eq!(fs_err::read_dir(&kernels).unwrap().count(), 0);
+    drop(full);
+    env.run(&["apply"]).success();
+    assert!(kernels.join("lab-deno/kernel.json").is_file());
+}
+
+#[test]
+fn a_lock_that_lacks_a_kernels_package_is_refused_before_anything_is_built() {
+    let env = TestEnv::new();
+    let text = "channels: [conda-forge, tiny]\ndependencies: [executable]\n";
+    env.spec("lab", text);
+    env.run(&["lock"]).success();
+    env.spec("lab", &format!("{text}kernels: [deno]\n"));
+    env.run(&["apply", "--frozen"])
+        .fails_with(3)
+        .says("envs/lab.lock has no package deno, which the kernel deno needs");
+    assert!(!env.root().join("gen").exists());
+}
+
+#[test]
+fn a_receipt_that_cannot_be_read_is_in_no_other_environments_way() {
+    let env = TestEnv::new();
+    let lab = env.tiny(&["executable"]);
+    env.run(&["apply", lab.to_str().unwrap()]).success();
+    env.spec("other", &tiny_spec(&["shared-lib"]));
+    env.run(&["apply", "envs/other.yaml"]).success();
+    let bad = env.prefix("other").join(".envspec/receipt.json");
+    fs_err::write(&bad, "{").unwrap();
+    let list = env.run(&["list"]).success();
+    assert!(list.stdout.contains("lab-"), "{list}");
+    list.says("receipt.json can't be read");
+    env.run(&["rollback", "lab"])
+        .fails_with(7)
+        .says("no earlier");
+    env.run(&["rollback", "other"])
+        .fails_with(7)
+        .says("no earlier");
+}

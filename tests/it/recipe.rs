@@ -173,6 +173,34 @@ fn where_the_script_cannot_be_written_the_recipe_is_told_with_a_warning() {
     recipe.says("the start script could not be written");
 }
 
+#[test]
+fn a_user_without_a_name_is_no_number() {
+    let env = sites();
+    let mut command = env.command(&["recipe", "bih"]);
+    command.env_remove("USER").env_remove("LOGNAME");
+    let recipe = env.output(&mut command).success();
+    assert!(
+        recipe.stdout.contains("  User YOUR-NAME-ON-hpc-login-1"),
+        "{recipe}"
+    );
+}
+
+#[test]
+fn a_recipe_with_a_password_leaves_the_script_of_one_with_a_token_alone() {
+    let env = sites();
+    env.run(&["recipe", "slurm"]).success();
+    let token = fs_err::read_to_string(script(&env, "slurm")).unwrap();
+    let other = env.run(&["recipe", "slurm", "--password"]).success();
+    assert!(
+        other.stdout.contains("/envspec-slurm+password.sh"),
+        "{other}"
+    );
+    assert_eq!(
+        fs_err::read_to_string(script(&env, "slurm")).unwrap(),
+        token
+    );
+}
+
 /// A server started by the script; ended when dropped.
 struct Session {
     child: Child,

@@ -1,22 +1,14 @@
 //! `envspec kernels`: the catalogue, and real execution in each kernel.
 
-use std::collections::BTreeMap;
-use std::time::Duration;
-
 use clap::Subcommand;
 use serde::Serialize;
 
 use crate::cli::app::App;
 use crate::cli::failure::{Exit, Failure};
-use crate::cli::say::{BAD, BOLD, FAINT, GOOD, styled, table};
-use crate::cli::select;
-use crate::jupyter::{
-    Home, KernelTest, KernelTestRequest, Limits, Step, scrubbed_environment, test_kernel,
-};
-use crate::kernel::{Catalogue, Interrupt, KernelDefinition, KernelSpec, KernelspecSource};
-use crate::store::KernelReceipt;
+use crate::cli::say::{BOLD, styled, table};
+use crate::kernel::{Interrupt, KernelDefinition, KernelspecSource};
 
-use super::walk;
+use super::kernels_test;
 
 /// The catalogue of kernels, and real execution in each
 #[derive(Debug, clap::Args)]
@@ -43,6 +35,9 @@ enum KernelsCommand {
         /// Answer in JSON
         #[arg(long)]
         json: bool,
+        /// Print the definition itself, to copy and change
+        #[arg(long, conflicts_with = "json")]
+        yaml: bool,
     },
     /// Run code in each kernel of an applied environment
     ///
@@ -67,21 +62,21 @@ enum KernelsCommand {
 pub(super) fn run(app: &App<'_>, args: Args) -> Result<Exit, Failure> {
     match args.command {
         KernelsCommand::List { language, json } => list(app, language.as_deref(), json),
-        KernelsCommand::Show { id, json } => show(app, &id, json),
+        KernelsCommand::Show { id, json, yaml } => show(app, &id, json, yaml),
         KernelsCommand::Test {
             spec,
             kernels,
             timeout,
             json,
-        } => test(app, spec.as_deref(), &kernels, timeout, json),
+        } => kernels_test::run(app, spec.as_deref(), &kernels, timeout, json),
     }
 }
 
 /// The answer in JSON.
 #[derive(Serialize)]
-struct Answer<T> {
-    version: u32,
-    kernels: Vec<T>,
+pub(super) struct Answer<T> {
+    pub(super) version: u32,
+    pub(super) kernels: Vec<T>,
 }
 
 /// A kernel of the catalogue in JSON.
@@ -175,9 +170,14 @@ fn state_text(state: crate::kernel::State) -> &'static str {
     }
 }
 
-fn show(app: &App<'_>, id: &str, json: bool) -> Result<Exit, Failure> {
+fn show(app: &App<'_>, id: &str, json: bool, yaml: bool) -> Result<Exit, Failure> {
     let catalogue = app.catalogue()?;
     let definition = catalogue.get(id)?;
+    if yaml {
+        app.ui
+            .answer(catalogue.text(id).unwrap_or_default().trim_end())?;
+        return Ok(Exit::Done);
+    }
     let entry = entry(definition);
     if json {
         app.ui.json(&entry)?;
@@ -200,198 +200,4 @@ fn show(app: &App<'_>, id: &str, json: bool) -> Result<Exit, Failure> {
     lines.extend(entry.notes.map(|notes| row("notes", notes.trim())));
     app.ui.answer(lines.join("\n"))?;
     Ok(Exit::Done)
-}
-
-/// A tested kernel in JSON; times in seconds.
-#[derive(Serialize)]
-struct Tested<'a> {
-    kernel: &'a str,
-    passed: bool,
-    implementation: Option<&'a str>,
-    seconds: BTreeMap<Step, f64>,
-    failed: Option<Step>,
-    reason: Option<String>,
-    not_interruptible: Option<&'a str>,
-}
-
-fn test(
-    app: &App<'_>,
-    spec: Option<&str>,
-    only: &[String],
-    timeout: u64,
-    json: bool,
-) -> Result<Exit, Failure> {
-    let applied = select::applied(app, spec)?;
-    let known = &applied.receipt.kernels;
-    for name in only {
-        if !known.iter().any(|kernel| kernel.name == *name) {
-            let names: Vec<_> = known.iter().map(|kernel| kernel.name.as_str()).collect();
-            return Err(Failure::usage(
-                format!("the environment {} has no kernel {name}", applied.name),
-                format!("it has {}", names.join(", ")),
-            ));
-        }
-    }
-    let chosen: Vec<&KernelReceipt> = known
-        .iter()
-        .filter(|kernel| only.is_empty() || only.contains(&kernel.name))
-        .collect();
-    if chosen.is_empty() {
-        return Err(Failure::usage(
-            format!("the environment {} has no kernels", applied.name),
-            "add one to its spec: envspec add python --apply",
-        ));
-    }
-    let catalogue = app.catalogue()?;
-    let environment = scrubbed_environment(|name| app.variable(name));
-    let results = walk::block_on(async {
-        let progress = app.progress();
-        progress.begin(crate::conda::Step::Kernels, chosen.len() as u64);
-        let mut results = Vec::new();
-        // One after the other: side by side they would take each other's time,
-        // and the table is about time.
-        for kernel in chosen {
-            let result = test_one(
-                &catalogue,
-                kernel,
-                &applied.prefix,
-                &environment,
-                Duration::from_secs(timeout),
-            )
-            .await?;
-            results.push((kernel.name.as_str(), result));
-            progress.advance(crate::conda::Step::Kernels, 1);
-        }
-        progress.end(crate::conda::Step::Kernels);
-        Ok(results)
-    })?;
-    if json {
-        let kernels = results.iter().map(|(name, test)| tested(name, test));
-        app.ui.json(&Answer {
-            version: 1,
-            kernels: kernels.collect(),
-        })?;
-    } else {
-        app.ui.answer(text(&results))?;
-    }
-    let failed = results.iter().filter(|(_, test)| !test.passed());
-    let failed: Vec<_> = failed.collect();
-    for (name, test) in &failed {
-        if let Some((step, reason)) = test.failure() {
-            app.ui.status(format!(
-                "\n{} {}: {reason}",
-                styled(BAD, name),
-                step_text(step)
-            ));
-        }
-        if !test.log.is_empty() {
-            app.ui.status(styled(FAINT, test.log.trim_end()));
-        }
-    }
-    if !failed.is_empty() {
-        app.ui.status(format!(
-            "\nIf its files were changed, build it anew: rm -r {} && envspec apply {}",
-            applied.prefix.display(),
-            applied.name
-        ));
-    }
-    Ok(if failed.is_empty() {
-        Exit::Done
-    } else {
-        Exit::Cluster
-    })
-}
-
-async fn test_one(
-    catalogue: &Catalogue,
-    kernel: &KernelReceipt,
-    prefix: &std::path::Path,
-    environment: &BTreeMap<String, String>,
-    start: Duration,
-) -> Result<KernelTest, Failure> {
-    let definition = catalogue.get(&kernel.definition)?;
-    let folder = prefix.join("share/jupyter/kernels").join(&kernel.directory);
-    let path = folder.join("kernel.json");
-    let text = fs_err::read_to_string(&path).map_err(|error| {
-        Failure::usage(
-            format!("the kernelspec can't be read: {error}"),
-            "the generation is broken; remove it and apply again",
-        )
-    })?;
-    let kernelspec = KernelSpec::parse(&text).map_err(|source| {
-        Failure::from(crate::apply::ApplyError::Kernelspec {
-            kernel: kernel.name.clone(),
-            source,
-        })
-    })?;
-    Ok(test_kernel(&KernelTestRequest {
-        kernelspec: &kernelspec,
-        resource_dir: &folder,
-        smoke: &definition.smoke,
-        interrupt: &definition.interrupt,
-        environment,
-        home: &Home::Private,
-        limits: Limits {
-            start,
-            ..Limits::default()
-        },
-    })
-    .await)
-}
-
-const STEPS: [Step; 5] = [
-    Step::Start,
-    Step::Execute,
-    Step::Interrupt,
-    Step::Again,
-    Step::Shutdown,
-];
-
-fn step_text(step: Step) -> &'static str {
-    match step {
-        Step::Start => "start",
-        Step::Execute => "run",
-        Step::Interrupt => "interrupt",
-        Step::Again => "run again",
-        Step::Shutdown => "end",
-    }
-}
-
-fn tested<'a>(name: &'a str, test: &'a KernelTest) -> Tested<'a> {
-    Tested {
-        kernel: name,
-        passed: test.passed(),
-        implementation: test.implementation.as_deref(),
-        seconds: STEPS
-            .into_iter()
-            .filter_map(|step| Some((step, test.time(step)?.as_secs_f64())))
-            .collect(),
-        failed: test.failure().map(|(step, _)| step),
-        reason: test.failure().map(|(_, reason)| reason.to_string()),
-        not_interruptible: test.not_interruptible.as_deref(),
-    }
-}
-
-fn text(results: &[(&str, KernelTest)]) -> String {
-    let mut head = vec!["kernel", "", "what answered"];
-    head.extend(STEPS.map(step_text));
-    let rows = results.iter().map(|(name, test)| {
-        let verdict = if test.passed() {
-            styled(GOOD, "works")
-        } else {
-            styled(BAD, "fails")
-        };
-        let mut row = vec![
-            (*name).to_owned(),
-            verdict,
-            test.implementation.clone().unwrap_or_default(),
-        ];
-        row.extend(STEPS.map(|step| match test.time(step) {
-            Some(time) => format!("{:.2} s", time.as_secs_f64()),
-            None if step == Step::Interrupt && test.not_interruptible.is_some() => "no".to_owned(),
-            None => "-".to_owned(),
-        }));
-        row
-    });
-    table(&head, rows)
 }

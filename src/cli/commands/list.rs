@@ -4,9 +4,9 @@ use serde::Serialize;
 
 use crate::cli::app::App;
 use crate::cli::failure::{Exit, Failure};
-use crate::cli::say::{FAINT, table};
+use crate::cli::say::{FAINT, causes, table};
 use crate::spec::EnvName;
-use crate::store::{self, Generation};
+use crate::store::{self, Generation, Root};
 
 /// List environments and their generations
 #[derive(Debug, clap::Args)]
@@ -31,6 +31,7 @@ struct Row<'a> {
     kernels: Vec<&'a str>,
     commit: Option<&'a str>,
     dirty: bool,
+    root: std::path::PathBuf,
     prefix: std::path::PathBuf,
 }
 
@@ -50,9 +51,17 @@ pub(super) fn run(app: &App<'_>, args: &Args) -> Result<Exit, Failure> {
         })?),
         None => None,
     };
-    let mut found: Vec<Generation> = Vec::new();
+    let mut found: Vec<(Root, Generation)> = Vec::new();
     for root in app.roots(&app.sites()?)? {
-        found.extend(store::generations(&root, name.as_ref())?);
+        let (whole, broken) = store::generations(&root, name.as_ref())?;
+        for error in broken {
+            app.ui.warning(causes(&error));
+        }
+        found.extend(
+            whole
+                .into_iter()
+                .map(|generation| (root.clone(), generation)),
+        );
     }
     if let (Some(name), true) = (&name, found.is_empty()) {
         return Err(store::StoreError::Unknown {
@@ -61,7 +70,10 @@ pub(super) fn run(app: &App<'_>, args: &Args) -> Result<Exit, Failure> {
         }
         .into());
     }
-    let rows: Vec<Row<'_>> = found.iter().map(row).collect();
+    let rows: Vec<Row<'_>> = found
+        .iter()
+        .map(|(root, generation)| row(root, generation))
+        .collect();
     if args.json {
         app.ui.json(&Answer {
             version: 1,
@@ -76,7 +88,7 @@ pub(super) fn run(app: &App<'_>, args: &Args) -> Result<Exit, Failure> {
     Ok(Exit::Done)
 }
 
-fn row(generation: &Generation) -> Row<'_> {
+fn row<'g>(root: &Root, generation: &'g Generation) -> Row<'g> {
     let receipt = &generation.receipt;
     Row {
         environment: &receipt.environment,
@@ -92,12 +104,15 @@ fn row(generation: &Generation) -> Row<'_> {
             .collect(),
         commit: receipt.spec.commit.as_deref(),
         dirty: receipt.spec.dirty,
+        root: root.path().to_owned(),
         prefix: generation.prefix.clone(),
     }
 }
 
 fn text(rows: &[Row<'_>]) -> String {
-    let head = [
+    // One root is the common case, and needs no word.
+    let several_roots = rows.iter().any(|row| row.root != rows[0].root);
+    let mut head = vec![
         "",
         "generation",
         "made",
@@ -106,6 +121,9 @@ fn text(rows: &[Row<'_>]) -> String {
         "kernels",
         "commit",
     ];
+    if several_roots {
+        head.push("root");
+    }
     let lines = rows.iter().map(|row| {
         let commit = match row.commit {
             Some(commit) => {
@@ -114,7 +132,7 @@ fn text(rows: &[Row<'_>]) -> String {
             }
             None => crate::cli::say::styled(FAINT, "-"),
         };
-        vec![
+        let mut line = vec![
             if row.current { "*" } else { "" }.to_owned(),
             row.generation.to_owned(),
             row.created.replace('T', " ").replace('Z', ""),
@@ -122,7 +140,11 @@ fn text(rows: &[Row<'_>]) -> String {
             row.packages.to_string(),
             row.kernels.join(" "),
             commit,
-        ]
+        ];
+        if several_roots {
+            line.push(row.root.to_string_lossy().into_owned());
+        }
+        line
     });
     table(&head, lines)
 }

@@ -5,6 +5,7 @@ mod apply;
 mod check;
 mod edit_spec;
 mod kernels;
+mod kernels_test;
 mod list;
 mod lock;
 mod plan;

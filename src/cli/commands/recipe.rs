@@ -140,7 +140,8 @@ fn make(
     }
     // Whoever prints the recipe is on the cluster: the account is this one.
     let mut users = BTreeMap::new();
-    if let (Some(login), Some(user)) = (served.site.login(), UserName::new(&context.who.user)) {
+    let user = context.who.user.as_deref().and_then(UserName::new);
+    if let (Some(login), Some(user)) = (served.site.login(), user) {
         for host in &login.hosts {
             users.insert(host.clone(), user.clone());
         }

@@ -10,9 +10,10 @@ use rattler_conda_types::Subdir;
 use crate::apply::{self, Context, LockPolicy, Locked, Prepared, Replaced, SpecFile, Subject};
 use crate::cli::app::App;
 use crate::cli::failure::{Exit, Failure};
-use crate::cli::say::{FAINT, counted, styled};
+use crate::cli::say::{FAINT, counted, path_word, styled};
 use crate::conda::Network;
 use crate::lock::{Change, Lock, LockError, PackageId, changes};
+use crate::plan::Action;
 
 /// How the lock and the network are used.
 #[derive(Debug, Clone, Copy, Args)]
@@ -112,8 +113,8 @@ async fn interrupted() {
     .await;
 }
 
-/// A solver at work does not listen. Nothing is held while it runs, so the
-/// program may just end.
+/// A solver or an activation script at work does not listen. A lease that is held
+/// meanwhile is of a process that is gone, and the next one takes it over.
 #[expect(clippy::exit, reason = "the thread that would return is busy solving")]
 async fn give_up() {
     interrupted().await;
@@ -127,11 +128,7 @@ pub(super) fn context(
     file: &SpecFile,
     network: Network,
 ) -> Result<Context, Failure> {
-    let sites = app.sites()?;
-    let name = file.spec.site.as_ref().map(|at| at.value.as_str());
-    // An unknown site is reported later, with its place in the spec.
-    let site = sites.find(name).or_else(|_| sites.find(None))?;
-    app.context(app.root(&site)?, network)
+    app.context(app.root_of(file)?, network)
 }
 
 /// From a spec to its lock; says what was resolved.
@@ -176,9 +173,16 @@ pub(super) async fn prepare<'c>(
     policy: LockPolicy,
 ) -> Result<Prepared<'c>, Failure> {
     let subject = file.judge(context)?;
-    say_heavy_work(app, &subject);
     let locked = lock(app, context, &subject, policy).await?;
     let prepared = apply::prepare(context, subject, locked)?;
+    if prepared
+        .plan
+        .actions
+        .iter()
+        .any(|action| matches!(action, Action::BuildGeneration { .. }))
+    {
+        say_heavy_work(app, &prepared.subject);
+    }
     if let Some(other) = &prepared.other_spec {
         app.ui.warning(format!(
             "the environment {} was made from {} until now; two specs of one name take turns, \
@@ -203,7 +207,7 @@ fn say_heavy_work(app: &App<'_>, subject: &Subject<'_>) {
         "{}; on a login node, stop this and run: srun --mem={} envspec apply {}",
         rule.reason,
         crate::site::slurm_memory(rule.memory),
-        subject.file.source.name()
+        path_word(subject.file.source.name())
     ));
 }
 
@@ -213,7 +217,9 @@ pub(super) fn say_replaced(app: &App<'_>, replaced: &[Replaced]) {
         app.ui.warning(format!(
             "the kernel {registered} ran the environment {} in {} until now; \
              get that one back with: envspec apply --root {}",
-            was.environment, was.root, was.root
+            was.environment,
+            was.root,
+            path_word(&was.root)
         ));
     }
 }
