@@ -18,7 +18,8 @@
 #   … time-up JOB                          the time limit of a job is reached now
 #
 # DIR is by default a new folder in target/world/cluster, or the one instance that runs there.
-# CLUSTER_PRIVATE_TMP=yes gives each job a /tmp of its own. Exit code 77: not possible on this machine.
+# CLUSTER_PRIVATE_TMP=yes gives each job a /tmp of its own. Exit codes of `up` and `hold`: 77 where hosts are
+# not possible (no root, no namespaces), 78 where Debian packages are missing.
 
 # shellcheck disable=SC2034 # dir, instances and target are read by the parts
 set -euo pipefail

@@ -7,9 +7,14 @@
 
 hold() {
   local until=${CLUSTER_HOLD_UNTIL:-eof} reader="" world status=0 why
+  why=$(missing_programs)
+  if [[ $why ]]; then
+    echo "not installed: $why; run tests/world/cluster.sh packages" >&2
+    exit 78
+  fi
   why=$(why_not)
   if [[ $why ]]; then
-    echo "SKIPPED: $why" >&2
+    echo "$why" >&2
     exit 77
   fi
   sweep
@@ -106,16 +111,21 @@ up() {
 }
 
 down() {
-  local holder
-  if [[ -z $dir ]]; then
-    find_instance
+  [[ $dir ]] || find_instance
+  if [[ ! -e $dir/id ]]; then
+    echo "no cluster in $dir" >&2
+    exit 1
   fi
   if alive "$dir"; then
-    holder=$(<"$dir/holder")
-    kill -TERM "$holder"
+    kill -TERM "$(<"$dir/holder")"
     while alive "$dir"; do sleep 0.02; done
   fi
-  [[ ! -e $dir/id ]] || remove "$dir"
+  # The holder is about to do the same; whoever comes first.
+  if [[ -e $dir/id ]]; then
+    remove "$dir"
+  else
+    rm -rf --one-file-system "$dir"
+  fi
 }
 
 status() {

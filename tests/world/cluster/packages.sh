@@ -24,14 +24,15 @@ need_cluster_packages() {
   return "$status"
 }
 
-# Why no hosts can be made here; nothing if they can. Exit code 77 is for that alone.
-why_not() {
+missing_programs() {
   local program PATH=$PATH:/usr/sbin:/sbin
   for program in slurmctld slurmd sbatch munged sshd ssh ip unshare flock pkill; do
-    command -v "$program" >/dev/null && continue
-    echo "$program is not installed: run tests/world/cluster.sh packages"
-    return
+    command -v "$program" >/dev/null || printf '%s ' "$program"
   done
+}
+
+# Why no hosts can be made here; nothing if they can.
+why_not() {
   if ((EUID != 0)); then
     echo "the hosts of the tests need root"
   elif ! unshare --mount --net --uts --ipc --pid --fork --mount-proc true 2>/dev/null; then
