@@ -61,11 +61,11 @@ impl Cluster {
             .spawn()
             .unwrap();
         let life = holder.stdin.take();
-        let mut line = String::new();
+        let mut first_line = String::new();
         BufReader::new(holder.stdout.take().unwrap())
-            .read_line(&mut line)
+            .read_line(&mut first_line)
             .unwrap();
-        if line.is_empty() {
+        if first_line.is_empty() {
             let status = holder.wait().unwrap();
             let why = text(&said);
             match status.code() {
@@ -76,7 +76,7 @@ impl Cluster {
             return None;
         }
         Some(Self {
-            folder: PathBuf::from(line.trim_end()),
+            folder: PathBuf::from(first_line.trim_end()),
             holder,
             life,
         })

@@ -11,8 +11,12 @@ source "$here/users.sh"
 dir=$1 host=$2 target=$3
 hostname "$host"
 
+home=$(home_of "$dir" "$host")
 # Held open: the mounts below may hide the way to them.
-exec 8<"$dir" 9<"$target"
+exec 5<"$here" 6<"$home" 7<"$dir/$host/tmp" 8<"$dir" 9<"$target"
+
+# Mounts an open folder. usage: mount_open FD PATH
+mount_open() { mount --no-canonicalize --rbind "/proc/self/fd/$1" "$2"; }
 
 for file in passwd group shadow hosts hostname; do
   mount --bind "$dir/$host/etc/$file" "/etc/$file"
@@ -21,10 +25,6 @@ mount --bind "$dir/$host/ssh" /etc/ssh
 if in_cluster "$host"; then
   mount --bind "$dir/cluster/slurm" /etc/slurm
 fi
-home=$(home_of "$dir" "$host")
-tmp=$dir/$host/tmp
-# With the small disks that are there already.
-mount --rbind "$home" /home
 mount -t tmpfs -o mode=1777 shm /dev/shm
 mount -t tmpfs -o mode=755 run /run
 mkdir -p /run/sshd
@@ -32,7 +32,9 @@ if [[ -d $dir/cgroup/$host ]]; then
   mkdir -p /run/cgroup/freezer
   mount --bind "$dir/cgroup/$host" /run/cgroup/freezer
 fi
-mount --bind "$tmp" /tmp
+# The home with the small disks that are there already.
+mount_open 6 /home
+mount_open 7 /tmp
 
 # Makes a folder visible to every user at its own path, whatever lies over that or is closed to them.
 # usage: expose PATH FD
@@ -46,14 +48,15 @@ expose() {
     mount -t tmpfs -o mode=755 closed "$ancestor"
   done
   mkdir -p "$1"
-  [[ $1 -ef /proc/self/fd/$2 ]] || mount --no-canonicalize --bind "/proc/self/fd/$2" "$1"
+  [[ $1 -ef /proc/self/fd/$2 ]] || mount_open "$2" "$1"
 }
 expose "$target" 9
 expose "$dir" 8
-exec 8<&- 9<&-
+expose "$here" 5
+exec 5<&- 6<&- 7<&- 8<&- 9<&-
 
 # Until the world has plugged its interfaces in.
-read -r <"$dir/$host/plugged"
+until [[ -e $dir/$host/plugged ]]; do sleep 0.01; done
 echo 0 >/proc/sys/net/ipv4/ip_forward
 
 "$here/daemons.sh" "$dir" sshd

@@ -4,7 +4,7 @@
 # usage: start_host DIR HOST TARGET
 start_host() {
   local unshare pid
-  rm -f "$1/$2/state"
+  rm -f "$1/$2/state" "$1/$2/plugged"
   # What is mounted in the world later (a small disk) reaches the host, nothing goes the other way.
   # 9 is the holder's lock: no process of a user may keep it.
   setsid unshare --net --uts --ipc --pid --mount --propagation slave --fork --kill-child --mount-proc \
@@ -13,7 +13,7 @@ start_host() {
   until pid=$(<"/proc/$unshare/task/$unshare/children") && [[ $pid ]]; do sleep 0.01; done
   echo "${pid% }" >"$1/$2/pid"
   plug "$1" "$2"
-  echo >"$1/$2/plugged"
+  touch "$1/$2/plugged"
 }
 
 # The cables of a host, and its addresses. usage: plug DIR HOST

@@ -6,7 +6,9 @@
 # can be left then are files and empty control groups: the next `up` sweeps them away.
 
 hold() {
-  local until=${CLUSTER_HOLD_UNTIL:-eof} reader="" world status=0 why
+  local until=${CLUSTER_HOLD_UNTIL:-eof} status=0 why
+  # Not local: `end` needs them when this function is left.
+  reader="" world=""
   why=$(missing_programs)
   if [[ $why ]]; then
     echo "not installed: $why; run tests/world/cluster.sh packages" >&2
@@ -43,7 +45,7 @@ hold() {
     fi
     sleep 0.02
   done
-  tr -d ' ' <"/proc/$world/task/$world/children" >"$dir/pid"
+  first_process "$world" >"$dir/pid"
   echo "$dir"
   if [[ $until == eof ]]; then
     setpriv --pdeathsig KILL cat <&"$input" >/dev/null &
@@ -53,14 +55,23 @@ hold() {
   return "$status"
 }
 
+# The child of `unshare`. usage: first_process PID
+first_process() {
+  local child
+  child=$(<"/proc/$1/task/$1/children") 2>/dev/null
+  [[ $child ]] && echo "${child% }"
+}
+
 # The end of a holder: first the processes, then what they held.
 end() {
   local status=$?
   trap '' TERM INT HUP
   trap - EXIT
-  # shellcheck disable=SC2046 # one number a word
-  kill -KILL $(jobs -p) 2>/dev/null || true
-  wait
+  # The world's first process dies when all others of the world are gone, and `unshare` after it. (The
+  # other way round nobody would know when the last one is gone.)
+  # shellcheck disable=SC2046,SC2086 # one number a word, or none
+  kill -KILL $(first_process "$world" || echo "$world") $reader 2>/dev/null || true
+  wait 2>/dev/null
   exec 9>&-
   remove "$dir" || status=1
   exit "$status"

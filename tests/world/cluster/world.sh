@@ -22,7 +22,6 @@ for host in "${hosts[@]}"; do
   write_sshd "$dir" "$host"
   names_of "$host" >"$dir/$host/etc/hosts"
   echo "$host" >"$dir/$host/etc/hostname"
-  mkfifo "$dir/$host/plugged"
 done
 write_homes "$dir"
 write_keys "$dir"
