@@ -58,7 +58,7 @@ hold() {
 # The child of `unshare`. usage: first_process PID
 first_process() {
   local child
-  child=$(<"/proc/$1/task/$1/children") 2>/dev/null
+  child=$(cat "/proc/$1/task/$1/children" 2>/dev/null) || return
   [[ $child ]] && echo "${child% }"
 }
 
