@@ -2,6 +2,7 @@
 //! that can fail on demand, and a look at every file of a tree.
 
 mod channels;
+mod cluster;
 mod lab;
 mod output;
 mod server;
@@ -10,6 +11,7 @@ mod tools;
 mod tree;
 
 pub(crate) use channels::{Channels, channels};
+pub(crate) use cluster::Cluster;
 pub(crate) use lab::{Lab, lab};
 pub(crate) use output::{CommandOutput, assert_output};
 pub(crate) use server::{Fault, Server};
