@@ -27,6 +27,8 @@
 //! | [`store`] | generations, receipts, the switch, history, leases | world |
 //! | [`jupyter`] | kernelspecs in the user's folder, a client that runs a cell | world |
 //! | [`apply`] | the order of it all | world |
+//! | [`cluster`] | commands here or through ssh hops; what the scheduler says | world |
+//! | [`session`] | running servers: started, found, reached, ended | world |
 //! | [`cli`] | one file a command, output, errors, progress | people |
 //!
 //! # What is absent, on purpose
@@ -51,12 +53,14 @@
 
 pub mod apply;
 pub mod cli;
+pub mod cluster;
 pub mod conda;
 pub mod jupyter;
 pub mod kernel;
 pub mod lock;
 pub mod plan;
 pub mod recipe;
+pub mod session;
 pub mod site;
 pub mod spec;
 pub mod store;

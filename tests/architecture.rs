@@ -15,11 +15,13 @@ const PURE: [&str; 6] = ["spec", "kernel", "site", "lock", "plan", "recipe"];
 
 /// The rooms that touch the world, each with the rooms that it may import
 /// beyond the pure ones.
-const WORLD: [(&str, &[&str]); 4] = [
+const WORLD: [(&str, &[&str]); 6] = [
     ("conda", &[]),
     ("store", &[]),
     ("jupyter", &[]),
     ("apply", &["conda", "store", "jupyter"]),
+    ("cluster", &[]),
+    ("session", &["cluster"]),
 ];
 
 /// The room of people, which may import all.

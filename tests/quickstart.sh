@@ -53,4 +53,7 @@ fi
 say "envspec recipe quickstart"
 "$envspec" recipe quickstart
 echo >&2
-echo "envspec is $envspec; to use it on this environment: export ENVSPEC_ROOT=$ENVSPEC_ROOT" >&2
+echo "To go on with this program, root and channel:" >&2
+echo "  export ENVSPEC_ROOT=$ENVSPEC_ROOT" >&2
+if [[ -n ${ENVSPEC_CHANNEL_ALIAS:-} ]]; then echo "  export ENVSPEC_CHANNEL_ALIAS=$ENVSPEC_CHANNEL_ALIAS" >&2; fi
+echo "  $envspec --help" >&2

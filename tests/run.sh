@@ -8,6 +8,10 @@ source tests/tools.sh
 need_cargo
 need shellcheck="reads the scripts of recipes" openssh-client="reads the ssh configs of recipes" \
   openssh-server="a tunnel through a real sshd"
+tests/world/cluster.sh packages
+# Tests that this machine makes impossible (no root, no namespaces) say so here.
+ENVSPEC_TEST_SKIPPED=$(mktemp)
+export ENVSPEC_TEST_SKIPPED
 say "Building the channel of the test world (some minutes the first time)"
 ENVSPEC_TEST_CHANNELS=$(tests/world/channel.sh)
 export ENVSPEC_TEST_CHANNELS
@@ -25,3 +29,8 @@ export ENVSPEC_TEST_PREFIX
 
 say "Testing"
 cargo test --locked "$@"
+if [[ -s $ENVSPEC_TEST_SKIPPED ]]; then
+  say "$(wc -l <"$ENVSPEC_TEST_SKIPPED") tests were skipped:"
+  cat "$ENVSPEC_TEST_SKIPPED" >&2
+fi
+rm -f -- "$ENVSPEC_TEST_SKIPPED"

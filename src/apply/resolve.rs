@@ -83,6 +83,8 @@ pub async fn resolve(
         None => None,
         Some(lock) => match lock.inputs() {
             Some(lines) => Some(inputs.staleness(&lines)),
+            // Rubble is nobody's.
+            None if policy == LockPolicy::Renew && lock.read().is_err() => None,
             // Whose ever it is, only --frozen may use it, and nobody write it.
             None if policy == LockPolicy::Frozen => None,
             None => return Err(ApplyError::ForeignLock { name }),

@@ -12,7 +12,7 @@ use super::context::Context;
 use super::error::ApplyError;
 use super::spec_file::SpecFile;
 use crate::site::{ResolvedLaunch, Site};
-use crate::spec::{EnvName, Interface};
+use crate::spec::{EnvName, Interface, Launch};
 use crate::store::Receipt;
 
 /// A generation, and what a server of it is started with.
@@ -26,6 +26,8 @@ pub struct Served {
     pub site: Site,
     /// What it asks for.
     pub launch: ResolvedLaunch,
+    /// The same as the spec writes it, the site's defaults not filled in.
+    pub asked: Launch,
     /// The names of its kernels.
     pub kernels: Vec<String>,
     /// The spec's variables.
@@ -44,16 +46,20 @@ impl Served {
 
     /// The package that would bring the server, if it isn't there.
     pub fn missing_server(&self) -> Option<&'static str> {
-        let package = match self.launch.interface {
+        (!self.server().exists()).then_some(self.server_package())
+    }
+
+    /// The package that brings the server.
+    pub fn server_package(&self) -> &'static str {
+        match self.launch.interface {
             Interface::Lab => "jupyterlab",
             Interface::Notebook => "notebook",
             Interface::Server => "jupyter_server",
-        };
-        (!self.server().exists()).then_some(package)
+        }
     }
 }
 
-/// Finds out what a server of a generation is started with.
+/// Finds out what a server of a generation of this machine is started with.
 pub fn served(
     context: &Context,
     environment: &EnvName,
@@ -63,31 +69,51 @@ pub fn served(
     let copy = Receipt::spec_path(prefix);
     let then = SpecFile::open(&copy, &copy.to_string_lossy())?;
     let origin = &receipt.spec.path;
-    let now = SpecFile::open(origin, &origin.to_string_lossy()).and_then(|now| {
-        if now.spec.name == *environment {
-            now.session(context)
-        } else {
-            Err(ApplyError::OtherEnvironment {
-                path: now.path,
-                now: now.spec.name.to_string(),
-            })
-        }
-    });
-    let ((site, launch), outdated) = match now {
-        Ok(session) => (session, None),
-        Err(error) => (then.session(context)?, Some(error)),
-    };
-    Ok(Served {
-        environment: environment.clone(),
-        prefix: prefix.to_owned(),
-        site,
-        launch,
-        kernels: receipt
-            .kernels
-            .iter()
-            .map(|kernel| kernel.name.clone())
-            .collect(),
-        variables: then.spec.variables,
-        outdated,
-    })
+    let now = SpecFile::open(origin, &origin.to_string_lossy());
+    Served::new(context, environment, prefix, receipt, then, now)
+}
+
+impl Served {
+    /// From the spec as it was when the generation was made, and as it is now.
+    pub fn new(
+        context: &Context,
+        environment: &EnvName,
+        prefix: &Path,
+        receipt: &Receipt,
+        then: SpecFile,
+        now: Result<SpecFile, ApplyError>,
+    ) -> Result<Self, ApplyError> {
+        let now = now.and_then(|now| {
+            if now.spec.name == *environment {
+                let (site, launch) = now.session(context)?;
+                Ok((site, launch, now.spec.launch))
+            } else {
+                Err(ApplyError::OtherEnvironment {
+                    path: now.path,
+                    now: now.spec.name.to_string(),
+                })
+            }
+        });
+        let ((site, launch, asked), outdated) = match now {
+            Ok(session) => (session, None),
+            Err(error) => {
+                let (site, launch) = then.session(context)?;
+                ((site, launch, then.spec.launch.clone()), Some(error))
+            }
+        };
+        Ok(Self {
+            environment: environment.clone(),
+            prefix: prefix.to_owned(),
+            site,
+            launch,
+            asked,
+            kernels: receipt
+                .kernels
+                .iter()
+                .map(|kernel| kernel.name.clone())
+                .collect(),
+            variables: then.spec.variables,
+            outdated,
+        })
+    }
 }

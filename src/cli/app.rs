@@ -33,20 +33,20 @@ enum Color {
 #[derive(Debug, Args)]
 #[command(next_help_heading = "Global options")]
 pub(super) struct Global {
-    /// Where generations and packages are kept [default: the site's place, else the data folder of the user]
-    #[arg(long, global = true, env = "ENVSPEC_ROOT", value_name = "DIR")]
+    /// Where generations and packages are kept [default: the site's place, else the data folder of the user] [env: ENVSPEC_ROOT]
+    #[arg(long, global = true, value_name = "DIR")]
     root: Option<PathBuf>,
 
-    /// The URL that channel names are put behind, as conda's `channel_alias`
-    #[arg(long, global = true, env = "ENVSPEC_CHANNEL_ALIAS", value_name = "URL")]
+    /// The URL that channel names are put behind, as conda's `channel_alias` [env: ENVSPEC_CHANNEL_ALIAS]
+    #[arg(long, global = true, value_name = "URL")]
     channel_alias: Option<Url>,
 
-    /// A folder of kernel definitions that add to the built-in ones or replace them
-    #[arg(long, global = true, env = "ENVSPEC_KERNELS", value_name = "DIR")]
+    /// A folder of kernel definitions that add to the built-in ones or replace them [env: ENVSPEC_KERNELS]
+    #[arg(long, global = true, value_name = "DIR")]
     kernels_dir: Option<PathBuf>,
 
-    /// A folder of sites that add to the built-in ones or replace them
-    #[arg(long, global = true, env = "ENVSPEC_SITES", value_name = "DIR")]
+    /// A folder of sites that add to the built-in ones or replace them [env: ENVSPEC_SITES]
+    #[arg(long, global = true, value_name = "DIR")]
     sites_dir: Option<PathBuf>,
 
     /// Say nothing but errors, warnings and the answer
@@ -87,12 +87,34 @@ pub(super) struct App<'u> {
 }
 
 impl<'u> App<'u> {
-    pub(super) fn new(ui: &'u Ui, global: Global) -> Self {
-        Self {
+    /// Reads the process's environment. What a flag says counts more.
+    pub(super) fn new(ui: &'u Ui, global: Global) -> Result<Self, Failure> {
+        let mut app = Self {
             ui,
             global,
             variables: std::env::vars_os().collect(),
-        }
+        };
+        let folder = |name| app.variable(name).map(PathBuf::from);
+        let (root, kernels, sites) = (
+            folder("ENVSPEC_ROOT"),
+            folder("ENVSPEC_KERNELS"),
+            folder("ENVSPEC_SITES"),
+        );
+        let alias = match app.variable("ENVSPEC_CHANNEL_ALIAS") {
+            Some(text) => Some(Url::parse(&text.to_string_lossy()).map_err(|error| {
+                Failure::usage(
+                    format!("ENVSPEC_CHANNEL_ALIAS is no URL: {error}"),
+                    "write https://…, or file:///… for a folder",
+                )
+            })?),
+            None => None,
+        };
+        let global = &mut app.global;
+        global.root = global.root.take().or(root);
+        global.kernels_dir = global.kernels_dir.take().or(kernels);
+        global.sites_dir = global.sites_dir.take().or(sites);
+        global.channel_alias = global.channel_alias.take().or(alias);
+        Ok(app)
     }
 
     /// An environment variable; an empty one counts as none.
@@ -197,6 +219,20 @@ impl<'u> App<'u> {
         // An unknown site is reported later, with its place in the spec.
         let site = sites.find(name).or_else(|_| sites.find(None))?;
         self.root(&site)
+    }
+
+    /// The root that was named for a machine behind ssh. `ENVSPEC_ROOT` speaks of
+    /// this one.
+    pub(super) fn root_there(&self) -> Option<String> {
+        let given = self.global.root.as_ref()?;
+        let of_this_machine = self.variable("ENVSPEC_ROOT").map(PathBuf::from);
+        (of_this_machine.as_ref() != Some(given)).then(|| given.to_string_lossy().into_owned())
+    }
+
+    /// Whether a program is on the PATH.
+    pub(super) fn has_program(&self, name: &str) -> bool {
+        let path = self.variable("PATH").unwrap_or_default();
+        std::env::split_paths(&path).any(|folder| folder.join(name).is_file())
     }
 
     /// All roots that there may be: the flag's alone, else those of all sites

@@ -6,10 +6,12 @@ use miette::{Diagnostic, Report};
 use thiserror::Error;
 
 use crate::apply::ApplyError;
+use crate::cluster::ClusterError;
 use crate::conda::CondaError;
 use crate::jupyter::RegistrationError;
 use crate::kernel::{DefinitionError, UnknownKernel};
 use crate::recipe::RecipeError;
+use crate::session::SessionError;
 use crate::site::SiteError;
 use crate::spec::SpecErrors;
 use crate::spec::edit::EditError;
@@ -131,16 +133,19 @@ impl From<ApplyError> for Failure {
             | ApplyError::OtherEnvironment { .. }
             | ApplyError::ForeignLock { .. }
             | ApplyError::Lock(_)
-            | ApplyError::Store(StoreError::Unknown { .. } | StoreError::Ambiguous { .. }) => {
-                Exit::Usage
-            }
+            | ApplyError::Store(
+                StoreError::Unknown { .. }
+                | StoreError::Ambiguous { .. }
+                | StoreError::NothingEarlier { .. },
+            ) => Exit::Usage,
             ApplyError::NoSolution(_) => Exit::NoSolution,
             ApplyError::Conda(error) => conda(error),
             ApplyError::NoLock { .. }
             | ApplyError::StaleLock { .. }
-            | ApplyError::LockLacks { .. }
-            | ApplyError::SpecChanged { .. } => Exit::Pending,
-            ApplyError::Store(_) | ApplyError::Registration(_) => Exit::Store,
+            | ApplyError::LockLacks { .. } => Exit::Pending,
+            ApplyError::SpecChanged { .. } | ApplyError::Store(_) | ApplyError::Registration(_) => {
+                Exit::Store
+            }
             ApplyError::NoKernelspec { .. }
             | ApplyError::Kernelspec { .. }
             | ApplyError::Installer { .. } => Exit::Cluster,
@@ -157,6 +162,25 @@ fn conda(error: &CondaError) -> Exit {
         CondaError::Solver { .. } | CondaError::VirtualPackages { .. } => Exit::Internal,
         CondaError::Disk { .. } | CondaError::Install { .. } => Exit::Store,
         CondaError::Activation { .. } => Exit::Cluster,
+    }
+}
+
+impl From<ClusterError> for Failure {
+    fn from(error: ClusterError) -> Self {
+        Self::new(Exit::Cluster, error)
+    }
+}
+
+impl From<SessionError> for Failure {
+    fn from(error: SessionError) -> Self {
+        let exit = match &error {
+            SessionError::NotApplied { .. }
+            | SessionError::NoSession { .. }
+            | SessionError::Several { .. }
+            | SessionError::PortTaken { .. } => Exit::Usage,
+            _ => Exit::Cluster,
+        };
+        Self::new(exit, error)
     }
 }
 

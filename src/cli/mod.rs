@@ -8,6 +8,7 @@ mod app;
 mod commands;
 mod failure;
 mod progress;
+mod reach;
 mod say;
 mod select;
 
@@ -31,7 +32,7 @@ pub fn main() -> ExitCode {
     let ui = Ui::new(arguments.global.manner());
     panic::set_hook(Box::new(|_| {}));
     let outcome = panic::catch_unwind(AssertUnwindSafe(|| {
-        let app = App::new(&ui, arguments.global);
+        let app = App::new(&ui, arguments.global)?;
         commands::run(&app, arguments.command)
     }));
     let exit = match outcome {

@@ -96,6 +96,16 @@ impl Ui {
         drop(write!(anstream::stderr().lock(), "{text}"));
     }
 
+    /// Whether the answer goes to a terminal, and so to a person.
+    pub(super) fn answers_a_person(&self) -> bool {
+        std::io::stdout().is_terminal()
+    }
+
+    /// Whether somebody could answer a question.
+    pub(super) fn can_ask(&self) -> bool {
+        std::io::stdin().is_terminal() && std::io::stderr().is_terminal()
+    }
+
     /// Whether bars may be drawn.
     pub(super) fn draws(&self) -> bool {
         self.manner.verbosity == Verbosity::Normal && std::io::stderr().is_terminal()

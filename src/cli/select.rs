@@ -42,7 +42,18 @@ pub(super) fn spec(app: &App<'_>, said: Option<&str>) -> Result<SpecFile, Failur
             return open(app, &path, &path.to_string_lossy());
         }
         if !find_current(app, &name)?.is_empty() {
-            let origin = applied(app, Some(said))?.receipt.spec.path;
+            let applied = applied(app, Some(said))?;
+            let origin = applied.receipt.spec.path;
+            if !origin.exists() {
+                return Err(Failure::usage(
+                    format!("the spec of {said}, {}, is gone", origin.display()),
+                    format!(
+                        "its text is kept with the generation: cp {} {}",
+                        path_word(Receipt::spec_path(&applied.prefix)),
+                        path_word(&origin)
+                    ),
+                ));
+            }
             return open(app, &origin, &origin.to_string_lossy());
         }
     }
@@ -63,11 +74,36 @@ fn open(app: &App<'_>, path: &Path, shown: &str) -> Result<SpecFile, Failure> {
 /// The environment that is meant: its name, its spec, or the one of the only
 /// spec in `envs/`.
 pub(super) fn applied(app: &App<'_>, said: Option<&str>) -> Result<Applied, Failure> {
-    let current = current(app, said)?;
+    read(current(app, said)?)
+}
+
+/// The environment of a name in a root.
+pub(super) fn applied_in(root: Root, name: &EnvName) -> Result<Applied, Failure> {
+    match store::current(&root, name)? {
+        Some(generation) => read(Current {
+            root,
+            name: name.clone(),
+            generation,
+        }),
+        None => Err(Failure::usage(
+            format!(
+                "the environment {name} was not applied yet in {}",
+                root.path().display()
+            ),
+            format!("apply it with: envspec apply {name}"),
+        )),
+    }
+}
+
+fn read(current: Current) -> Result<Applied, Failure> {
     let prefix = current.root.generation(&current.generation)?;
-    let receipt = Receipt::read(&prefix)?.ok_or_else(|| {
+    let receipt = Receipt::read(&prefix)?.filter(|_| Receipt::exists(&prefix));
+    let receipt = receipt.ok_or_else(|| {
         Failure::usage(
-            format!("the current generation {} is gone", current.generation),
+            format!(
+                "the current generation {} is gone, or was moved here",
+                current.generation
+            ),
             format!(
                 "build it again with: envspec apply. Or go back: envspec rollback {}",
                 current.name
@@ -159,7 +195,7 @@ fn spec_of(name: &EnvName) -> Option<PathBuf> {
 }
 
 /// Whether a text names a file, and no environment.
-fn is_path(said: &str) -> bool {
+pub(super) fn is_path(said: &str) -> bool {
     said.contains('/') || is_yaml(Path::new(said)) || Path::new(said).is_file()
 }
 

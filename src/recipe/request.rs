@@ -188,7 +188,7 @@ impl<'a> Facts<'a> {
         Ok(Self {
             script: format!("{sessions}/start/{session}{}.sh", variant(asked)),
             endpoint: endpoint(asked, place, &sessions),
-            local_port: local_port(asked.env, asked.server),
+            local_port: local_port(asked.env.as_str(), asked.server),
             hops: hops(asked),
             asked: asked.clone(),
             session,
@@ -311,9 +311,9 @@ fn endpoint(asked: &Request<'_>, place: Place, sessions: &str) -> Endpoint {
 /// bookmark and a page that lost its server work again; different for its
 /// second server. Below the range from which systems take ports at random
 /// (32768 on Linux, 49152 on macOS), above Jupyter's own 8888.
-fn local_port(env: &EnvName, server: NonZeroU16) -> u16 {
+pub fn local_port(env: &str, server: NonZeroU16) -> u16 {
     // FNV-1a: the number must not change with a compiler, and needs no more.
-    let hash = env.as_str().bytes().fold(0x811c_9dc5_u32, |hash, byte| {
+    let hash = env.bytes().fold(0x811c_9dc5_u32, |hash, byte| {
         (hash ^ u32::from(byte)).wrapping_mul(0x0100_0193)
     });
     let step = (hash.wrapping_add(u32::from(server.get()) - 1)) % 10_000;

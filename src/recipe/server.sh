@@ -35,7 +35,16 @@ clean() {
   if [ -n "$probe" ]; then kill -KILL "$probe" 2>/dev/null || :; fi
   if [ -n "$scratch" ]; then rm -rf -- "$scratch"; fi
   rm -rf -- "$private"
-  if [ "$(readlink -- "$pointer" 2>/dev/null)" = "$key" ]; then rm -f -- "$pointer"; fi
+  if [ "$(readlink -- "$pointer" 2>/dev/null)" = "$key" ]; then
+    rm -f -- "$pointer"
+    # Another server of this name, if there is one.
+    for other in "$sessions"/*/session.json; do
+      if grep -qF "\"session\": \"$session\"," "$other" 2>/dev/null; then
+        other=${other%/*}
+        ln -sfn -- "${other##*/}" "$pointer"
+      fi
+    done
+  fi
 }
 if [ "$restart" -gt 0 ]; then
   # What this same job left behind when it was killed elsewhere.
@@ -217,15 +226,21 @@ start() {
 }
 
 [ -z "$ending" ] || exit 0
+# A group of its own: Ctrl-C is for this script, which ends the server in order.
+# Told twice, Jupyter leaves kernels behind.
+set -m
 start &
 server=$!
+set +m
 
 # 5. Ready only when a stranger was refused and the owner was served. ------------
 "$generation/bin/python" -I - "$server" "$scratch/runtime" "$token_file" "$node" \
-  "$private/endpoint" <<'END_OF_PROBE' &
+  "$private" "$key" "$session" "$environment" "${generation##*/}" "${SLURM_JOB_ID:-}" \
+  "$restart" "$$" "$url_path" "$login" <<'END_OF_PROBE' &
 import glob, http.client, json, os, socket, sys, time
 
-server, runtime, token_file, node, endpoint = sys.argv[1:]
+server, runtime, token_file, node, private = sys.argv[1:6]
+key, session, environment, generation, job, restart, pid, url_path, login = sys.argv[6:]
 
 
 class Connection(http.client.HTTPConnection):
@@ -279,9 +294,33 @@ with open(token_file) as file:
 if owner != 200:
     sys.exit(f"envspec: the server answered its owner with {owner}")
 where = info.get("sock") or "127.0.0.1:%d" % info["port"]
-with open(endpoint + ".new", "w") as file:
-    file.write(f"{node} {where}\n")
-os.rename(endpoint + ".new", endpoint)
+
+
+def publish(name, text):
+    path = os.path.join(private, name)
+    with open(path + ".new", "w") as file:
+        file.write(text + "\n")
+    os.rename(path + ".new", path)
+
+
+# For programs; on one line, and without the token.
+record = {
+    "version": 1,
+    "key": key,
+    "session": session,
+    "environment": environment,
+    "generation": generation,
+    "job": int(job) if job else None,
+    "restart": int(restart),
+    "node": node,
+    "pid": int(pid),
+    "at": where,
+    "url_path": url_path,
+    "login": login,
+    "ready": int(time.time()),
+}
+publish("session.json", json.dumps(record))
+publish("endpoint", f"{node} {where}")
 END_OF_PROBE
 probe=$!
 status=0

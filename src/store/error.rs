@@ -102,7 +102,7 @@ impl StoreError {
 fn advice(error: &std::io::Error) -> &'static str {
     match error.kind() {
         std::io::ErrorKind::PermissionDenied | std::io::ErrorKind::ReadOnlyFilesystem => {
-            "you may not write there; choose another root: --root DIR or ENVSPEC_ROOT"
+            "you may not write there; in the place of envspec's root another can be taken: --root DIR or ENVSPEC_ROOT"
         }
         std::io::ErrorKind::StorageFull | std::io::ErrorKind::QuotaExceeded => {
             "there is no space left (see df -h, df -i, quota); the environment is as it was before"

@@ -39,6 +39,28 @@ pub fn current(root: &Root, name: &EnvName) -> Result<Option<String>, StoreError
     }
 }
 
+/// The environments of a root, each with the name of its current generation,
+/// whether that is there or not.
+pub fn environments(root: &Root) -> Result<Vec<(EnvName, String)>, StoreError> {
+    let folder = root.environments();
+    let entries = match fs::read_dir(&folder) {
+        Ok(entries) => entries,
+        Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(Vec::new()),
+        Err(error) => return Err(StoreError::io("could not read", &folder)(error)),
+    };
+    let mut found = Vec::new();
+    for entry in entries.flatten() {
+        let name = entry.file_name();
+        if let Some(name) = EnvName::new(&name.to_string_lossy())
+            && let Ok(Some(generation)) = current(root, &name)
+        {
+            found.push((name, generation));
+        }
+    }
+    found.sort();
+    Ok(found)
+}
+
 /// All whole generations below the root, of one environment or of all, oldest
 /// first; and why others can't be read, which are in nobody's way.
 pub fn generations(

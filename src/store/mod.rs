@@ -16,7 +16,9 @@ mod receipt;
 mod write;
 
 pub use error::StoreError;
-pub use generations::{Generation, clear_rubble, current, generations, publish, stage};
+pub use generations::{
+    Generation, clear_rubble, current, environments, generations, publish, stage,
+};
 pub use history::{Event, Switched, record, switches};
 pub use layout::Root;
 pub use lease::Lease;

@@ -10,6 +10,10 @@ use super::error::StoreError;
 use super::write::write_whole;
 use crate::lock::PackageId;
 
+/// The file that says where a generation was made: a line of its own, because it
+/// is asked for at every start.
+const PLACE: &str = ".envspec/prefix";
+
 /// Where a spec came from.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct SpecOrigin {
@@ -83,9 +87,18 @@ impl Receipt {
         prefix.join(".envspec").join("spec.yaml")
     }
 
-    /// Whether the prefix is a whole generation.
+    /// Whether the prefix is a whole generation, at the place that it was made
+    /// for: its files name that place, so one that was moved is of no use.
     pub fn exists(prefix: &Path) -> bool {
         Self::path(prefix).is_file()
+            && fs::read_to_string(prefix.join(PLACE)).is_ok_and(|place| {
+                let place = Path::new(place.trim_end_matches('\n'));
+                place == prefix
+                    || matches!(
+                        (place.canonicalize(), prefix.canonicalize()),
+                        (Ok(one), Ok(other)) if one == other
+                    )
+            })
     }
 
     /// Reads the receipt of a prefix; `None` if there is none.
@@ -108,6 +121,8 @@ impl Receipt {
         let folder = prefix.join(".envspec");
         fs::create_dir_all(&folder).map_err(StoreError::io("could not make", &folder))?;
         write_whole(&Self::spec_path(prefix), spec.as_bytes())?;
+        let place = format!("{}\n", prefix.display());
+        write_whole(&prefix.join(PLACE), place.as_bytes())?;
         let mut text = serde_json::to_vec_pretty(self)
             .expect("a receipt is plain text and lists, which JSON can always hold");
         text.push(b'\n');

@@ -127,7 +127,7 @@ fn rollback_switches_the_link_and_the_kernelspecs_back() {
     assert!(marked[0].contains("deno"), "{rows}");
 
     env.run(&["rollback"])
-        .fails_with(7)
+        .fails_with(2)
         .says("no earlier generation");
     // The spec still says what it says: apply goes forward again.
     env.run(&["apply"]).success();
@@ -539,7 +539,7 @@ fn after_a_change_of_site_every_command_speaks_of_the_specs_own_root() {
     }
     let other = generation("one");
     run(&["rollback"])
-        .fails_with(7)
+        .fails_with(2)
         .says("no earlier generation");
     assert_eq!(generation("one"), other, "another root was switched");
     let list = run(&["list"]).success();
@@ -596,4 +596,25 @@ fn an_installer_ends_with_the_apply_that_ran_it_and_writes_into_no_generation() 
         (!process.exists()).then_some(())
     });
     assert!(!env.root().join("leases/lab").exists(), "the lease stays");
+}
+
+#[test]
+fn a_root_that_was_moved_is_built_anew_and_not_registered_as_it_is() {
+    let env = TestEnv::new();
+    env.spec(
+        "lab",
+        "channels: [conda-forge, tiny]\ndependencies: [executable]\nkernels: [deno]\n",
+    );
+    let (first, second) = (env.path("first"), env.path("second"));
+    env.run(&["apply", "--root", first.to_str().unwrap()])
+        .success();
+    fs_err::rename(&first, &second).unwrap();
+    let second = second.to_str().unwrap();
+    env.run(&["recipe", "lab", "--root", second])
+        .fails_with(2)
+        .says("was moved here");
+    env.run(&["apply", "--root", second])
+        .success()
+        .says("Installed");
+    env.run(&["kernels", "test", "--root", second]).success();
 }

@@ -152,7 +152,7 @@ fn an_edit_meanwhile_is_not_overwritten() {
     fs_err::write(&path, &theirs).unwrap();
     server.release();
     add.wait()
-        .fails_with(3)
+        .fails_with(7)
         .says("envs/lab.yaml was changed by somebody else meanwhile");
     assert_eq!(fs_err::read_to_string(&path).unwrap(), theirs);
     assert!(!path.with_extension("lock").exists());
@@ -171,7 +171,7 @@ fn an_apply_during_an_edit_neither_writes_its_older_lock_nor_switches() {
     server.release();
     apply
         .wait()
-        .fails_with(3)
+        .fails_with(7)
         .says("was changed by somebody else");
     assert_eq!(env.lock("lab"), lock);
     assert!(lock.contains("many-versions"));

@@ -392,3 +392,21 @@ fn a_dependency_that_no_channel_has_is_named() {
     env.tiny(&["needs-missing"]);
     env.run(&["lock"]).fails_with(4).says("no-such-package");
 }
+
+#[test]
+fn a_lock_with_the_marks_of_a_merge_is_not_up_to_date() {
+    let env = TestEnv::new();
+    env.tiny(&["shared-lib"]);
+    env.run(&["lock"]).success();
+    let good = env.lock("lab");
+    let path = env.work().join("envs/lab.lock");
+    let (head, body) = good.split_at(good.find("packages:").unwrap());
+    fs_err::write(&path, format!("{head}<<<<<<< ours\n{body}")).unwrap();
+    for arguments in [&["lock", "--check"][..], &["lock"], &["apply"]] {
+        env.run(arguments).fails_with(2).says("is not a lock");
+    }
+    // What is no lock at all is nobody's.
+    fs_err::write(&path, "").unwrap();
+    env.run(&["lock", "--renew"]).success();
+    assert_eq!(env.lock("lab"), good);
+}

@@ -3,6 +3,7 @@
 
 use std::io::{BufRead as _, BufReader, Read as _, Write as _};
 use std::net::TcpStream;
+use std::os::unix::process::CommandExt as _;
 use std::path::PathBuf;
 use std::process::{Child, Stdio};
 
@@ -234,6 +235,33 @@ fn status(address: &str, path: &str, token: Option<&str>) -> u16 {
         .unwrap_or(0)
 }
 
+/// Starts a kernel and gives its id.
+fn start_kernel(address: &str, token: &str, name: &str) -> String {
+    let body = format!("{{\"name\": \"{name}\"}}");
+    let mut stream = TcpStream::connect(address).unwrap();
+    write!(
+        stream,
+        "POST /api/kernels HTTP/1.0\r\nHost: {address}\r\nAuthorization: token {token}\r\n\
+         Content-Type: application/json\r\nContent-Length: {}\r\n\r\n{body}",
+        body.len()
+    )
+    .unwrap();
+    let mut answer = String::new();
+    stream.read_to_string(&mut answer).unwrap();
+    let (_, body) = answer.split_once("\r\n\r\n").unwrap();
+    let kernel: serde_json::Value = serde_json::from_str(body).unwrap();
+    kernel["id"].as_str().unwrap().to_owned()
+}
+
+/// Whether a process has a kernel's id in its arguments: the name of its
+/// connection file.
+fn runs(kernel: &str) -> bool {
+    fs_err::read_dir("/proc").unwrap().flatten().any(|entry| {
+        let arguments = std::fs::read(entry.path().join("cmdline")).unwrap_or_default();
+        String::from_utf8_lossy(&arguments).contains(kernel)
+    })
+}
+
 #[test]
 fn on_this_machine_the_script_starts_a_private_server_and_ends_without_a_trace() {
     let lab = lab();
@@ -246,6 +274,8 @@ fn on_this_machine_the_script_starts_a_private_server_and_ends_without_a_trace()
         .arg(&path)
         .stderr(Stdio::piped())
         .stdout(Stdio::null())
+        // Its own group: what a terminal's Ctrl-C is sent to.
+        .process_group(0)
         .spawn()
         .unwrap();
     let said = BufReader::new(child.stderr.take().unwrap());
@@ -284,13 +314,22 @@ fn on_this_machine_the_script_starts_a_private_server_and_ends_without_a_trace()
         }
     }
 
-    let pid = rustix::process::Pid::from_child(&session.child);
-    rustix::process::kill_process(pid, rustix::process::Signal::TERM).unwrap();
+    let kernels = ["python3", "ir", "bash"].map(|name| start_kernel(&address, &token, name));
+    soon("all kernels run", || {
+        let all = kernels.iter().all(|kernel| runs(kernel));
+        all.then_some(())
+    });
+    let group = rustix::process::Pid::from_child(&session.child);
+    rustix::process::kill_process_group(group, rustix::process::Signal::INT).unwrap();
     soon("the script has ended", || session.child.try_wait().unwrap());
     assert!(
         TcpStream::connect(&address).is_err(),
         "somebody still listens"
     );
+    soon("no kernel is left", || {
+        let any = kernels.iter().any(|kernel| runs(kernel));
+        (!any).then_some(())
+    });
     let prefix = lab.prefix();
     soon("no process of the server is left", || {
         let left = fs_err::read_dir("/proc").unwrap().flatten().any(|entry| {

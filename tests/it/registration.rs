@@ -127,7 +127,7 @@ fn the_root_that_was_applied_last_has_the_kernels_and_the_other_gets_them_back()
     env.run(&["apply", "--root", second])
         .success()
         .says("warning: the kernel lab-deno ran the environment lab in")
-        .says("get that one back with: envspec apply --root");
+        .says("get that one back with: envspec apply lab --root");
     let program = |env: &TestEnv| kernel_json(env, "lab-deno")["argv"][0].to_string();
     assert!(program(&env).contains(second));
     let back = env.run(&["apply"]).success();

@@ -72,7 +72,7 @@ pub(super) fn spec(
 }
 
 fn say_actions(app: &App<'_>, prepared: &Prepared<'_>, lock: &str, started: Instant) {
-    let mut registered = Vec::new();
+    let (mut registered, mut unregistered) = (Vec::new(), Vec::new());
     for action in &prepared.plan.actions {
         match action {
             Action::WriteLock => app.ui.status(format!("Wrote {}", styled(NAME, lock))),
@@ -92,16 +92,14 @@ fn say_actions(app: &App<'_>, prepared: &Prepared<'_>, lock: &str, started: Inst
             Action::RegisterKernel {
                 registered: name, ..
             } => registered.push(name.as_str()),
-            Action::UnregisterKernel { registered } => app
-                .ui
-                .status(format!("Unregistered {}", styled(NAME, registered))),
+            Action::UnregisterKernel { registered } => unregistered.push(registered.as_str()),
         }
     }
-    if !registered.is_empty() {
-        app.ui.status(format!(
-            "Registered {}",
-            styled(NAME, registered.join(", "))
-        ));
+    for (done, names) in [("Registered", registered), ("Unregistered", unregistered)] {
+        if !names.is_empty() {
+            app.ui
+                .status(format!("{done} {}", styled(NAME, names.join(", "))));
+        }
     }
 }
 

@@ -51,7 +51,7 @@ enum KernelsCommand {
         #[arg(long = "kernel", value_name = "NAME")]
         kernels: Vec<String>,
         /// How long a kernel may take to start, in seconds
-        #[arg(long, value_name = "SECONDS", default_value = "60")]
+        #[arg(long, value_name = "SECONDS", default_value = "60", value_parser = clap::value_parser!(u64).range(1..))]
         timeout: u64,
         /// Answer in JSON
         #[arg(long)]

@@ -116,8 +116,10 @@ pub(super) fn run(
     };
     if failed.iter().any(|(_, test)| starts_not(test)) {
         app.ui.status(format!(
-            "\nIf files of the generation were changed by hand: remove {}, then apply again",
-            applied.prefix.display()
+            "\nIf its files were changed by hand, they are so in every generation that shares \
+             them: remove {} and {}, then apply again",
+            applied.prefix.display(),
+            applied.root.packages().display()
         ));
     }
     Ok(if failed.is_empty() {

@@ -57,6 +57,17 @@ pub(super) fn run(app: &App<'_>, args: &Args) -> Result<Exit, Failure> {
         for error in broken {
             app.ui.warning(causes(&error));
         }
+        for (name, generation) in store::environments(&root)? {
+            let is_there = |found: &Generation| found.receipt.generation == generation;
+            if !whole.iter().any(is_there)
+                && args.name.as_deref().is_none_or(|n| name.as_str() == n)
+            {
+                app.ui.warning(format!(
+                    "the current generation {generation} of {name} is gone; \
+                     build it again with: envspec apply {name}"
+                ));
+            }
+        }
         found.extend(
             whole
                 .into_iter()

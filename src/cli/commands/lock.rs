@@ -1,6 +1,6 @@
 //! `envspec lock`: resolve a spec and write its lock.
 
-use crate::apply::LockPolicy;
+use crate::apply::{ApplyError, LockPolicy};
 use crate::cli::app::App;
 use crate::cli::failure::{Exit, Failure};
 use crate::cli::say::{NAME, styled};
@@ -41,6 +41,8 @@ pub(super) fn run(app: &App<'_>, args: &Args) -> Result<Exit, Failure> {
         _ => LockPolicy::Update,
     };
     let locked = walk::block_on(walk::lock(app, &context, &subject, policy))?;
+    // What belongs to the spec by its head may still be no lock, after a merge.
+    locked.text.read().map_err(ApplyError::from)?;
     let name = styled(NAME, subject.file.lock_name());
     if locked.written {
         app.ui.status(format!("{name} is up to date"));

@@ -3,16 +3,20 @@
 mod add;
 mod apply;
 mod check;
+mod connect;
 mod edit_spec;
 mod kernels;
 mod kernels_test;
+mod launch;
 mod list;
 mod lock;
 mod plan;
 mod recipe;
 mod remove;
 mod rollback;
+mod sessions;
 mod show;
+mod stop;
 mod walk;
 
 use clap::{Parser, Subcommand};
@@ -50,6 +54,10 @@ pub(in crate::cli) enum Command {
     Rollback(rollback::Args),
     Kernels(kernels::Args),
     Recipe(recipe::Args),
+    Launch(launch::Args),
+    Sessions(sessions::Args),
+    Connect(connect::Args),
+    Stop(stop::Args),
 }
 
 /// Runs a command.
@@ -66,5 +74,9 @@ pub(in crate::cli) fn run(app: &App<'_>, command: Command) -> Result<Exit, Failu
         Command::Rollback(args) => rollback::run(app, &args),
         Command::Kernels(args) => kernels::run(app, args),
         Command::Recipe(args) => recipe::run(app, &args),
+        Command::Launch(args) => launch::run(app, &args),
+        Command::Sessions(args) => sessions::run(app, &args),
+        Command::Connect(args) => connect::run(app, &args),
+        Command::Stop(args) => stop::run(app, &args),
     }
 }

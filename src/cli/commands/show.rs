@@ -60,7 +60,14 @@ pub(super) fn run(app: &App<'_>, args: &Args) -> Result<Exit, Failure> {
     let file = select::spec(app, args.spec.as_deref())?;
     let context = walk::context(app, &file, Network::Offline)?;
     let subject = file.judge(&context)?;
-    let current = store::current(&context.root, &subject.file.spec.name)?;
+    let current = store::current(&context.root, &subject.file.spec.name)?.map(|generation| {
+        let prefix = context.root.generations().join(&generation);
+        if store::Receipt::exists(&prefix) {
+            generation
+        } else {
+            format!("{generation}, which is gone: envspec apply")
+        }
+    });
     let answer = answer(&subject, context.root.path(), current, context.platform);
     if args.json {
         app.ui.json(&answer)?;

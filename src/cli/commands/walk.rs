@@ -11,9 +11,13 @@ use crate::apply::{self, Context, LockPolicy, Locked, Prepared, Replaced, SpecFi
 use crate::cli::app::App;
 use crate::cli::failure::{Exit, Failure};
 use crate::cli::say::{FAINT, counted, path_word, styled};
+use crate::cluster::Login;
 use crate::conda::Network;
 use crate::lock::{Change, Lock, LockError, PackageId, changes};
 use crate::plan::Action;
+use crate::session::{Session, Wanted};
+
+use super::sessions::state_text;
 
 /// How the lock and the network are used.
 #[derive(Debug, Clone, Copy, Args)]
@@ -216,11 +220,34 @@ pub(super) fn say_replaced(app: &App<'_>, replaced: &[Replaced]) {
     for Replaced { registered, was } in replaced {
         app.ui.warning(format!(
             "the kernel {registered} ran the environment {} in {} until now; \
-             get that one back with: envspec apply --root {}",
+             get that one back with: envspec apply {} --root {}",
             was.environment,
             was.root,
+            was.environment,
             path_word(&was.root)
         ));
+    }
+}
+
+/// Reaches the place where commands are given.
+pub(super) async fn login(app: &App<'_>, way: &Wanted) -> Result<Login, Failure> {
+    /// Somebody may be typing a password.
+    const PATIENCE: Duration = Duration::from_mins(2);
+    if let Some(hops) = &way.hops {
+        app.ui.status(format!("Connecting to {}", hops.login()));
+    }
+    Ok(way.login(PATIENCE).await?)
+}
+
+/// Says how far a session is, if that is news.
+pub(super) fn say_state(app: &App<'_>, session: &Session, said: &mut String) {
+    let now = match session.node.as_deref() {
+        Some(node) => format!("{} on {node}", state_text(session)),
+        None => state_text(session),
+    };
+    if now != *said {
+        app.ui.status(format!("{} is {now}", session.name));
+        *said = now;
     }
 }
 

@@ -105,7 +105,8 @@ fn run(variables: &BTreeMap<String, String>) {
     let note = |name: &str| format!("/bin/cat \"/proc/$$/environ\" >'{}'\n", at(name).display());
     program(&generation.join("bin/jupyter-lab"), &note("server"));
     // In place of the probe: as soon as the server is there it is ready.
-    let ready = "while [ ! -s \"$SERVER\" ]; do /bin/sleep 0.01; done; echo here there >\"$7\"";
+    let ready =
+        "while [ ! -s \"$SERVER\" ]; do /bin/sleep 0.01; done; echo here there >\"$7/endpoint\"";
     let ready = ready.replace("$SERVER", at("server").to_str().unwrap());
     let probe = format!("{}{ready}\n", note("probe"));
     program(&generation.join("bin/python"), &probe);

@@ -1,0 +1,184 @@
+//! `envspec connect`: the way from this machine to a server, kept open.
+
+use std::io::Write as _;
+use std::os::unix::fs::OpenOptionsExt as _;
+use std::path::PathBuf;
+
+use crate::cli::app::App;
+use crate::cli::failure::{Exit, Failure};
+use crate::cli::reach::SiteFlags;
+use crate::cli::say::{NAME, causes, styled};
+use crate::session::{self, Event, Record};
+
+use super::launch::{self, Asks};
+use super::walk;
+
+/// Connect this machine to a server, and stay connected
+///
+/// Goes through every hop of the site, finds the session, opens the tunnel,
+/// proves that the server refuses strangers and answers you, and prints the
+/// address. It mends what breaks: after a lost network or a sleep, or when the
+/// job was moved to another node, the same address works again. Ends with
+/// Ctrl-C, or with the session.
+#[derive(Debug, clap::Args)]
+pub(in crate::cli) struct Args {
+    /// A spec, or the name of an environment [default: the only spec in envs/]
+    spec: Option<String>,
+
+    /// Which of several servers of the environment
+    #[arg(long, value_name = "N", conflicts_with = "launch")]
+    server: Option<u16>,
+
+    /// Start a server first, and connect to it
+    #[arg(long)]
+    launch: bool,
+
+    /// Open the page in the browser
+    #[arg(long)]
+    open: bool,
+
+    /// The port of this machine [default: always the same for the environment]
+    #[arg(long, value_name = "N")]
+    port: Option<u16>,
+
+    #[command(flatten)]
+    asks: Asks,
+
+    #[command(flatten)]
+    site: SiteFlags,
+}
+
+pub(super) fn run(app: &App<'_>, args: &Args) -> Result<Exit, Failure> {
+    let target = args.site.target(app, args.spec.as_deref())?;
+    let mut way = args.site.way(app, &target.site)?;
+    way.environment = target.environment.to_string();
+    way.server = args.server;
+    way.chosen_port = args.port;
+    let connected = std::cell::Cell::new(false);
+    let outcome = walk::block_on(async {
+        if args.launch {
+            let login = walk::login(app, &way).await?;
+            let sessions = way.sessions(&login);
+            let started = launch::start(app, &way, &sessions, target, &args.asks).await?;
+            way.server = Some(started.server);
+        }
+        let mut said = String::new();
+        let mut page = None;
+        let mut lost = false;
+        let mut events = |event: Event<'_>| match event {
+            Event::Connecting(host) => app.ui.status(format!("Connecting to {host}")),
+            Event::Waiting(session) => walk::say_state(app, session, &mut said),
+            Event::Ready {
+                record,
+                port,
+                token,
+            } => {
+                lost = false;
+                if connected.replace(true) {
+                    app.ui.status("Connected again");
+                } else {
+                    page = say_ready(app, args.open, record, port, token);
+                }
+            }
+            Event::Lost(error) => {
+                if !lost {
+                    app.ui.status(format!(
+                        "The connection was lost and is being mended: {}",
+                        first_line(&causes(error))
+                    ));
+                }
+                lost = true;
+            }
+        };
+        session::connect(&mut way, &mut events).await?;
+        app.ui.status("The session has ended");
+        Ok(Exit::Done)
+    });
+    match outcome {
+        // Ctrl-C is how a way that stands is closed.
+        Err(failure) if failure.exit == Exit::Interrupted && connected.get() => {
+            app.ui.status("Disconnected; the server goes on");
+            Ok(Exit::Done)
+        }
+        outcome => outcome,
+    }
+}
+
+/// What the browser opens: a file that only the user can read, so that the
+/// token is in nobody's list of processes. Removed when dropped.
+struct Page(PathBuf);
+
+impl Drop for Page {
+    fn drop(&mut self) {
+        drop(fs_err::remove_file(&self.0));
+    }
+}
+
+/// Prints the address, with the token for a terminal alone: a pipe may lead
+/// into a log.
+fn say_ready(app: &App<'_>, open: bool, record: &Record, port: u16, token: &str) -> Option<Page> {
+    let url = format!("http://127.0.0.1:{port}{}", record.url_path);
+    let with_token = match record.login.as_str() {
+        "token" => format!("{url}?token={token}"),
+        _ => url.clone(),
+    };
+    let shown = if app.ui.answers_a_person() {
+        &with_token
+    } else {
+        &url
+    };
+    // There is nobody to tell if stdout is gone.
+    drop(app.ui.answer(styled(NAME, shown)));
+    app.ui.status(format!(
+        "Connected to {} on {}. Ctrl-C closes the way; the server goes on",
+        record.session, record.node
+    ));
+    if !open {
+        return None;
+    }
+    match open_page(app, &with_token) {
+        Ok(page) => Some(page),
+        Err(why) => {
+            app.ui
+                .warning(format!("the browser could not be opened: {why}"));
+            None
+        }
+    }
+}
+
+fn open_page(app: &App<'_>, url: &str) -> std::io::Result<Page> {
+    let folder = app
+        .variable("XDG_RUNTIME_DIR")
+        .map_or_else(std::env::temp_dir, PathBuf::from);
+    let path = folder.join(format!("envspec-open-{}.html", std::process::id()));
+    let mut file = std::fs::OpenOptions::new()
+        .write(true)
+        .create_new(true)
+        .mode(0o600)
+        .open(&path)?;
+    let page = Page(path);
+    // The address is made of digits, hex and a fixed path: nothing to escape.
+    write!(
+        file,
+        "<!doctype html><meta http-equiv=\"refresh\" content=\"0; url={url}\">\n"
+    )?;
+    let opener = app.variable("BROWSER").unwrap_or_else(|| {
+        if cfg!(target_os = "macos") {
+            "open"
+        } else {
+            "xdg-open"
+        }
+        .into()
+    });
+    std::process::Command::new(opener)
+        .arg(&page.0)
+        .stdin(std::process::Stdio::null())
+        .stdout(std::process::Stdio::null())
+        .stderr(std::process::Stdio::null())
+        .spawn()?;
+    Ok(page)
+}
+
+fn first_line(text: &str) -> &str {
+    text.lines().next().unwrap_or_default()
+}

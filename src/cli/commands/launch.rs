@@ -1,0 +1,241 @@
+//! `envspec launch`: a server of an environment, started where the site says.
+
+use std::collections::BTreeMap;
+use std::num::NonZeroU16;
+
+use crate::apply::{self, ApplyError, Served, SpecFile};
+use crate::cli::app::App;
+use crate::cli::failure::{Exit, Failure};
+use crate::cli::reach::{SiteFlags, Target};
+use crate::cli::say::{NAME, styled};
+use crate::cli::select;
+use crate::conda::Network;
+use crate::recipe::{KernelChannels, Login as LoginWith, OuterHops, Recipe, Request, SshVersion};
+use crate::session::{Place, Session, Sessions, Started, Wanted};
+use crate::spec::{At, Launch, MemorySize, SourceText, Span, WallTime};
+use crate::store::Receipt;
+
+use super::walk;
+
+/// Start a server, and wait until it is ready
+///
+/// On a site with a scheduler it is submitted as a job; without one it runs in
+/// the background of the machine. What is not said here is the spec's. Works on
+/// the login node and, through ssh, from a laptop.
+#[derive(Debug, clap::Args)]
+pub(in crate::cli) struct Args {
+    /// A spec, or the name of an applied environment [default: the only spec in envs/]
+    spec: Option<String>,
+
+    #[command(flatten)]
+    pub(super) asks: Asks,
+
+    #[command(flatten)]
+    site: SiteFlags,
+}
+
+/// What a launch asks for, over the spec.
+#[derive(Debug, Default, clap::Args)]
+#[command(next_help_heading = "Launch")]
+pub(super) struct Asks {
+    /// The time limit, as Slurm writes it: 8:00:00, 2-00
+    #[arg(long, value_name = "TIME")]
+    time: Option<WallTime>,
+
+    /// Memory of the job: 16G
+    #[arg(long, value_name = "SIZE")]
+    memory: Option<MemorySize>,
+
+    /// Cores
+    #[arg(long, value_name = "N")]
+    cpus: Option<u32>,
+
+    /// GPUs
+    #[arg(long, value_name = "N")]
+    gpus: Option<u32>,
+
+    /// The partition
+    #[arg(long, value_name = "NAME")]
+    partition: Option<String>,
+
+    /// The account that pays
+    #[arg(long, value_name = "NAME")]
+    account: Option<String>,
+
+    /// The quality of service
+    #[arg(long, value_name = "NAME")]
+    qos: Option<String>,
+
+    /// Protect the server with the password that was set, instead of a token
+    #[arg(long)]
+    password: bool,
+}
+
+impl Asks {
+    /// The spec's launch with what is asked here over it.
+    fn over(&self, mut launch: Launch) -> Launch {
+        fn put<T: Clone>(to: &mut Option<At<T>>, given: Option<&T>) {
+            if let Some(value) = given {
+                let span = Span { offset: 0, len: 0 };
+                *to = Some(At {
+                    value: value.clone(),
+                    span,
+                });
+            }
+        }
+        put(&mut launch.time, self.time.as_ref());
+        put(&mut launch.memory, self.memory.as_ref());
+        put(&mut launch.cpus, self.cpus.as_ref());
+        put(&mut launch.gpus, self.gpus.as_ref());
+        put(&mut launch.partition, self.partition.as_ref());
+        put(&mut launch.account, self.account.as_ref());
+        put(&mut launch.qos, self.qos.as_ref());
+        launch
+    }
+}
+
+pub(super) fn run(app: &App<'_>, args: &Args) -> Result<Exit, Failure> {
+    let target = args.site.target(app, args.spec.as_deref())?;
+    let way = args.site.way(app, &target.site)?;
+    walk::block_on(async {
+        let login = walk::login(app, &way).await?;
+        let sessions = way.sessions(&login);
+        let session = start(app, &way, &sessions, target, &args.asks).await?;
+        app.ui.answer(how_to_connect(&session, &way))?;
+        Ok(Exit::Done)
+    })
+}
+
+/// Starts one more server of an environment and waits until it is ready.
+pub(super) async fn start(
+    app: &App<'_>,
+    way: &Wanted,
+    sessions: &Sessions<'_>,
+    target: Target,
+    asks: &Asks,
+) -> Result<Session, Failure> {
+    let environment = target.environment.clone();
+    let (root, user, served) = match &way.hops {
+        None => here(app, target)?,
+        Some(_) => there(app, sessions, target).await?,
+    };
+    let launch = served
+        .site
+        .judge(&asks.over(served.asked.clone()))
+        .map_err(|fault| Failure::usage(fault.reason, fault.help))?;
+    let look = sessions.look().await?;
+    let number = look.free_server(environment.as_str());
+    let mut users = BTreeMap::new();
+    if let (Some(hop), Some(user)) = (
+        served.site.login(),
+        user.as_deref().and_then(crate::site::UserName::new),
+    ) {
+        users.insert(hop.host().clone(), user);
+    }
+    let recipe = Recipe::new(&Request {
+        env: &environment,
+        generation: &served.prefix.to_string_lossy(),
+        root: &root,
+        site: &served.site,
+        launch: &launch,
+        kernels: &served.kernels,
+        kernel_channels: KernelChannels::default(),
+        variables: &served.variables,
+        users: &users,
+        ssh: SshVersion::default(),
+        outer_hops: OuterHops::default(),
+        login: if asks.password {
+            LoginWith::Password
+        } else {
+            LoginWith::Token
+        },
+        server: NonZeroU16::new(number).unwrap_or(NonZeroU16::MIN),
+    })?;
+    let started = sessions.start(&recipe.session, &recipe.script.text).await?;
+    let name = styled(NAME, &recipe.session);
+    match started {
+        Started::Job(job) => app.ui.status(format!("Submitted {name} as job {job}")),
+        Started::Process(_) => app.ui.status(format!("Started {name}")),
+    }
+    let mut said = String::new();
+    let mut say = |session: &Session| walk::say_state(app, session, &mut said);
+    Ok(sessions.ready(&recipe.session, started, &mut say).await?)
+}
+
+/// The environment as this machine has it: root, user, and what is served.
+fn here(app: &App<'_>, target: Target) -> Result<(String, Option<String>, Served), Failure> {
+    let root = app.root(&target.site)?;
+    let applied = select::applied_in(root, &target.environment)?;
+    let context = app.context(applied.root, Network::Offline)?;
+    let served = apply::served(&context, &applied.name, &applied.prefix, &applied.receipt)?;
+    if let Some(package) = served.missing_server() {
+        return Err(no_server(package, &target.environment.to_string()));
+    }
+    let root = context.root.path().to_string_lossy().into_owned();
+    Ok((root, context.who.user.clone(), served))
+}
+
+/// The environment as a cluster has it, asked for through its login node.
+async fn there(
+    app: &App<'_>,
+    sessions: &Sessions<'_>,
+    target: Target,
+) -> Result<(String, Option<String>, Served), Failure> {
+    let found = sessions.generation(target.environment.as_str()).await?;
+    let receipt: Receipt = serde_json::from_str(&found.receipt).map_err(|error| {
+        Failure::usage(
+            format!("the receipt of {} can't be read: {error}", found.prefix),
+            "the program there may be of another version",
+        )
+    })?;
+    // Where the spec is does not matter: it is not of this machine.
+    let path = Receipt::spec_path(found.prefix.as_ref());
+    let name = format!("{}:{}", sessions.login().host(), path.display());
+    let text = SourceText::from_text(name.as_str(), found.spec)?;
+    let then = SpecFile::of(&path, text.clone())?;
+    let now = match target.file {
+        Some(file) => Ok(file),
+        None => SpecFile::of(&path, text),
+    };
+    let context = app.context(app.root(&target.site)?, Network::Offline)?;
+    let prefix = std::path::Path::new(&found.prefix);
+    let served = Served::new(&context, &target.environment, prefix, &receipt, then, now)
+        .map_err(|error: ApplyError| Failure::from(error))?;
+    let server = served.launch.interface.as_str();
+    if !found.servers.iter().any(|there| there == server) {
+        return Err(no_server(
+            served.server_package(),
+            target.environment.as_str(),
+        ));
+    }
+    Ok((found.root, Some(found.user), served))
+}
+
+fn no_server(package: &str, environment: &str) -> Failure {
+    Failure::usage(
+        format!("there is no Jupyter in {environment} that could be started"),
+        format!("add one: envspec add {package} --apply"),
+    )
+}
+
+/// What to do next.
+fn how_to_connect(session: &Session, way: &Wanted) -> String {
+    let server = match session.server {
+        1 => String::new(),
+        number => format!(" --server {number}"),
+    };
+    let connect = styled(
+        NAME,
+        format!("envspec connect {}{server}", session.environment),
+    );
+    let node = session.node.as_deref().unwrap_or("this machine");
+    match way.place {
+        Place::Here => format!("{} is ready. Open it with: {connect} --open", session.name),
+        Place::LoginNode | Place::Node => {
+            format!(
+                "{} is ready on {node}. From your laptop: {connect}",
+                session.name
+            )
+        }
+    }
+}

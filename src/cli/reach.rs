@@ -1,0 +1,151 @@
+//! From a spec or a name to the place where its sessions are: this machine, or a
+//! login node behind ssh hops.
+
+use std::collections::BTreeMap;
+use std::num::NonZeroU16;
+use std::path::PathBuf;
+
+use clap::Args;
+
+use super::app::App;
+use super::failure::Failure;
+use super::select;
+use crate::apply::SpecFile;
+use crate::cluster::{Hops, Questions, sockets_folder};
+use crate::recipe::{OuterHops, local_port};
+use crate::session::{Place, Scheduling, Wanted};
+use crate::site::{HostName, Scheduler, Site, UserName};
+use crate::spec::EnvName;
+
+/// Which site, and how it is reached.
+#[derive(Debug, Args)]
+#[command(next_help_heading = "Site")]
+pub(super) struct SiteFlags {
+    /// The site [default: the spec's]
+    #[arg(long, value_name = "NAME")]
+    site: Option<String>,
+
+    /// Your user name on a hop, where your ssh config doesn't say it
+    #[arg(long = "user", value_name = "[HOST=]USER", value_parser = hop_user)]
+    users: Vec<(Option<HostName>, UserName)>,
+
+    /// Leave out the hops that are needed only from outside the site's network
+    #[arg(long)]
+    inside: bool,
+
+    /// This machine is the login node
+    #[arg(long)]
+    here: bool,
+}
+
+fn hop_user(text: &str) -> Result<(Option<HostName>, UserName), String> {
+    let (host, user) = match text.split_once('=') {
+        Some((host, user)) => (Some(host), user),
+        None => (None, text),
+    };
+    let host = match host {
+        Some(host) => Some(HostName::new(host).ok_or(format!("{host} is no name of a host"))?),
+        None => None,
+    };
+    let user = UserName::new(user).ok_or(format!("{user} is no name of a user"))?;
+    Ok((host, user))
+}
+
+/// An environment and its site.
+pub(super) struct Target {
+    pub(super) environment: EnvName,
+    pub(super) site: Site,
+    /// Its spec, if this machine has it.
+    pub(super) file: Option<SpecFile>,
+}
+
+impl SiteFlags {
+    /// The environment that is meant: a spec, or a name with `--site`.
+    pub(super) fn target(&self, app: &App<'_>, said: Option<&str>) -> Result<Target, Failure> {
+        let sites = app.sites()?;
+        let named = said
+            .filter(|said| !select::is_path(said))
+            .and_then(EnvName::new);
+        match (select::spec(app, said), named, &self.site) {
+            (Ok(file), _, given) => {
+                let in_spec = file.spec.site.as_ref().map(|at| at.value.as_str());
+                Ok(Target {
+                    environment: file.spec.name.clone(),
+                    site: sites.find(given.as_deref().or(in_spec))?,
+                    file: Some(file),
+                })
+            }
+            // A laptop without the spec.
+            (Err(_), Some(environment), Some(site)) => Ok(Target {
+                environment,
+                site: sites.find(Some(site))?,
+                file: None,
+            }),
+            (Err(failure), _, _) => Err(failure),
+        }
+    }
+
+    /// The site alone: the one that is named, or the only spec's.
+    pub(super) fn site(&self, app: &App<'_>, said: Option<&str>) -> Result<Site, Failure> {
+        match (&self.site, said) {
+            (Some(site), None) => Ok(app.sites()?.find(Some(site))?),
+            _ => Ok(self.target(app, said)?.site),
+        }
+    }
+
+    /// How the sessions of a site are reached.
+    pub(super) fn way(&self, app: &App<'_>, site: &Site) -> Result<Wanted, Failure> {
+        let mut users = BTreeMap::new();
+        for (host, user) in &self.users {
+            let host = host.as_ref().or(site.login().map(|hop| hop.host()));
+            if let Some(host) = host {
+                users.insert(host.clone(), user.clone());
+            }
+        }
+        let outer = if self.inside {
+            OuterHops::LeftOut
+        } else {
+            OuterHops::Taken
+        };
+        let root = app.root(site)?;
+        let is_slurm = matches!(site.scheduler, Scheduler::Slurm(_));
+        // A laptop may have a Slurm of its own; it has not the cluster's files.
+        let is_here = self.here || (is_slurm && app.has_program("sbatch") && root.path().is_dir());
+        let hops = Hops::of(site, outer, &users).filter(|_| !is_here);
+        let place = match (is_slurm, &hops) {
+            (true, _) => Place::Node,
+            (false, Some(_)) => Place::LoginNode,
+            (false, None) => Place::Here,
+        };
+        let root = match (&hops, &site.storage.root) {
+            (None, _) => root.path().to_string_lossy().into_owned(),
+            (Some(_), written) => app
+                .root_there()
+                .or_else(|| written.as_ref().map(ToString::to_string))
+                .unwrap_or_default(),
+        };
+        let home = app.home().ok();
+        Ok(Wanted {
+            hops,
+            user_config: home.map(|home| home.join(".ssh/config")),
+            sockets_in: sockets_folder(app.variable("XDG_RUNTIME_DIR").map(PathBuf::from)),
+            questions: if app.ui.can_ask() {
+                Questions::Asked
+            } else {
+                Questions::NotAsked
+            },
+            root,
+            scheduler: Scheduling::of(site),
+            environment: String::new(),
+            server: None,
+            place,
+            port: |environment, server| {
+                local_port(
+                    environment,
+                    NonZeroU16::new(server).unwrap_or(NonZeroU16::MIN),
+                )
+            },
+            chosen_port: None,
+        })
+    }
+}

@@ -1,0 +1,191 @@
+//! One ssh connection to a login node, which all commands and tunnels share.
+//!
+//! Its master is a child of this process and its socket lies in a private folder
+//! of this process: it is closed by ending that child, and no other program's
+//! connection is ever touched. (The `openssh` crate puts its master into the
+//! background, where one that hangs can't be ended; a connection that is to heal
+//! must be.)
+
+use std::path::{Path, PathBuf};
+use std::process::Stdio;
+use std::time::Duration;
+
+use tempfile::TempDir;
+use tokio::io::AsyncReadExt as _;
+use tokio::process::{Child, Command};
+
+use super::config::{Hops, ssh_config};
+use super::error::ClusterError;
+
+/// How often the socket of a connection that is being made is looked for.
+const LOOK_EVERY: Duration = Duration::from_millis(10);
+
+/// What the user can answer.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Questions {
+    /// ssh may ask for a password or a host key at the terminal.
+    Asked,
+    /// There is nobody to ask.
+    NotAsked,
+}
+
+/// A folder with ssh's config and sockets, and the connection to the login node
+/// if there is one between.
+#[derive(Debug)]
+pub struct Connection {
+    folder: TempDir,
+    host: String,
+    questions: Questions,
+    /// `None` where nodes are reached from this machine itself.
+    master: Option<Child>,
+}
+
+impl Connection {
+    /// Connects to the login node, through all hops. `user_config` is the user's
+    /// own `~/.ssh/config`.
+    pub async fn open(
+        hops: &Hops,
+        user_config: Option<&Path>,
+        sockets_in: &Path,
+        questions: Questions,
+        patience: Duration,
+    ) -> Result<Self, ClusterError> {
+        let mut connection = Self::folder(Some(hops), user_config, sockets_in, questions)?;
+        let host = hops.login().to_string();
+        let mut command = connection.command();
+        command
+            .args(["-o", "ControlMaster=yes", "-N"])
+            .arg(&host)
+            .stdin(Stdio::null())
+            .stdout(Stdio::null())
+            .stderr(Stdio::piped());
+        let mut master = spawn(&mut command, "ssh")?;
+        let socket = connection.folder.path().join("login");
+        let connected = async {
+            loop {
+                if socket.exists() {
+                    return true;
+                }
+                if master.try_wait().is_ok_and(|status| status.is_some()) {
+                    return false;
+                }
+                tokio::time::sleep(LOOK_EVERY).await;
+            }
+        };
+        let connected = tokio::time::timeout(patience, connected).await;
+        if connected != Ok(true) {
+            drop(master.start_kill());
+            let said = words(&mut master).await;
+            return Err(ClusterError::Unreachable {
+                host,
+                said: match connected {
+                    Ok(_) => said,
+                    Err(_) => format!("{said}no answer within {} s", patience.as_secs()),
+                },
+            });
+        }
+        connection.master = Some(master);
+        connection.host = host;
+        Ok(connection)
+    }
+
+    /// From a machine that reaches the nodes itself.
+    pub fn direct(
+        user_config: Option<&Path>,
+        sockets_in: &Path,
+        questions: Questions,
+    ) -> Result<Self, ClusterError> {
+        Self::folder(None, user_config, sockets_in, questions)
+    }
+
+    fn folder(
+        hops: Option<&Hops>,
+        user_config: Option<&Path>,
+        sockets_in: &Path,
+        questions: Questions,
+    ) -> Result<Self, ClusterError> {
+        let no_folder = |source| ClusterError::NoFolder { source };
+        // Of the mode 0700, and removed when dropped.
+        let folder = tempfile::Builder::new()
+            .prefix("envspec-")
+            .tempdir_in(sockets_in)
+            .map_err(no_folder)?;
+        let include = user_config.filter(|path| path.is_file() && plain(path));
+        fs_err::write(
+            folder.path().join("config"),
+            ssh_config(hops, folder.path(), include),
+        )
+        .map_err(no_folder)?;
+        Ok(Self {
+            folder,
+            host: String::new(),
+            questions,
+            master: None,
+        })
+    }
+
+    /// The login node.
+    pub fn host(&self) -> &str {
+        &self.host
+    }
+
+    /// The folder of the sockets.
+    pub fn sockets(&self) -> &Path {
+        self.folder.path()
+    }
+
+    /// ssh with the config of this connection; the host is still to be named.
+    pub fn command(&self) -> Command {
+        let mut command = Command::new("ssh");
+        command.arg("-F").arg(self.folder.path().join("config"));
+        if self.questions == Questions::NotAsked {
+            command.args(["-o", "BatchMode=yes"]);
+        }
+        command.kill_on_drop(true);
+        command
+    }
+
+    /// Whether the connection is certainly gone.
+    pub fn is_lost(&mut self) -> bool {
+        self.master
+            .as_mut()
+            .is_some_and(|master| !matches!(master.try_wait(), Ok(None)))
+    }
+}
+
+/// Starts a program of this machine.
+pub(crate) fn spawn(command: &mut Command, program: &str) -> Result<Child, ClusterError> {
+    command.spawn().map_err(|source| ClusterError::NoProgram {
+        program: program.to_owned(),
+        source,
+    })
+}
+
+/// What a child that ends has said on its standard error.
+pub(crate) async fn words(child: &mut Child) -> String {
+    let mut said = Vec::new();
+    if let Some(stderr) = &mut child.stderr {
+        // One that hangs, or a grandchild that holds the pipe, is not waited for.
+        let read = stderr.read_to_end(&mut said);
+        drop(tokio::time::timeout(Duration::from_secs(2), read).await);
+    }
+    String::from_utf8_lossy(&said).into_owned()
+}
+
+/// Whether ssh's config can hold a path without quoting it.
+fn plain(path: &Path) -> bool {
+    path.to_str().is_some_and(|path| {
+        path.chars()
+            .all(|c| c.is_ascii_alphanumeric() || "/._-+@,".contains(c))
+    })
+}
+
+/// The folder for sockets: the user's own one for such things, else `/tmp`. A
+/// socket's path is limited to some hundred bytes, and to characters that ssh's
+/// config can hold.
+pub fn sockets_folder(runtime: Option<PathBuf>) -> PathBuf {
+    const LONGEST: usize = 50;
+    runtime
+        .filter(|path| path.is_dir() && plain(path) && path.as_os_str().len() <= LONGEST)
+        .unwrap_or_else(|| PathBuf::from("/tmp"))
+}

@@ -1,0 +1,210 @@
+//! Running a script where the site takes commands.
+
+use std::process::{Output, Stdio};
+use std::time::Duration;
+
+use tokio::io::AsyncWriteExt as _;
+use tokio::process::Command;
+
+use super::connection::Connection;
+use super::error::ClusterError;
+use crate::recipe::Word;
+
+/// Where commands are given.
+#[derive(Debug)]
+pub enum Login {
+    /// On this machine.
+    Here,
+    /// On a login node.
+    There(Box<Connection>),
+}
+
+/// A script of this house: POSIX `sh`, with arguments and what it reads.
+#[derive(Debug, Clone, Copy)]
+pub struct Script<'a> {
+    /// What it does, for messages: "the look for sessions".
+    pub what: &'static str,
+    /// Its text.
+    pub text: &'static str,
+    /// Its arguments.
+    pub arguments: &'a [&'a str],
+    /// Its standard input.
+    pub input: &'a str,
+    /// How long it may take.
+    pub patience: Duration,
+}
+
+/// What a script printed: the lines that begin with its mark. Login shells
+/// print banners, which do not.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Said(Vec<String>);
+
+impl std::fmt::Display for Said {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str(&self.0.join("; "))
+    }
+}
+
+/// What each line of an answer begins with.
+const MARK: char = '@';
+
+impl Said {
+    fn new(output: &[u8]) -> Self {
+        let text = String::from_utf8_lossy(output);
+        Self(
+            text.lines()
+                .filter_map(|line| line.strip_prefix(MARK))
+                .map(str::to_owned)
+                .collect(),
+        )
+    }
+
+    /// The values of a name, in the order in which they were printed.
+    pub fn all<'a>(&'a self, name: &'a str) -> impl Iterator<Item = &'a str> {
+        self.0
+            .iter()
+            .filter_map(move |line| match line.split_once(' ') {
+                Some((key, value)) if key == name => Some(value),
+                None if line == name => Some(""),
+                _ => None,
+            })
+    }
+
+    /// The first value of a name.
+    pub fn one<'a>(&'a self, name: &'a str) -> Option<&'a str> {
+        self.all(name).next()
+    }
+}
+
+/// Reads a script of as many bytes as `$0` says from the standard input and runs
+/// it; what follows there is its input. A shell that is given a script on its
+/// standard input may read more of it than the script. It holds nothing that a
+/// login shell of any kind would change between single quotes.
+const READ_AND_RUN: &str = "eval \"$(dd bs=1 count=$0 2>/dev/null)\"";
+
+impl Login {
+    /// The host's name for messages.
+    pub fn host(&self) -> &str {
+        match self {
+            Self::Here => "this machine",
+            Self::There(connection) => connection.host(),
+        }
+    }
+
+    /// Runs a script and returns its answer. One that does not end with
+    /// `@end` did not come through, whatever its exit code.
+    pub async fn run(&self, script: Script<'_>) -> Result<Said, ClusterError> {
+        let output = tokio::time::timeout(script.patience, self.output(script))
+            .await
+            .map_err(|_| ClusterError::TimedOut {
+                what: script.what,
+                host: self.host().to_owned(),
+                seconds: script.patience.as_secs(),
+            })??;
+        let said = Said::new(&output.stdout);
+        if said.one("end").is_some() {
+            return Ok(said);
+        }
+        let words = String::from_utf8_lossy(&output.stderr).into_owned();
+        Err(match self {
+            // ssh's own failure, not the command's.
+            Self::There(connection) if output.status.code() == Some(255) => ClusterError::Lost {
+                host: connection.host().to_owned(),
+                said: words,
+            },
+            _ => ClusterError::Command {
+                what: script.what,
+                host: self.host().to_owned(),
+                said: words,
+            },
+        })
+    }
+
+    async fn output(&self, script: Script<'_>) -> Result<Output, ClusterError> {
+        let length = script.text.len().to_string();
+        let words = ["sh", "-c", READ_AND_RUN, &length]
+            .into_iter()
+            .chain(script.arguments.iter().copied());
+        let mut command = match self {
+            Self::Here => {
+                let mut words = words;
+                let mut command = Command::new(words.next().unwrap_or_default());
+                command.args(words);
+                command
+            }
+            Self::There(connection) => {
+                let mut command = connection.command();
+                // The login shell reads these once more.
+                command
+                    .arg(connection.host())
+                    .args(words.map(|word| Word::text(word).quoted()));
+                command
+            }
+        };
+        let failed = |source| ClusterError::NoProgram {
+            program: match self {
+                Self::Here => "sh".to_owned(),
+                Self::There(_) => "ssh".to_owned(),
+            },
+            source,
+        };
+        let mut child = command
+            .stdin(Stdio::piped())
+            .stdout(Stdio::piped())
+            .stderr(Stdio::piped())
+            .kill_on_drop(true)
+            .spawn()
+            .map_err(failed)?;
+        let mut stdin = child.stdin.take().expect("it is piped");
+        let text = format!("{}{}", script.text, script.input);
+        let write = async move {
+            // One that has ended already says why itself.
+            drop(stdin.write_all(text.as_bytes()).await);
+        };
+        let (output, ()) = tokio::join!(child.wait_with_output(), write);
+        output.map_err(failed)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn script<'a>(text: &'static str, arguments: &'a [&'a str], input: &'a str) -> Script<'a> {
+        Script {
+            what: "the test",
+            text,
+            arguments,
+            input,
+            patience: Duration::from_secs(10),
+        }
+    }
+
+    #[tokio::test]
+    async fn a_script_gets_its_arguments_and_its_input_and_banners_are_passed_over() {
+        let text = "echo Welcome; printf '@arg %s\\n' \"$@\"; echo \"@input $(cat)\"; echo @end";
+        let arguments = ["two words", "it's $HOME"];
+        let said = Login::Here
+            .run(script(text, &arguments, "echo not run\n"))
+            .await
+            .unwrap();
+        assert_eq!(said.all("arg").collect::<Vec<_>>(), arguments);
+        assert_eq!(said.one("input"), Some("echo not run"));
+        assert_eq!(said.one("Welcome"), None);
+    }
+
+    #[tokio::test]
+    async fn a_script_that_fails_or_hangs_says_so() {
+        let failed = Login::Here
+            .run(script("echo oh no >&2; exit 3", &[], ""))
+            .await
+            .unwrap_err();
+        assert!(failed.to_string().contains("oh no"), "{failed}");
+        let hangs = Script {
+            patience: Duration::from_millis(50),
+            ..script("sleep 60", &[], "")
+        };
+        let failed = Login::Here.run(hangs).await.unwrap_err();
+        assert!(matches!(failed, ClusterError::TimedOut { .. }), "{failed}");
+    }
+}

@@ -1,0 +1,20 @@
+//! The machine that takes a site's commands: this one, or a login node behind
+//! ssh hops; and what its scheduler says.
+//!
+//! Whatever is done there is a script of this house, sent to `sh` on its
+//! standard input: the user's login shell, which may be any, reads nothing but
+//! one line of quoted words. The system's ssh is used, with the user's own
+//! keys, agent and configuration; nothing here asks for a password itself.
+
+mod config;
+mod connection;
+mod error;
+mod login;
+mod slurm;
+
+pub use config::{Hops, ssh_config};
+pub use connection::{Connection, Questions, sockets_folder};
+pub(crate) use connection::{spawn, words};
+pub use error::ClusterError;
+pub use login::{Login, Said, Script};
+pub use slurm::{JOB_COLUMNS, Job, JobState};

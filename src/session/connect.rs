@@ -1,0 +1,247 @@
+//! The way from this machine to a server, kept open: whatever breaks it is found
+//! and mended, and the address stays the same.
+//!
+//! An attempt is the whole way: to the login node, a look at the sessions, the
+//! tunnel, the proof. Healing is a new attempt, with nothing kept of the broken
+//! one, so a server that moved to another node is found like any other.
+
+use std::path::PathBuf;
+use std::time::Duration;
+
+use super::http::{answers, prove};
+use super::model::{Record, Session, SessionError, State};
+use super::sessions::{LOOK_EVERY, LOOK_SOON, Scheduling, Sessions};
+use super::tunnel::{Place, Tunnel};
+use crate::cluster::{ClusterError, Connection, Hops, Login, Questions};
+
+/// How long the first connection may take: somebody may be typing a password.
+const FIRST: Duration = Duration::from_secs(120);
+
+/// How long one may take that mends a broken one.
+const AGAIN: Duration = Duration::from_secs(10);
+
+/// The pause between two attempts to mend.
+const PAUSE: Duration = Duration::from_millis(700);
+
+/// How often an open way is tried.
+const TRY_EVERY: Duration = Duration::from_secs(3);
+
+/// What to connect to, and how.
+#[derive(Debug)]
+pub struct Wanted {
+    /// The hosts on the way; `None` if commands are given on this machine.
+    pub hops: Option<Hops>,
+    /// The user's own ssh config.
+    pub user_config: Option<PathBuf>,
+    /// Where ssh's sockets go.
+    pub sockets_in: PathBuf,
+    /// Whether ssh may ask.
+    pub questions: Questions,
+    /// The root there, as a site writes it.
+    pub root: String,
+    /// The environment.
+    pub environment: String,
+    /// Which of its servers; `None` takes the only one.
+    pub server: Option<u16>,
+    /// What starts sessions there.
+    pub scheduler: Scheduling,
+    /// Where servers of the site run.
+    pub place: Place,
+    /// The port of this machine, by the number of the server.
+    pub port: fn(&str, u16) -> u16,
+    /// A port that the user chose.
+    pub chosen_port: Option<u16>,
+}
+
+/// What happens on the way.
+#[derive(Debug)]
+pub enum Event<'e> {
+    /// The login node is being reached.
+    Connecting(&'e str),
+    /// The session is not ready yet.
+    Waiting(&'e Session),
+    /// The server answers at a port of this machine.
+    Ready {
+        /// The session.
+        record: &'e Record,
+        /// The port.
+        port: u16,
+        /// Its token.
+        token: &'e str,
+    },
+    /// The way broke and is being mended.
+    Lost(&'e SessionError),
+}
+
+/// How a connection ended.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Ended {
+    /// The session is no more.
+    SessionEnded,
+}
+
+impl Wanted {
+    /// Reaches the place where commands are given.
+    pub async fn login(&self, patience: Duration) -> Result<Login, ClusterError> {
+        match &self.hops {
+            None => Ok(Login::Here),
+            Some(hops) => {
+                let connection = Connection::open(
+                    hops,
+                    self.user_config.as_deref(),
+                    &self.sockets_in,
+                    self.questions,
+                    patience,
+                );
+                Ok(Login::There(Box::new(connection.await?)))
+            }
+        }
+    }
+
+    /// The sessions there.
+    pub fn sessions<'l>(&'l self, login: &'l Login) -> Sessions<'l> {
+        Sessions::new(login, &self.root, self.scheduler)
+    }
+
+    /// Opens the way to one server.
+    pub async fn tunnel(
+        &self,
+        login: &Login,
+        record: &Record,
+        port: u16,
+        patience: Duration,
+    ) -> Result<(Option<Connection>, Tunnel), SessionError> {
+        match login {
+            Login::There(connection) => {
+                let tunnel = Tunnel::open(Some(connection), self.place, record, port, patience);
+                Ok((None, tunnel.await?))
+            }
+            // From a login node to a compute node.
+            Login::Here => {
+                let direct = Connection::direct(
+                    self.user_config.as_deref(),
+                    &self.sockets_in,
+                    self.questions,
+                )?;
+                let tunnel = Tunnel::open(Some(&direct), self.place, record, port, patience);
+                let tunnel = tunnel.await?;
+                Ok((Some(direct), tunnel))
+            }
+        }
+    }
+
+    fn local_port(&self, session: &Session) -> u16 {
+        self.chosen_port
+            .unwrap_or_else(|| (self.port)(&session.environment, session.server))
+    }
+}
+
+/// Connects, and stays connected until the session ends. The first way has to
+/// succeed; one that breaks later is mended.
+pub async fn connect(
+    wanted: &mut Wanted,
+    events: &mut dyn FnMut(Event<'_>),
+) -> Result<Ended, SessionError> {
+    let mut was_ready = false;
+    loop {
+        match attempt(wanted, events, &mut was_ready).await {
+            Ok(ended) => return Ok(ended),
+            // A server that is open to strangers is nothing to go back to.
+            Err(error @ SessionError::Open { .. }) => return Err(error),
+            Err(error) if !was_ready => return Err(error),
+            Err(error) => {
+                // Whoever was asked once is not asked again and again.
+                wanted.questions = Questions::NotAsked;
+                events(Event::Lost(&error));
+                tokio::time::sleep(PAUSE).await;
+            }
+        }
+    }
+}
+
+async fn attempt(
+    wanted: &Wanted,
+    events: &mut dyn FnMut(Event<'_>),
+    was_ready: &mut bool,
+) -> Result<Ended, SessionError> {
+    let patience = if *was_ready { AGAIN } else { FIRST };
+    if let (Some(hops), false) = (&wanted.hops, *was_ready) {
+        events(Event::Connecting(hops.login().as_str()));
+    }
+    let login = wanted.login(patience).await?;
+    let sessions = wanted.sessions(&login);
+    let record = loop {
+        let look = sessions.look().await?;
+        let of_it = look.sessions.iter().filter(|session| {
+            session.environment == wanted.environment
+                && wanted.server.is_none_or(|server| session.server == server)
+        });
+        let found: Vec<&Session> = of_it.collect();
+        let session = match found.as_slice() {
+            [] if *was_ready => return Ok(Ended::SessionEnded),
+            [] => {
+                return Err(SessionError::NoSession {
+                    environment: wanted.environment.clone(),
+                });
+            }
+            [only] => *only,
+            several => {
+                return Err(SessionError::Several {
+                    environment: wanted.environment.clone(),
+                    servers: several.iter().map(|session| session.server).collect(),
+                });
+            }
+        };
+        if let (State::Ready, Some(record)) = (session.state, &session.record) {
+            break (wanted.local_port(session), record.clone());
+        }
+        events(Event::Waiting(session));
+        tokio::time::sleep(match session.state {
+            State::Starting => LOOK_SOON,
+            _ => LOOK_EVERY,
+        })
+        .await;
+    };
+    let (port, record) = record;
+    let (token, tunnel) = tokio::join!(
+        sessions.token(&record),
+        wanted.tunnel(&login, &record, port, patience)
+    );
+    let (token, (_direct, mut tunnel)) = (token?, tunnel?);
+    prove(&record.session, tunnel.port(), &token).await?;
+    *was_ready = true;
+    events(Event::Ready {
+        record: &record,
+        port: tunnel.port(),
+        token: &token,
+    });
+    Err(broken(&record, &mut tunnel).await)
+}
+
+/// Waits until an open way is broken, and tells why.
+async fn broken(record: &Record, tunnel: &mut Tunnel) -> SessionError {
+    // One answer may be late: the server has one thread, and the machine may
+    // have slept.
+    const MISSES: u32 = 2;
+    let mut misses = 0;
+    loop {
+        let port = tunnel.port();
+        let host = tunnel.host().to_owned();
+        tokio::select! {
+            said = tunnel.closed() => return ClusterError::Lost { host, said }.into(),
+            () = tokio::time::sleep(TRY_EVERY) => {}
+        }
+        match answers(port).await {
+            Ok(()) => misses = 0,
+            Err(why) => {
+                misses += 1;
+                if misses >= MISSES {
+                    return SessionError::NoAnswer {
+                        session: record.session.clone(),
+                        why,
+                    };
+                }
+            }
+        }
+    }
+}

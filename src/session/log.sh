@@ -1,0 +1,5 @@
+# --- the end of a session's log ---
+log=$sessions/$1.log
+printf '@log %s\n' "$log"
+if [ -r "$log" ]; then tail -n 15 -- "$log" | sed 's/^/@line /'; fi
+echo @end

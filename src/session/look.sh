@@ -1,0 +1,64 @@
+# --- all sessions of the user: jobs, and the records of servers that are ready ---
+host=$(uname -n)
+printf '@host %s\n' "$host"
+printf '@user %s\n' "$(id -un)"
+printf '@now %s\n' "$(date +%s)"
+# A process that was started without a scheduler, and may not have come so far.
+if [ -n "$2" ]; then
+  if kill -0 "$2" 2>/dev/null; then echo '@started alive'; else echo '@started gone'; fi
+fi
+scheduler=$3
+jobs=
+if [ "$scheduler" = slurm ]; then
+  if jobs=$(squeue --me --noheader --format="$1" 2>&1); then
+    printf '%s\n' "$jobs" | sed -n 's/^\([0-9]\)/@job \1/p'
+  else
+    scheduler=silent
+    printf '%s\n' "$jobs" | sed 's/^/@trouble /'
+  fi
+fi
+for token in "$sessions"/*/token; do
+  private=${token%/*}
+  key=${private##*/}
+  # Only a folder that is a session's own, and not the link to the newest one.
+  { [ ! -L "$private" ] && [ -O "$token" ]; } || continue
+  state=unknown
+  job=${key%-*}
+  case $job in
+    *[!0-9]*)
+      # A server without a scheduler: its script is a process of one machine.
+      case $job in
+        "${host%%.*}".*)
+          state=gone
+          pid=${job##*.}
+          case $pid in '' | *[!0-9]*) continue ;; esac
+          case $(ps -o args= -p "$pid" 2>/dev/null) in
+            */sessions/start/*) state=alive ;;
+          esac
+          ;;
+      esac
+      ;;
+    *)
+      if [ "$scheduler" = slurm ]; then
+        state=gone
+        case "
+$jobs" in *"
+$job|"*) state=alive ;; esac
+      fi
+      ;;
+  esac
+  if [ "$state" = gone ]; then
+    # Of a server that was killed before it could clean up.
+    rm -rf -- "$private"
+    for pointer in "$sessions"/envspec-*; do
+      if [ -L "$pointer" ] && [ "$(readlink -- "$pointer")" = "$key" ]; then rm -f -- "$pointer"; fi
+    done
+    printf '@cleaned %s\n' "$key"
+    continue
+  fi
+  # There once the server was proven to be closed to strangers and open to its owner.
+  if [ -r "$private/session.json" ]; then
+    printf '@record %s %s\n' "$state" "$(cat "$private/session.json")"
+  fi
+done
+echo @end

@@ -1,0 +1,367 @@
+//! What a session is, from what the scheduler and the records say.
+
+use miette::Diagnostic;
+use serde::{Deserialize, Serialize};
+use thiserror::Error;
+
+use crate::cluster::{ClusterError, Job, JobState, Said};
+use crate::site::HostName;
+
+/// The record of a server that is ready, as its start script wrote it.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Record {
+    /// The form of the record.
+    pub version: u32,
+    /// The name of its folder: job and restart, or host and process.
+    pub key: String,
+    /// The session's name, which is the job's.
+    pub session: String,
+    /// The environment.
+    pub environment: String,
+    /// The generation that it runs from.
+    pub generation: String,
+    /// Slurm's number; `None` without a scheduler.
+    pub job: Option<u64>,
+    /// How often the job was restarted.
+    pub restart: u32,
+    /// The node, as the node calls itself.
+    pub node: String,
+    /// The process of the start script there.
+    pub pid: u32,
+    /// Where it listens: the path of a socket, or an address with a port.
+    pub at: String,
+    /// The path of the page to open.
+    pub url_path: String,
+    /// `token` or `password`.
+    pub login: String,
+    /// When it was ready, in seconds since 1970.
+    pub ready: u64,
+}
+
+/// The form of a record that this version reads.
+const RECORD_VERSION: u32 = 1;
+
+impl Record {
+    /// Reads a record; `None` if a part of it can't be what the script wrote:
+    /// all of it goes into an ssh's arguments.
+    fn parse(text: &str) -> Option<Self> {
+        let record: Self = serde_json::from_str(text).ok()?;
+        let plain = |text: &str| {
+            !text.is_empty()
+                && !text.starts_with(['-', '.'])
+                && text
+                    .chars()
+                    .all(|c| c.is_ascii_alphanumeric() || "._-+".contains(c))
+        };
+        let fits = record.version == RECORD_VERSION
+            && plain(&record.key)
+            && HostName::new(&record.node).is_some()
+            && (record.is_socket() || record.port().is_some())
+            && !record.at.chars().any(char::is_control)
+            && record.url_path.starts_with('/');
+        fits.then_some(record)
+    }
+
+    /// Whether it listens on a socket.
+    pub fn is_socket(&self) -> bool {
+        self.at.starts_with('/')
+    }
+
+    /// The port, if it listens on one.
+    pub fn port(&self) -> Option<u16> {
+        self.at.strip_prefix("127.0.0.1:")?.parse().ok()
+    }
+}
+
+/// How far a session is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum State {
+    /// Waits for its turn.
+    Pending,
+    /// Its job runs, the server does not answer yet.
+    Starting,
+    /// The server answers its owner and nobody else.
+    Ready,
+    /// It ends.
+    Ending,
+    /// The scheduler does not answer, so nobody knows.
+    Unknown,
+}
+
+/// A session.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct Session {
+    /// Its name: `envspec-<environment>`, for a second server `…+2`.
+    pub name: String,
+    /// The environment.
+    pub environment: String,
+    /// Which of several servers of the environment it is.
+    pub server: u16,
+    /// How far it is.
+    pub state: State,
+    /// Slurm's number.
+    pub job: Option<u64>,
+    /// Why it waits, in Slurm's word.
+    pub reason: Option<String>,
+    /// Its node.
+    pub node: Option<String>,
+    /// How long it has run.
+    pub age: Option<String>,
+    /// The time that is left.
+    pub left: Option<String>,
+    /// The generation.
+    pub generation: Option<String>,
+    /// How to reach it, once it is ready.
+    #[serde(skip)]
+    pub record: Option<Record>,
+}
+
+/// What the names of all sessions begin with.
+const PREFIX: &str = "envspec-";
+
+impl Session {
+    /// A session of a name; `None` if no session is called that.
+    fn named(name: &str) -> Option<Self> {
+        let rest = name.strip_prefix(PREFIX)?;
+        let (environment, server) = match rest.split_once('+') {
+            Some((environment, number)) => (environment, number.parse().ok()?),
+            None => (rest, 1),
+        };
+        Some(Self {
+            name: name.to_owned(),
+            environment: environment.to_owned(),
+            server,
+            state: State::Unknown,
+            job: None,
+            reason: None,
+            node: None,
+            age: None,
+            left: None,
+            generation: None,
+            record: None,
+        })
+    }
+}
+
+/// What a look at a root's sessions found.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Look {
+    /// The root there, absolute.
+    pub root: String,
+    /// The user's name there.
+    pub user: String,
+    /// What the scheduler said instead of an answer.
+    pub trouble: Option<String>,
+    /// Folders of servers that were killed, which are removed now.
+    pub cleaned: Vec<String>,
+    /// The sessions, the oldest first.
+    pub sessions: Vec<Session>,
+}
+
+impl Look {
+    /// Reads the answer of `look.sh`.
+    pub(super) fn parse(said: &Said) -> Option<Self> {
+        let now: u64 = said.one("now")?.parse().ok()?;
+        let records: Vec<(&str, Record)> = said
+            .all("record")
+            .filter_map(|line| {
+                let (state, json) = line.split_once(' ')?;
+                Some((state, Record::parse(json)?))
+            })
+            .collect();
+        let trouble: Vec<&str> = said.all("trouble").collect();
+        let mut sessions = Vec::new();
+        for job in said.all("job").filter_map(Job::parse) {
+            let Some(mut session) = Session::named(&job.name) else {
+                continue;
+            };
+            // Of several restarts the last; a record of another node is of an
+            // earlier one, whatever its number.
+            let record = records
+                .iter()
+                .map(|(_, record)| record)
+                .filter(|record| record.job == Some(job.id) && record.node == job.node)
+                .max_by_key(|record| record.restart);
+            session.state = match (job.state, record) {
+                (JobState::Pending, _) => State::Pending,
+                (JobState::Ending, _) => State::Ending,
+                (JobState::Running, None) => State::Starting,
+                (JobState::Running, Some(_)) => State::Ready,
+            };
+            session.job = Some(job.id);
+            session.reason = (job.state == JobState::Pending).then_some(job.reason);
+            session.node = Some(job.node).filter(|node| !node.is_empty());
+            session.age = Some(job.age);
+            session.left = Some(job.left);
+            session.generation = record.map(|record| record.generation.clone());
+            session.record = record.cloned();
+            sessions.push(session);
+        }
+        // Without a job: no scheduler, or one that does not answer.
+        for (state, record) in records {
+            let told = record.job.is_some() && trouble.is_empty();
+            let Some(mut session) = Session::named(&record.session).filter(|_| !told) else {
+                continue;
+            };
+            session.state = if state == "alive" {
+                State::Ready
+            } else {
+                State::Unknown
+            };
+            session.job = record.job;
+            session.node = Some(record.node.clone());
+            session.age = Some(duration(now.saturating_sub(record.ready)));
+            session.generation = Some(record.generation.clone());
+            session.record = Some(record);
+            sessions.push(session);
+        }
+        sessions.sort_by(|one, other| {
+            (&one.environment, one.server, one.job).cmp(&(
+                &other.environment,
+                other.server,
+                other.job,
+            ))
+        });
+        Some(Self {
+            root: said.one("root")?.to_owned(),
+            user: said.one("user")?.to_owned(),
+            trouble: (!trouble.is_empty()).then(|| trouble.join("\n")),
+            cleaned: said.all("cleaned").map(str::to_owned).collect(),
+            sessions,
+        })
+    }
+
+    /// The number for one more server of an environment: the lowest that is free.
+    pub fn free_server(&self, environment: &str) -> u16 {
+        let taken = |number: &u16| {
+            self.sessions
+                .iter()
+                .any(|session| session.environment == environment && session.server == *number)
+        };
+        (1..u16::MAX).find(|number| !taken(number)).unwrap_or(1)
+    }
+}
+
+/// Seconds as Slurm writes a time.
+fn duration(seconds: u64) -> String {
+    let (days, hours, minutes) = (seconds / 86_400, seconds / 3600 % 24, seconds / 60 % 60);
+    let seconds = seconds % 60;
+    match (days, hours) {
+        (0, 0) => format!("{minutes}:{seconds:02}"),
+        (0, _) => format!("{hours}:{minutes:02}:{seconds:02}"),
+        _ => format!("{days}-{hours:02}:{minutes:02}:{seconds:02}"),
+    }
+}
+
+/// What can go wrong with a session.
+#[derive(Debug, Error, Diagnostic)]
+pub enum SessionError {
+    /// Between here and there.
+    #[error(transparent)]
+    #[diagnostic(transparent)]
+    Cluster(#[from] ClusterError),
+
+    /// The environment was not applied there.
+    #[error("the environment {environment} was not applied on {host}, below {root}")]
+    #[diagnostic(help("apply it there: envspec apply. If its root is another one: --root"))]
+    NotApplied {
+        /// The environment.
+        environment: String,
+        /// Where it was looked for.
+        host: String,
+        /// Below which root.
+        root: String,
+    },
+
+    /// No session of an environment.
+    #[error("there is no session of {environment}")]
+    #[diagnostic(help("see what there is with: envspec sessions. Start one: envspec launch"))]
+    NoSession {
+        /// The environment.
+        environment: String,
+    },
+
+    /// More than one session of an environment.
+    #[error("there are several sessions of {environment}")]
+    #[diagnostic(help("say which one: {}", options(servers)))]
+    Several {
+        /// The environment.
+        environment: String,
+        /// Their numbers.
+        servers: Vec<u16>,
+    },
+
+    /// The scheduler took no job.
+    #[error("the scheduler refused the job:\n{said}")]
+    #[diagnostic(help(
+        "its words are above; --time, --memory, --partition, --account and the like override the spec"
+    ))]
+    Refused {
+        /// Its words.
+        said: String,
+    },
+
+    /// The session ended before it was ready.
+    #[error("{session} ended before it was ready{}", log_lines(said))]
+    #[diagnostic(help("all that it said is in {log}"))]
+    EndedEarly {
+        /// The session.
+        session: String,
+        /// The end of its log.
+        said: Vec<String>,
+        /// The log.
+        log: String,
+    },
+
+    /// The scheduler did not end it.
+    #[error("{session} is still there, though it was ended")]
+    #[diagnostic(help(
+        "look at it with: envspec sessions. The node may be lost: the scheduler ends it when it is back"
+    ))]
+    StaysOn {
+        /// The session.
+        session: String,
+    },
+
+    /// The local port is another program's.
+    #[error("the port {port} of this machine is taken by another program")]
+    #[diagnostic(help("end that program, or take another port: --port N"))]
+    PortTaken {
+        /// The port.
+        port: u16,
+    },
+
+    /// The server does not keep strangers out.
+    #[error("the server of {session} answered a request without token with {status}")]
+    #[diagnostic(help("it may be open to everybody: end it with envspec stop"))]
+    Open {
+        /// The session.
+        session: String,
+        /// The HTTP status.
+        status: u16,
+    },
+
+    /// The server does not answer through the tunnel.
+    #[error("the server of {session} does not answer through the tunnel: {why}")]
+    #[diagnostic(help("see each step with: envspec doctor"))]
+    NoAnswer {
+        /// The session.
+        session: String,
+        /// Why.
+        why: String,
+    },
+}
+
+fn options(servers: &[u16]) -> String {
+    let options: Vec<_> = servers.iter().map(|n| format!("--server {n}")).collect();
+    options.join(", ")
+}
+
+fn log_lines(said: &[String]) -> String {
+    if said.is_empty() {
+        String::new()
+    } else {
+        format!(":\n{}", said.join("\n"))
+    }
+}

@@ -1,0 +1,284 @@
+//! The sessions of a root, seen and changed through a login.
+
+use std::time::Duration;
+
+use super::model::{Look, Record, Session, SessionError, State};
+use crate::cluster::{ClusterError, JOB_COLUMNS, Login, Said, Script};
+use crate::site::{Scheduler, Site};
+
+/// A script behind the part that all have.
+macro_rules! script {
+    ($file:literal) => {
+        concat!(include_str!("root.sh"), include_str!($file))
+    };
+}
+
+/// How long a look may take: schedulers are busy at times.
+const PATIENCE: Duration = Duration::from_secs(60);
+
+/// How often a session that waits for its turn is looked at: schedulers don't
+/// like to be asked more often.
+pub(super) const LOOK_EVERY: Duration = Duration::from_secs(2);
+
+/// The same for one that runs already, which takes moments.
+pub(super) const LOOK_SOON: Duration = Duration::from_millis(400);
+
+/// The sessions of one root.
+#[derive(Debug)]
+pub struct Sessions<'l> {
+    login: &'l Login,
+    /// The root as a site writes it, with `~`; empty for the default one.
+    root: &'l str,
+    scheduler: Scheduling,
+}
+
+/// What starts sessions there.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Scheduling {
+    /// Nothing: they are processes of the login's machine.
+    None,
+    /// Slurm.
+    Slurm,
+}
+
+impl Scheduling {
+    /// What a site has.
+    pub fn of(site: &Site) -> Self {
+        match site.scheduler {
+            Scheduler::None => Self::None,
+            Scheduler::Slurm(_) => Self::Slurm,
+        }
+    }
+
+    fn as_str(self) -> &'static str {
+        match self {
+            Self::None => "none",
+            Self::Slurm => "slurm",
+        }
+    }
+}
+
+/// The current generation of an environment there.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Found {
+    /// The root, absolute.
+    pub root: String,
+    /// The generation's prefix.
+    pub prefix: String,
+    /// The user's name there.
+    pub user: String,
+    /// The text of its receipt.
+    pub receipt: String,
+    /// The text of the spec that it was made from.
+    pub spec: String,
+    /// The servers that it has: `lab`, `notebook`, `server`.
+    pub servers: Vec<String>,
+}
+
+/// What was started.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Started {
+    /// A job.
+    Job(u64),
+    /// A process of the login's machine.
+    Process(u32),
+}
+
+impl<'l> Sessions<'l> {
+    /// The sessions of a root.
+    pub fn new(login: &'l Login, root: &'l str, scheduler: Scheduling) -> Self {
+        Self {
+            login,
+            root,
+            scheduler,
+        }
+    }
+
+    /// Where commands are given.
+    pub fn login(&self) -> &'l Login {
+        self.login
+    }
+
+    /// Looks at all of them, and cleans up after those that were killed.
+    pub async fn look(&self) -> Result<Look, SessionError> {
+        Ok(self.look_for("").await?.0)
+    }
+
+    /// The same, and whether a process is still there.
+    async fn look_for(&self, process: &str) -> Result<(Look, bool), SessionError> {
+        let what = "the look for sessions";
+        let arguments = [JOB_COLUMNS, process, self.scheduler.as_str()];
+        let said = self.run(what, script!("look.sh"), &arguments, "").await?;
+        let look = Look::parse(&said).ok_or_else(|| self.senseless(what, &said))?;
+        Ok((look, said.one("started") == Some("alive")))
+    }
+
+    /// Waits until what was started is ready, and tells what it waits for. If it
+    /// ends before, the end of its log says why.
+    pub async fn ready(
+        &self,
+        name: &str,
+        started: Started,
+        events: &mut dyn FnMut(&Session),
+    ) -> Result<Session, SessionError> {
+        let process = match started {
+            Started::Job(_) => String::new(),
+            Started::Process(process) => process.to_string(),
+        };
+        loop {
+            let (look, lives) = self.look_for(&process).await?;
+            let is_it = |session: &&Session| match started {
+                Started::Job(job) => session.job == Some(job),
+                Started::Process(pid) => {
+                    let record = session.record.as_ref();
+                    record.is_some_and(|record| record.pid == pid && record.session == name)
+                }
+            };
+            let found = look.sessions.iter().find(is_it);
+            match found {
+                Some(session) if session.state == State::Ready => return Ok(session.clone()),
+                Some(session) => events(session),
+                None if lives || look.trouble.is_some() => {}
+                None => {
+                    let log = match started {
+                        Started::Job(job) => job.to_string(),
+                        Started::Process(_) => name.to_owned(),
+                    };
+                    let (log, said) = self.log(&log).await?;
+                    return Err(SessionError::EndedEarly {
+                        session: name.to_owned(),
+                        said,
+                        log,
+                    });
+                }
+            }
+            let pending = found.is_some_and(|session| session.state == State::Pending);
+            tokio::time::sleep(if pending { LOOK_EVERY } else { LOOK_SOON }).await;
+        }
+    }
+
+    /// The current generation of an environment.
+    pub async fn generation(&self, environment: &str) -> Result<Found, SessionError> {
+        let what = "the look for the environment";
+        let said = self
+            .run(what, script!("generation.sh"), &[environment], "")
+            .await?;
+        let root = said.one("root").unwrap_or_default().to_owned();
+        if said.one("missing").is_some() {
+            return Err(SessionError::NotApplied {
+                environment: environment.to_owned(),
+                host: self.login.host().to_owned(),
+                root,
+            });
+        }
+        let text = |name| said.all(name).collect::<Vec<_>>().join("\n") + "\n";
+        match (said.one("prefix"), said.one("user")) {
+            (Some(prefix), Some(user)) => Ok(Found {
+                root,
+                prefix: prefix.to_owned(),
+                user: user.to_owned(),
+                receipt: text("receipt"),
+                spec: text("spec"),
+                servers: said.all("server").map(str::to_owned).collect(),
+            }),
+            _ => Err(self.senseless(what, &said)),
+        }
+    }
+
+    /// Puts a start script into its place and starts it: as a job, or without a
+    /// scheduler as a process of the login's machine.
+    pub async fn start(&self, session: &str, script: &str) -> Result<Started, SessionError> {
+        let what = "the start of the session";
+        let said = self
+            .run(
+                what,
+                script!("start.sh"),
+                &[self.scheduler.as_str(), session],
+                script,
+            )
+            .await?;
+        let refused: Vec<&str> = said.all("refused").collect();
+        if !refused.is_empty() {
+            return Err(SessionError::Refused {
+                said: refused.join("\n"),
+            });
+        }
+        let number = |name| said.one(name);
+        let job = number("job").and_then(|text| text.parse().ok());
+        let process = number("process").and_then(|text| text.parse().ok());
+        match (job, process) {
+            (Some(job), _) => Ok(Started::Job(job)),
+            (_, Some(process)) => Ok(Started::Process(process)),
+            _ => Err(self.senseless(what, &said)),
+        }
+    }
+
+    /// The token of a session.
+    pub async fn token(&self, record: &Record) -> Result<String, SessionError> {
+        let what = "reading the token";
+        let said = self
+            .run(what, script!("token.sh"), &[&record.key], "")
+            .await?;
+        let token = said.one("token").filter(|token| !token.is_empty());
+        token
+            .map(str::to_owned)
+            // Without the answer: it may hold the token.
+            .ok_or_else(|| self.senseless(what, &Said::default()))
+    }
+
+    /// The log of a session, by the job's number or the session's name: where it
+    /// is, and its last lines.
+    pub async fn log(&self, name: &str) -> Result<(String, Vec<String>), SessionError> {
+        let said = self
+            .run("reading the log", script!("log.sh"), &[name], "")
+            .await?;
+        let lines = said.all("line").map(str::to_owned).collect();
+        Ok((said.one("log").unwrap_or_default().to_owned(), lines))
+    }
+
+    /// Ends a session: its job, or its process.
+    pub async fn end(&self, session: &Session) -> Result<(), SessionError> {
+        let (kind, number) = match (session.job, &session.record) {
+            (Some(job), _) => ("job", job.to_string()),
+            (None, Some(record)) => ("process", record.pid.to_string()),
+            (None, None) => return Ok(()),
+        };
+        // That it is gone already is what was wanted; what comes of it is looked at.
+        self.run(
+            "ending the session",
+            script!("end.sh"),
+            &[kind, &number],
+            "",
+        )
+        .await?;
+        Ok(())
+    }
+
+    async fn run(
+        &self,
+        what: &'static str,
+        text: &'static str,
+        arguments: &[&str],
+        input: &str,
+    ) -> Result<Said, SessionError> {
+        let mut all = vec![self.root];
+        all.extend(arguments);
+        let script = Script {
+            what,
+            text,
+            arguments: &all,
+            input,
+            patience: PATIENCE,
+        };
+        Ok(self.login.run(script).await?)
+    }
+
+    fn senseless(&self, what: &'static str, said: &Said) -> SessionError {
+        ClusterError::Answer {
+            what,
+            host: self.login.host().to_owned(),
+            said: said.to_string(),
+        }
+        .into()
+    }
+}
