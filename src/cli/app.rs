@@ -229,10 +229,27 @@ impl<'u> App<'u> {
         (of_this_machine.as_ref() != Some(given)).then(|| given.to_string_lossy().into_owned())
     }
 
-    /// Whether a program is on the PATH.
-    pub(super) fn has_program(&self, name: &str) -> bool {
+    /// Whether this machine takes jobs: has Slurm's programs and knows a cluster.
+    pub(super) fn has_slurm(&self) -> bool {
+        const CONFIGURATIONS: [&str; 3] = [
+            "/etc/slurm/slurm.conf",
+            "/etc/slurm-llnl/slurm.conf",
+            "/run/slurm/conf/slurm.conf",
+        ];
         let path = self.variable("PATH").unwrap_or_default();
-        std::env::split_paths(&path).any(|folder| folder.join(name).is_file())
+        let has_programs =
+            std::env::split_paths(&path).any(|folder| folder.join("sbatch").is_file());
+        has_programs
+            && (self.variable("SLURM_CONF").is_some()
+                || CONFIGURATIONS.iter().any(|file| Path::new(file).is_file()))
+    }
+
+    /// This machine's name.
+    pub(super) fn host(&self) -> String {
+        rustix::system::uname()
+            .nodename()
+            .to_string_lossy()
+            .into_owned()
     }
 
     /// All roots that there may be: the flag's alone, else those of all sites
@@ -319,10 +336,7 @@ impl<'u> App<'u> {
         Who {
             user: text("USER").or_else(|| text("LOGNAME")),
             uid: rustix::process::getuid().as_raw(),
-            host: rustix::system::uname()
-                .nodename()
-                .to_string_lossy()
-                .into_owned(),
+            host: self.host(),
         }
     }
 }

@@ -38,6 +38,15 @@ pub(super) struct SiteFlags {
     here: bool,
 }
 
+/// Whether a machine is called as a site's login node is.
+fn is_login_node(site: &Site, machine: &str) -> bool {
+    let label = |name: &str| name.split('.').next().map(str::to_ascii_lowercase);
+    let hosts = site.login().into_iter().flat_map(|login| &login.hosts);
+    hosts
+        .map(|host| label(host.as_str()))
+        .any(|host| host == label(machine))
+}
+
 fn hop_user(text: &str) -> Result<(Option<HostName>, UserName), String> {
     let (host, user) = match text.split_once('=') {
         Some((host, user)) => (Some(host), user),
@@ -109,8 +118,9 @@ impl SiteFlags {
         };
         let root = app.root(site)?;
         let is_slurm = matches!(site.scheduler, Scheduler::Slurm(_));
-        // A laptop may have a Slurm of its own; it has not the cluster's files.
-        let is_here = self.here || (is_slurm && app.has_program("sbatch") && root.path().is_dir());
+        let is_here = self.here
+            || is_login_node(site, &app.host())
+            || (is_slurm && root.path().is_dir() && app.has_slurm());
         let hops = Hops::of(site, outer, &users).filter(|_| !is_here);
         let place = match (is_slurm, &hops) {
             (true, _) => Place::Node,

@@ -190,7 +190,8 @@ impl Look {
                 (JobState::Running, Some(_)) => State::Ready,
             };
             session.job = Some(job.id);
-            session.reason = (job.state == JobState::Pending).then_some(job.reason);
+            let waits = job.state == JobState::Pending && job.reason != "None";
+            session.reason = waits.then_some(job.reason);
             session.node = Some(job.node).filter(|node| !node.is_empty());
             session.age = Some(job.age);
             session.left = Some(job.left);

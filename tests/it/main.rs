@@ -20,6 +20,7 @@ mod readme;
 mod recipe;
 mod registration;
 mod rollback;
+mod session;
 mod support;
 
 /// A file that no module names would never run.

@@ -142,7 +142,7 @@ pub(crate) fn lab() -> &'static Lab {
 }
 
 /// What the lab is made of: the program, the channels, the spec.
-fn key() -> String {
+pub(super) fn key() -> String {
     let age = |path: &Path| {
         let modified = path.metadata().and_then(|metadata| metadata.modified());
         modified

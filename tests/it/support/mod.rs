@@ -7,14 +7,16 @@ mod lab;
 mod output;
 mod server;
 mod test_env;
+mod there;
 mod tools;
 mod tree;
 
 pub(crate) use channels::{Channels, channels};
-pub(crate) use cluster::Cluster;
+pub(crate) use cluster::{Cluster, Running};
 pub(crate) use lab::{Lab, lab};
 pub(crate) use output::{CommandOutput, assert_output};
 pub(crate) use server::{Fault, Server};
 pub(crate) use test_env::{TestEnv, soon, tiny_spec};
+pub(crate) use there::{Envspec, There};
 pub(crate) use tools::{have, skipped, world_python};
 pub(crate) use tree::{Tree, tree};

@@ -1,0 +1,396 @@
+//! Sessions on a real Slurm and through real sshd: started, reached, mended,
+//! ended; what an attacker sees of them; and what is left.
+
+use std::time::{Duration, Instant};
+
+use crate::support::{Envspec as _, Running, There, soon};
+
+/// What a web page costs a tired person: none of the numbers below is a timed
+/// test of speed, they are limits of patience.
+const PATIENCE: Duration = Duration::from_secs(90);
+
+/// The port that `connect` has said, once it is connected.
+fn connected(running: &mut Running) -> u16 {
+    soon("connected", || {
+        assert!(
+            running.ended().is_none(),
+            "{}{}",
+            running.stdout(),
+            running.stderr()
+        );
+        if !running.stderr().contains("Connected to") {
+            return None;
+        }
+        let said = running.stdout();
+        let (_, rest) = said.split_once("http://127.0.0.1:")?;
+        rest.split('/').next()?.parse().ok()
+    })
+}
+
+/// The status of a request from the workstation; 0 if there is no answer.
+fn status(there: &There, port: u16, token: Option<&str>) -> u16 {
+    let header = match token {
+        // In a file: what stands in an argument is everybody's to read.
+        Some(token) => {
+            there
+                .cluster
+                .ws()
+                .write("header", &format!("Authorization: token {token}"));
+            "-H @header"
+        }
+        None => "",
+    };
+    let command = format!(
+        "curl -s -m 5 -o /dev/null -w '%{{http_code}}' {header} \
+         http://127.0.0.1:{port}/api/contents || true"
+    );
+    let said = there.cluster.ws().sh(&command).success().stdout;
+    said.trim().parse().unwrap()
+}
+
+fn answers_again(there: &There, port: u16, token: &dyn Fn() -> String) -> Duration {
+    let started = Instant::now();
+    loop {
+        let has_token = there.root().join("sessions/envspec-lab/token").exists();
+        if has_token && status(there, port, Some(&token())) == 200 {
+            return started.elapsed();
+        }
+        assert!(started.elapsed() < PATIENCE, "it never answers again");
+    }
+}
+
+#[test]
+fn from_launch_to_stop_nothing_is_left_and_nobody_but_the_owner_is_answered() {
+    let Some(there) = There::up("whole_way") else {
+        return;
+    };
+    let cluster = &there.cluster;
+    let launched = cluster.login().envspec(["launch"]).success();
+    assert!(
+        launched.stdout.contains("envspec connect lab"),
+        "{launched}"
+    );
+    let launched = launched.says("Submitted envspec-lab as job ");
+    assert!(!launched.stderr.contains(&there.token()), "{launched}");
+
+    let listed = cluster.login().envspec(["sessions", "--json"]).success();
+    let session = &listed.json()["sessions"][0];
+    assert_eq!(session["state"], "ready");
+    assert_eq!(session["environment"], "lab");
+    let node = session["node"].as_str().unwrap().to_owned();
+    let generation = session["generation"].as_str().unwrap();
+    assert!(there.root().join("gen").join(generation).is_dir());
+
+    // From the workstation, through both hops.
+    let mut connect = cluster.ws().start_envspec(["connect", "lab"]);
+    let port = connected(&mut connect);
+    let token = there.token();
+    assert_eq!(status(&there, port, None), 403);
+    assert_eq!(status(&there, port, Some("wrong")), 403);
+    assert_eq!(status(&there, port, Some(&token)), 200);
+    let said = connect.stdout() + &connect.stderr();
+    assert!(!said.contains(&token), "a pipe got the token: {said}");
+    // The same numbers from there as from the login node.
+    let seen = cluster
+        .ws()
+        .envspec(["sessions", "lab", "--json"])
+        .success();
+    assert_eq!(seen.json()["sessions"][0]["node"], node.as_str());
+
+    let stopped = cluster.ws().envspec(["stop", "lab"]).success();
+    drop(stopped.says("has shut down; nothing of it is left"));
+    let ended = connect.wait(PATIENCE).success();
+    drop(ended.says("The session has ended"));
+    assert_eq!(there.sessions(), Vec::<String>::new());
+    let queue = cluster.login().run(["squeue", "--noheader"]).success();
+    assert_eq!(queue.stdout, "");
+    let node = cluster.host(&node).user("root");
+    let left = node.sh("ls -d /tmp/envspec.* 2>/dev/null; pgrep -u ada -a || true");
+    assert_eq!(left.success().stdout, "", "left on the node");
+    let left = cluster
+        .ws()
+        .sh("pgrep -ax ssh; ls -d /tmp/envspec-* 2>/dev/null; true");
+    assert_eq!(left.success().stdout, "", "left on the workstation");
+    cluster
+        .login()
+        .envspec(["stop", "lab"])
+        .fails_with(2)
+        .says("there is no session of lab");
+}
+
+#[test]
+fn one_command_on_the_laptop_starts_and_connects_and_a_second_server_has_its_own_port() {
+    let Some(there) = There::up("one_command") else {
+        return;
+    };
+    let ws = there.cluster.ws();
+    let mut first = ws.start_envspec(["connect", "envs/lab.yaml", "--launch", "--time", "5"]);
+    let one = connected(&mut first);
+    let token = there.token();
+    assert_eq!(status(&there, one, Some(&token)), 200);
+    let left = ws.envspec(["sessions", "--json"]).success().json();
+    assert!(
+        left["sessions"][0]["left"]
+            .as_str()
+            .unwrap()
+            .starts_with("4:"),
+        "{left:#}"
+    );
+
+    let mut second = ws.start_envspec(["connect", "lab", "--launch"]);
+    let two = connected(&mut second);
+    assert_eq!(two, one + 1);
+    assert_eq!(
+        status(&there, two, Some(&token)),
+        403,
+        "each has a token of its own"
+    );
+    ws.envspec(["connect", "lab"])
+        .fails_with(2)
+        .says("--server 1, --server 2");
+    ws.envspec(["stop", "lab"])
+        .fails_with(2)
+        .says("there are several sessions");
+    ws.envspec(["stop", "lab", "--all"]).success();
+    drop(first.wait(PATIENCE).success());
+    drop(second.wait(PATIENCE).success());
+    assert_eq!(there.sessions(), Vec::<String>::new());
+}
+
+#[test]
+fn the_same_address_works_again_after_a_dead_hop_a_cut_network_and_another_node() {
+    let Some(there) = There::up("mending") else {
+        return;
+    };
+    let cluster = &there.cluster;
+    cluster.login().envspec(["launch"]).success();
+    let mut connect = cluster.ws().start_envspec(["connect", "lab"]);
+    let port = connected(&mut connect);
+    let token = || there.token();
+
+    let jump = cluster.host("jump");
+    jump.sshd_stop();
+    soon("the way is broken", || {
+        (status(&there, port, None) == 0).then_some(())
+    });
+    std::thread::sleep(Duration::from_secs(3));
+    jump.sshd_start();
+    let again = answers_again(&there, port, &token);
+    assert!(
+        again < Duration::from_secs(5),
+        "{again:?} after the hop was back"
+    );
+
+    let ws = cluster.host("ws");
+    ws.cut();
+    // Longer than ssh waits for an answer, so that it has to connect anew.
+    std::thread::sleep(Duration::from_secs(15));
+    ws.join();
+    let again = answers_again(&there, port, &token);
+    assert!(
+        again < Duration::from_secs(20),
+        "{again:?} after the network was back"
+    );
+
+    // Slurm moves the job to the other node.
+    let listed = cluster
+        .login()
+        .envspec(["sessions", "--json"])
+        .success()
+        .json();
+    let job = listed["sessions"][0]["job"].to_string();
+    let node = listed["sessions"][0]["node"].as_str().unwrap().to_owned();
+    let before = token();
+    let root = cluster.host("login").user("root");
+    let drain = format!("scontrol update NodeName={node} State=DRAIN Reason=test");
+    drop(root.sh(&drain).success());
+    drop(cluster.login().run(["scontrol", "requeue", &job]).success());
+    soon("the other node's token", || {
+        let path = there.root().join("sessions/envspec-lab/token");
+        let token = fs_err::read_to_string(path).ok()?;
+        (token != before).then_some(())
+    });
+    answers_again(&there, port, &token);
+    let listed = cluster
+        .login()
+        .envspec(["sessions", "--json"])
+        .success()
+        .json();
+    assert_ne!(listed["sessions"][0]["node"].as_str().unwrap(), node);
+    assert_eq!(listed["sessions"][0]["job"].to_string(), job);
+    assert!(connect.ended().is_none(), "{}", connect.stderr());
+    assert!(
+        connect.stderr().contains("Connected again"),
+        "{}",
+        connect.stderr()
+    );
+
+    // Cancelled from outside, it ends by itself.
+    drop(cluster.login().run(["scancel", &job]).success());
+    drop(
+        connect
+            .wait(PATIENCE)
+            .success()
+            .says("The session has ended"),
+    );
+}
+
+#[test]
+fn what_cannot_work_says_why() {
+    let Some(there) = There::up("cannot_work") else {
+        return;
+    };
+    let cluster = &there.cluster;
+    let ws = cluster.ws();
+    ws.envspec(["connect", "lab"])
+        .fails_with(2)
+        .says("there is no session of lab");
+    ws.envspec(["connect", "other", "--site", "world", "--launch"])
+        .fails_with(2)
+        .says("the environment other was not applied on login");
+    // The site knows its partitions; the scheduler has the last word.
+    cluster
+        .login()
+        .envspec(["launch", "--partition", "shrt"])
+        .fails_with(2)
+        .says("short");
+    cluster
+        .login()
+        .envspec(["launch", "--gpus", "1"])
+        .fails_with(6)
+        .says("the scheduler refused the job");
+
+    // A job that waits shows its reason, and is not lost when nobody waits for it.
+    for node in ["med0101", "med0102"] {
+        let drain = format!("scontrol update NodeName={node} State=DRAIN Reason=test");
+        drop(cluster.host("login").user("root").sh(&drain).success());
+    }
+    let mut launch = cluster.login().start_envspec(["launch"]);
+    soon("the reason", || {
+        assert!(launch.ended().is_none(), "{}", launch.stderr());
+        launch.stderr().contains("pending (").then_some(())
+    });
+    drop(launch);
+    let listed = ws.envspec(["sessions"]).success();
+    assert!(listed.stdout.contains("pending ("), "{listed}");
+    ws.envspec(["stop", "lab"])
+        .success()
+        .says("it was not ready yet");
+    for node in ["med0101", "med0102"] {
+        let resume = format!("scontrol update NodeName={node} State=RESUME");
+        drop(cluster.host("login").user("root").sh(&resume).success());
+    }
+
+    // A server that ends before it is ready: the end of its log says why.
+    let python = fs_err::read_dir(there.root().join("gen")).unwrap();
+    let prefix = python.flatten().next().unwrap().path();
+    let server = prefix.join("bin/jupyter-lab");
+    let aside = prefix.join("bin/jupyter-lab.aside");
+    fs_err::rename(&server, &aside).unwrap();
+    fs_err::write(&server, "#!/bin/sh\necho the reason >&2\nexit 3\n").unwrap();
+    std::fs::set_permissions(&server, std::os::unix::fs::PermissionsExt::from_mode(0o755)).unwrap();
+    cluster
+        .login()
+        .envspec(["launch"])
+        .fails_with(6)
+        .says("envspec-lab ended before it was ready")
+        .says("the reason");
+    fs_err::rename(&aside, &server).unwrap();
+
+    // The local port is another's.
+    cluster.login().envspec(["launch"]).success();
+    let taken = "python3 -c 'import socket, time; s = socket.socket(); \
+                 s.bind((\"127.0.0.1\", 23456)); s.listen(); print(1, flush=True); time.sleep(600)'";
+    let taken = ws.start(["bash", "-c", taken]);
+    soon("a taken port", || {
+        taken.stdout().contains('1').then_some(())
+    });
+    ws.envspec(["connect", "lab", "--port", "23456"])
+        .fails_with(2)
+        .says("the port 23456 of this machine is taken");
+    let mut connect = ws.start_envspec(["connect", "lab", "--port", "23457"]);
+    assert_eq!(connected(&mut connect), 23457);
+
+    // A key that opens the login node and no compute node.
+    drop(connect);
+    let only = "Host *\n  IdentityFile ~/.ssh/id_registered\n  IdentitiesOnly yes\n";
+    let config = there.workstation().join(".ssh/config");
+    let before = fs_err::read_to_string(&config).unwrap();
+    fs_err::write(&config, format!("{only}{before}")).unwrap();
+    ws.envspec(["connect", "lab"])
+        .fails_with(6)
+        .says("Permission denied");
+    fs_err::write(&config, before).unwrap();
+    ws.envspec(["stop", "lab"]).success();
+}
+
+#[test]
+fn another_user_of_the_nodes_gets_no_token_and_no_answer() {
+    let Some(there) = There::up("attack") else {
+        return;
+    };
+    let cluster = &there.cluster;
+    // What the wiki page's plain recipe gives away: the attack can succeed.
+    let jupyter = there.root().join("envs/lab/bin/jupyter-lab");
+    let plain = format!(
+        "#!/bin/bash\nexec {} --no-browser --ip=127.0.0.1 --port=28888 --ServerApp.token=wikis-secret\n",
+        jupyter.display()
+    );
+    let job = cluster.login().sbatch(&plain);
+    let node = soon("the plain server's node", || {
+        let shown = cluster.login().job(&job);
+        shown.strip_prefix("R ").map(str::to_owned)
+    });
+    let mallory = cluster.host(&node).user("mallory");
+    soon("the plain server", || {
+        let asked = mallory
+            .sh("curl -s -m 2 http://127.0.0.1:28888/api || true")
+            .success();
+        asked.stdout.contains("version").then_some(())
+    });
+    let seen = mallory.sh("ps auxww | grep -v grep").success();
+    assert!(
+        seen.stdout.contains("wikis-secret"),
+        "the attack can't fail"
+    );
+    drop(cluster.login().run(["scancel", &job]).success());
+    soon("the end of the plain server", || {
+        cluster.login().job(&job).is_empty().then_some(())
+    });
+
+    cluster.login().envspec(["launch"]).success();
+    let mut connect = cluster.ws().start_envspec(["connect", "lab"]);
+    let port = connected(&mut connect);
+    let token = there.token();
+    assert_eq!(status(&there, port, Some(&token)), 200);
+    let listed = cluster
+        .login()
+        .envspec(["sessions", "--json"])
+        .success()
+        .json();
+    let job = listed["sessions"][0]["job"].to_string();
+    let node = listed["sessions"][0]["node"].as_str().unwrap().to_owned();
+
+    for host in [node.as_str(), "login"] {
+        let mallory = cluster.host(host).user("mallory");
+        // All that a user can read of processes, jobs and files.
+        let look = format!(
+            "ps auxwwe; cat /proc/[0-9]*/cmdline /proc/[0-9]*/environ 2>/dev/null | tr '\\0' ' '; \
+             scontrol show job {job}; squeue -o '%all'; scontrol write batch_script {job} - 2>&1; \
+             grep -rsa . /tmp /var/tmp /dev/shm /home/ada '{root}/sessions' 2>/dev/null | head -c 20000000; \
+             true",
+            root = there.root().display()
+        );
+        let seen = mallory.within(PATIENCE).sh(&look).success();
+        assert!(seen.stdout.contains("JobId"), "{host} shows jobs");
+        assert!(!seen.stdout.contains(&token), "{host} shows the token");
+        // Every socket that listens is tried, and every port.
+        let knock = "for port in $(ss -Hltn | awk '{print $4}' | sed 's/.*://' | sort -u); do \
+                       curl -s -m 2 http://127.0.0.1:$port/api && echo \" port $port\"; done; \
+                     for socket in $(ss -Hlx | awk '{print $5}' | grep ^/); do \
+                       curl -s -m 2 --unix-socket $socket http://127.0.0.1/api && echo \" $socket\"; done; true";
+        let heard = mallory.within(PATIENCE).sh(knock).success();
+        assert!(!heard.stdout.contains("version"), "{host} answers: {heard}");
+    }
+    cluster.ws().envspec(["stop", "lab"]).success();
+}
