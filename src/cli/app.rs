@@ -33,19 +33,19 @@ enum Color {
 #[derive(Debug, Args)]
 #[command(next_help_heading = "Global options")]
 pub(super) struct Global {
-    /// Where generations and packages are kept [default: the site's place, else the data folder of the user] [env: ENVSPEC_ROOT]
+    /// Where generations and packages are kept [default: the site's place, else the data folder of the user] [env: `ENVSPEC_ROOT`]
     #[arg(long, global = true, value_name = "DIR")]
     root: Option<PathBuf>,
 
-    /// The URL that channel names are put behind, as conda's `channel_alias` [env: ENVSPEC_CHANNEL_ALIAS]
+    /// The URL that channel names are put behind, as conda's `channel_alias` [env: `ENVSPEC_CHANNEL_ALIAS`]
     #[arg(long, global = true, value_name = "URL")]
     channel_alias: Option<Url>,
 
-    /// A folder of kernel definitions that add to the built-in ones or replace them [env: ENVSPEC_KERNELS]
+    /// A folder of kernel definitions that add to the built-in ones or replace them [env: `ENVSPEC_KERNELS`]
     #[arg(long, global = true, value_name = "DIR")]
     kernels_dir: Option<PathBuf>,
 
-    /// A folder of sites that add to the built-in ones or replace them [env: ENVSPEC_SITES]
+    /// A folder of sites that add to the built-in ones or replace them [env: `ENVSPEC_SITES`]
     #[arg(long, global = true, value_name = "DIR")]
     sites_dir: Option<PathBuf>,
 

@@ -201,8 +201,8 @@ async fn there(
     let prefix = std::path::Path::new(&found.prefix);
     let served = Served::new(&context, &target.environment, prefix, &receipt, then, now)
         .map_err(|error: ApplyError| Failure::from(error))?;
-    let server = served.launch.interface.as_str();
-    if !found.servers.iter().any(|there| there == server) {
+    let interface = served.launch.interface.as_str();
+    if !found.servers.iter().any(|there| there == interface) {
         return Err(no_server(
             served.server_package(),
             target.environment.as_str(),
