@@ -7,7 +7,7 @@ source tests/tools.sh
 
 need_cargo
 need shellcheck="reads the scripts of recipes" openssh-client="reads the ssh configs of recipes" \
-  openssh-server="a tunnel through a real sshd"
+  openssh-server="a tunnel through a real sshd" strace="kills at a given system call"
 say "Building the channel of the test world (some minutes the first time)"
 ENVSPEC_TEST_CHANNELS=$(tests/world/channel.sh)
 export ENVSPEC_TEST_CHANNELS
