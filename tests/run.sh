@@ -7,7 +7,8 @@ source tests/tools.sh
 
 need_cargo
 need shellcheck="reads the scripts of recipes" openssh-client="reads the ssh configs of recipes" \
-  openssh-server="a tunnel through a real sshd" curl="asks servers through tunnels"
+  openssh-server="a tunnel through a real sshd" \
+  curl="asks servers through tunnels" strace="kills at a given system call"
 tests/world/cluster.sh packages
 # Tests that this machine makes impossible (no root, no namespaces) say so here.
 ENVSPEC_TEST_SKIPPED=$(mktemp)

@@ -12,7 +12,7 @@ use super::registration;
 use crate::jupyter::Staged;
 use crate::plan::{Action, Plan};
 use crate::spec::EnvName;
-use crate::store::{self, Event, Switched};
+use crate::store::{self, Event, StoreError, Switched};
 
 /// A plan of which only the publishing is left.
 pub(super) struct Publishing<'p> {
@@ -40,15 +40,12 @@ pub(super) fn publish(context: &Context, publishing: Publishing<'_>) -> Result<(
         match action {
             // Done, or there was no need.
             Action::WriteLock | Action::BuildGeneration { .. } => {}
-            Action::Switch { to, .. } => {
+            Action::Switch { from, to } => {
                 store::publish(&context.root, environment, to.as_str())?;
-                let switched = Switched {
-                    at: now(),
-                    by: context.who.to_string(),
-                    event,
-                    to: to.to_string(),
-                };
-                store::record(&context.root, environment, &switched)?;
+                if let Some(from) = from {
+                    record_what_was_missed(context, environment, from)?;
+                }
+                record(context, environment, event, to.as_str())?;
             }
             Action::RegisterKernel { registered, .. } => {
                 if let Some(staged) = staged.remove(registered) {
@@ -61,4 +58,39 @@ pub(super) fn publish(context: &Context, publishing: Publishing<'_>) -> Result<(
         }
     }
     Ok(())
+}
+
+/// Records the switch to what was current until now, if the process that made it
+/// was killed before it could: else nobody could go back to it.
+fn record_what_was_missed(
+    context: &Context,
+    environment: &EnvName,
+    from: &str,
+) -> Result<(), StoreError> {
+    let switches = store::switches(&context.root, environment)?;
+    if switches.last().is_some_and(|last| last.to == from) {
+        return Ok(());
+    }
+    let was_current = switches.iter().any(|switched| switched.to == from);
+    let event = if was_current {
+        Event::Rollback
+    } else {
+        Event::Apply
+    };
+    record(context, environment, event, from)
+}
+
+fn record(
+    context: &Context,
+    environment: &EnvName,
+    event: Event,
+    to: &str,
+) -> Result<(), StoreError> {
+    let switched = Switched {
+        at: now(),
+        by: context.who.to_string(),
+        event,
+        to: to.to_owned(),
+    };
+    store::record(&context.root, environment, &switched)
 }

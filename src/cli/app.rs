@@ -245,7 +245,7 @@ impl<'u> App<'u> {
     }
 
     /// This machine's name.
-    pub(super) fn host(&self) -> String {
+    pub(super) fn host() -> String {
         rustix::system::uname()
             .nodename()
             .to_string_lossy()
@@ -336,7 +336,7 @@ impl<'u> App<'u> {
         Who {
             user: text("USER").or_else(|| text("LOGNAME")),
             uid: rustix::process::getuid().as_raw(),
-            host: self.host(),
+            host: Self::host(),
         }
     }
 }

@@ -119,7 +119,7 @@ impl SiteFlags {
         let root = app.root(site)?;
         let is_slurm = matches!(site.scheduler, Scheduler::Slurm(_));
         let is_here = self.here
-            || is_login_node(site, &app.host())
+            || is_login_node(site, &App::host())
             || (is_slurm && root.path().is_dir() && app.has_slurm());
         let hops = Hops::of(site, outer, &users).filter(|_| !is_here);
         let place = match (is_slurm, &hops) {

@@ -232,7 +232,7 @@ impl Drop for Staged {
         // that fails it is one that Jupyter does not see and the next one takes.
         self.files.clear();
         if self.is_new
-            && let Err(error) = fs_err::remove_dir_all(&self.folder)
+            && let Err(error) = remove_unfinished(&self.folder)
         {
             tracing::debug!("an unfinished kernelspec stays: {error}");
         }
@@ -269,8 +269,15 @@ pub fn unregister(dir: &Path, name: &RegisteredName) -> Result<(), RegistrationE
         None if is_unfinished(&folder)? => {}
         None => return Ok(()),
     }
-    fs_err::remove_dir_all(&folder)?;
+    remove_unfinished(&folder)?;
     Ok(())
+}
+
+/// Removes a folder that says that it is unfinished; that note goes last, so that
+/// what is left of an interrupted removal is still known as ours.
+fn remove_unfinished(folder: &Path) -> io::Result<()> {
+    remove_others(folder, &[UNFINISHED.to_owned()])?;
+    fs_err::remove_dir_all(folder)
 }
 
 /// Who made the entry at a path: `None` if there is nothing that Jupyter could

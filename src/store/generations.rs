@@ -157,8 +157,10 @@ pub fn publish(root: &Root, name: &EnvName, generation: &str) -> Result<(), Stor
         return Err(StoreError::Foreign { path: link });
     }
     let target = Path::new("..").join("gen").join(generation);
-    let new = folder.join(format!(".{name}.{}", std::process::id()));
-    // Left over from a killed process that had the same number.
+    // One name for all who come, one after the other: whoever changes an
+    // environment has its lease.
+    let new = folder.join(format!(".{name}.new"));
+    // Left over from a killed one.
     drop(fs::remove_file(&new));
     fs_err::os::unix::fs::symlink(&target, &new).map_err(StoreError::io("could not link", &new))?;
     fs::rename(&new, &link).map_err(StoreError::io("could not switch", &link))

@@ -158,9 +158,9 @@ fn open_page(app: &App<'_>, url: &str) -> std::io::Result<Page> {
         .open(&path)?;
     let page = Page(path);
     // The address is made of digits, hex and a fixed path: nothing to escape.
-    write!(
+    writeln!(
         file,
-        "<!doctype html><meta http-equiv=\"refresh\" content=\"0; url={url}\">\n"
+        "<!doctype html><meta http-equiv=\"refresh\" content=\"0; url={url}\">"
     )?;
     let opener = app.variable("BROWSER").unwrap_or_else(|| {
         if cfg!(target_os = "macos") {

@@ -116,7 +116,7 @@ pub(super) async fn start(
 ) -> Result<Session, Failure> {
     let environment = target.environment.clone();
     let (root, user, served) = match &way.hops {
-        None => here(app, target)?,
+        None => here(app, &target)?,
         Some(_) => there(app, sessions, target).await?,
     };
     let launch = served
@@ -163,7 +163,7 @@ pub(super) async fn start(
 }
 
 /// The environment as this machine has it: root, user, and what is served.
-fn here(app: &App<'_>, target: Target) -> Result<(String, Option<String>, Served), Failure> {
+fn here(app: &App<'_>, target: &Target) -> Result<(String, Option<String>, Served), Failure> {
     let root = app.root(&target.site)?;
     let applied = select::applied_in(root, &target.environment)?;
     let context = app.context(applied.root, Network::Offline)?;

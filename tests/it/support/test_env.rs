@@ -1,9 +1,8 @@
 //! A world of its own for one test: home, root, working directory, and nothing
 //! of the environment of whoever runs the tests.
 
-use std::io::Read as _;
 use std::path::{Path, PathBuf};
-use std::process::{Child, Command, Output, Stdio};
+use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
 
 use tempfile::TempDir;
@@ -203,24 +202,6 @@ impl Running {
     /// Its process number.
     pub(crate) fn pid(&self) -> u32 {
         self.child.as_ref().unwrap().id()
-    }
-
-    /// What it said on stderr, if it has ended already.
-    pub(crate) fn ended(&mut self) -> Option<Output> {
-        let child = self.child.as_mut().unwrap();
-        let status = child.try_wait().unwrap()?;
-        let mut stderr = Vec::new();
-        child
-            .stderr
-            .as_mut()
-            .unwrap()
-            .read_to_end(&mut stderr)
-            .unwrap();
-        Some(Output {
-            status,
-            stdout: Vec::new(),
-            stderr,
-        })
     }
 }
 
