@@ -1,9 +1,9 @@
 //! The browser of the tests does what it claims: a real Chromium before a real
 //! `JupyterLab`, on this machine and on the workstation of the tests' hosts.
 
-use std::io::{BufRead as _, BufReader};
+use std::io::{BufRead as _, BufReader, Lines};
 use std::path::Path;
-use std::process::{Child, Stdio};
+use std::process::{Child, ChildStderr, Stdio};
 
 use crate::support::{Browser, Card, Cluster, Lab, Login, TestEnv, lab, soon};
 
@@ -13,6 +13,8 @@ struct Server {
     address: String,
     token: String,
     home: TestEnv,
+    /// Kept open: the script ends, without its server, when nobody listens to it.
+    _said: Lines<BufReader<ChildStderr>>,
 }
 
 impl Server {
@@ -53,6 +55,7 @@ impl Server {
             address: url.split('/').next().unwrap().to_owned(),
             token: fs_err::read_to_string(token).unwrap(),
             home,
+            _said: said,
         }
     }
 

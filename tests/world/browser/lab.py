@@ -13,10 +13,11 @@ LAUNCHER = ".jp-Launcher:visible"
 NOTEBOOK = ".jp-NotebookPanel:visible"
 
 #: Dialogs that a person would click away, and the button.
-EXPECTED_DIALOGS = {"Rename file": "accept", "Server Connection Error": "accept"}
+EXPECTED_DIALOGS = {"Rename file": "accept", "Server Connection Error": "reject"}
 
-#: How long a kernel must look ready: for a moment a new notebook says `idle` before it has a kernel.
-STEADY = 0.3
+#: How many seconds a kernel must look ready by its indicator: for a moment a new notebook says `idle`
+#: before it has a kernel. After a lost connection JupyterLab says `unknown` until a cell has run again.
+STEADY = {"idle": 0.3, "unknown": 2}
 
 KERNELSPECS = """async patience => {
   const config = JSON.parse(document.getElementById('jupyter-config-data').textContent);
@@ -170,26 +171,25 @@ class Lab:
         self._page.locator("#jupyterlab-splash").wait_for(state="detached")
 
     def _await_kernel(self, label=None):
-        """Until the notebook's kernel is idle; its display name."""
-        since = None
+        """Until the notebook's kernel can run a cell; its display name."""
+        before, since = None, 0
 
         def steady():
-            nonlocal since
-            if not self._idle(label):
-                since = None
-            elif since is None:
-                since = time.monotonic()
-            return since is not None and time.monotonic() - since >= STEADY
+            nonlocal before, since
+            status = self._kernel_status(label)
+            if status != before:
+                before, since = status, time.monotonic()
+            return status in STEADY and time.monotonic() - since >= STEADY[status]
 
-        self._await(f"the idle kernel {label or ''}", steady)
+        self._await(f"the kernel {label or self._kernel_label()} is ready", steady)
         return self._kernel_label()
 
-    def _idle(self, label):
+    def _kernel_status(self, label):
         indicator = self._page.locator(f"{NOTEBOOK} .jp-Notebook-ExecutionIndicator")
-        if indicator.count() != 1 or indicator.get_attribute("data-status") != "idle":
-            return False
         shown = self._kernel_label()
-        return shown not in (None, "No Kernel") and label in (None, shown)
+        if indicator.count() != 1 or shown in (None, "No Kernel") or label not in (None, shown):
+            return None
+        return indicator.get_attribute("data-status")
 
     def _kernel_label(self):
         name = self._page.locator(f"{NOTEBOOK} .jp-KernelName")
