@@ -9,6 +9,7 @@
 #![expect(clippy::unwrap_used, reason = "a test says what is wrong by panicking")]
 
 mod apply;
+mod browser_world;
 mod cluster_world;
 mod crash;
 mod edit;

@@ -1,6 +1,7 @@
 //! What the tests stand on: a private world, the channels, a server of them
 //! that can fail on demand, and a look at every file of a tree.
 
+mod browser;
 mod channels;
 mod cluster;
 mod lab;
@@ -12,6 +13,7 @@ mod there;
 mod tools;
 mod tree;
 
+pub(crate) use browser::{Browser, Card, Login};
 pub(crate) use channels::{Channels, channels};
 pub(crate) use cluster::{Cluster, Running};
 pub(crate) use lab::{Lab, lab};
