@@ -10,6 +10,7 @@ need shellcheck="reads the scripts of recipes" openssh-client="reads the ssh con
   openssh-server="a tunnel through a real sshd" \
   curl="asks servers through tunnels" strace="kills at a given system call"
 tests/world/cluster.sh packages
+tests/world/browser.sh packages
 # Tests that this machine makes impossible (no root, no namespaces) say so here.
 ENVSPEC_TEST_SKIPPED=$(mktemp)
 export ENVSPEC_TEST_SKIPPED

@@ -106,7 +106,7 @@ impl SiteFlags {
     pub(super) fn way(&self, app: &App<'_>, site: &Site) -> Result<Wanted, Failure> {
         let mut users = BTreeMap::new();
         for (host, user) in &self.users {
-            let host = host.as_ref().or(site.login().map(|hop| hop.host()));
+            let host = host.as_ref().or(site.login().map(crate::site::Hop::host));
             if let Some(host) = host {
                 users.insert(host.clone(), user.clone());
             }

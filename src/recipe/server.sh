@@ -140,6 +140,38 @@ protections=(
   PYTHONNOUSERSITE=1
 )
 
+# Each kernel once: those that apply registered for the user's other servers are
+# copies of what this environment has itself. Notebooks that name one still start.
+cat >"$scratch/config/jupyter_server_config.py" <<'END_OF_CONFIG'
+import json, os, sys
+
+from jupyter_client.kernelspec import KernelSpecManager
+
+
+def read(*path):
+    with open(os.path.join(*path)) as file:
+        return json.load(file)
+
+
+environment = read(sys.prefix, ".envspec", "receipt.json")["environment"]
+
+
+class EachOnce(KernelSpecManager):
+    def find_kernel_specs(self):
+        found = super().find_kernel_specs()
+        return {name: path for name, path in found.items() if not self.is_copy(path)}
+
+    def is_copy(self, path):
+        try:
+            mark = read(path, "kernel.json")["metadata"]["envspec"]
+            return mark["environment"] == environment and not path.startswith(sys.prefix + os.sep)
+        except (OSError, ValueError, LookupError, TypeError):
+            return False
+
+
+c.ServerApp.kernel_spec_manager_class = EachOnce
+END_OF_CONFIG
+
 case $login in
   token) ;;
   password)

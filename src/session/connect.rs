@@ -15,7 +15,7 @@ use super::tunnel::{Place, Tunnel};
 use crate::cluster::{ClusterError, Connection, Hops, Login, Questions};
 
 /// How long the first connection may take: somebody may be typing a password.
-const FIRST: Duration = Duration::from_secs(120);
+const FIRST: Duration = Duration::from_mins(2);
 
 /// How long one may take that mends a broken one.
 const AGAIN: Duration = Duration::from_secs(10);

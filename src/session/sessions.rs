@@ -14,7 +14,7 @@ macro_rules! script {
 }
 
 /// How long a look may take: schedulers are busy at times.
-const PATIENCE: Duration = Duration::from_secs(60);
+const PATIENCE: Duration = Duration::from_mins(1);
 
 /// How often a session that waits for its turn is looked at: schedulers don't
 /// like to be asked more often.

@@ -3,7 +3,7 @@
 
 use std::time::{Duration, Instant};
 
-use crate::support::{Envspec as _, Running, There, soon};
+use crate::support::{Browser, Card, Envspec as _, Running, There, soon};
 
 /// What a web page costs a tired person: none of the numbers below is a timed
 /// test of speed, they are limits of patience.
@@ -392,5 +392,59 @@ fn another_user_of_the_nodes_gets_no_token_and_no_answer() {
         let heard = mallory.within(PATIENCE).sh(knock).success();
         assert!(!heard.stdout.contains("version"), "{host} answers: {heard}");
     }
+    cluster.ws().envspec(["stop", "lab"]).success();
+}
+
+#[test]
+fn a_real_browser_on_the_workstation_runs_every_kernel_and_goes_on_after_a_dead_hop() {
+    let Some(there) = There::up("browser") else {
+        return;
+    };
+    let cluster = &there.cluster;
+    let Some(command) = Browser::of(cluster.ws()) else {
+        return;
+    };
+    // What a stale installation leaves in the user's folder.
+    let stale = cluster
+        .home("ada")
+        .join(".local/share/jupyter/kernels/python3");
+    fs_err::create_dir_all(&stale).unwrap();
+    let text = r#"{"argv": ["/gone/python"], "display_name": "stale", "language": "python"}"#;
+    fs_err::write(stale.join("kernel.json"), text).unwrap();
+
+    let mut connect = cluster.ws().start_envspec(["connect", "lab", "--launch"]);
+    let port = connected(&mut connect);
+    let url = format!("http://127.0.0.1:{port}");
+    let mut browser = Browser::open(command, &url, &there.token());
+
+    let shown: Vec<_> = browser.launcher().cards;
+    let count = |kernel: &str| {
+        let of_it = |card: &&Card| card.kernel.as_deref() == Some(kernel);
+        shown.iter().filter(of_it).count()
+    };
+    for (kernel, copy) in [
+        ("python3", "lab-python"),
+        ("ir", "lab-r"),
+        ("bash", "lab-bash"),
+    ] {
+        assert_eq!((count(kernel), count(copy)), (1, 0), "{shown:#?}");
+    }
+    assert_eq!(browser.run_cell("python3", "print(6 * 7)").text(), "42\n");
+    assert_eq!(browser.run_cell("ir", "cat(6 * 7)").text(), "42");
+    let bash = browser.run_cell("bash", "x=$((6 * 7)); echo $x $USER");
+    assert_eq!(bash.text(), "42 ada\n");
+
+    cluster.host("jump").sshd_stop();
+    soon("the way is broken", || {
+        (status(&there, port, None) == 0).then_some(())
+    });
+    cluster.host("jump").sshd_start();
+    answers_again(&there, port, &|| there.token());
+    // Nobody touched the page, and the kernel is the same one.
+    assert_eq!(
+        browser.run_cell("bash", "echo still $x").text(),
+        "still 42\n"
+    );
+    drop(browser);
     cluster.ws().envspec(["stop", "lab"]).success();
 }
