@@ -6,6 +6,11 @@
 //! thread's are counted with nobody else's: without `-f` no other thread is
 //! looked at. Those of all threads can't be counted (whichever is quicker comes
 //! first), but told by the path they are for (`-P`).
+//!
+//! The first thread also writes to wake others, now more and now less often, so
+//! its writes can't be counted. What is written to a file is killed at as the
+//! call that opened it returns: by a signal that nobody handles, which, unlike
+//! SIGKILL, lets that call be done and no instruction after it.
 
 use std::collections::BTreeMap;
 use std::fmt;
@@ -44,7 +49,11 @@ const CHANGES: &[&str] = &[
 ];
 
 /// How often a call is aimed at that a run did not reach at the same count.
-const AIMS: usize = 12;
+const AIMS: usize = 8;
+
+/// Signals as `strace` and the system call them.
+const AT: (&str, i32) = ("KILL", 9);
+const AFTER: (&str, i32) = ("VTALRM", 26);
 
 /// Whether a program can be traced here, which some containers forbid.
 pub(crate) fn can_trace() -> bool {
@@ -78,6 +87,8 @@ pub(crate) struct Call {
     repeated: usize,
     /// Whether it is the first thread's.
     pub(crate) first_thread: bool,
+    /// For the first `write` to a file, the call that opened it.
+    opened: Option<Box<Self>>,
 }
 
 impl fmt::Display for Call {
@@ -111,23 +122,39 @@ pub(crate) fn record(env: &TestEnv, arguments: &[&str], all_threads: bool) -> Ve
     let follow: &[&str] = if all_threads { &["-f"] } else { &[] };
     let (status, log) = traced(env, arguments, follow);
     assert!(status.success(), "{arguments:?} failed:\n{log}");
-    calls(env, &log, true)
+    let mut calls = calls(env, &log, true);
+    if !all_threads {
+        for at in 1..calls.len() {
+            let (before, call) = (&calls[at - 1], &calls[at]);
+            if call.name == "write" && before.name == "openat" && call.target() == before.target() {
+                calls[at].opened = Some(Box::new(before.clone()));
+            }
+        }
+    }
+    calls
 }
 
-/// Kills a run as it enters a call of its first thread that [`record`] told of.
-/// `again` makes everything as it was before a run that missed it: how often the
-/// thread wakes others (a `write`) is not the same each time.
+/// Kills a run before a call of its first thread that [`record`] told of.
+/// `again` makes everything as it was before a run that missed it.
 pub(crate) fn kill_at(env: &TestEnv, arguments: &[&str], call: &Call, again: impl Fn()) {
-    let mut count = call.count;
+    let (aim, (signal, number)) = match &call.opened {
+        Some(opened) => (opened.as_ref(), AFTER),
+        None => (call, AT),
+    };
+    assert_ne!(aim.name, "write", "{call} is not the first to its file");
+    let mut count = aim.count;
     let mut seen = Vec::new();
     for _ in 0..AIMS {
-        let inject = format!("inject={}:signal=KILL:when={count}", call.name);
+        let inject = format!("inject={}:signal={signal}:when={count}", aim.name);
         let (status, log) = traced(env, arguments, &["-e", &inject]);
-        let killed = status.signal() == Some(9);
+        let killed = status.signal() == Some(number);
         let made = calls(env, &log, false);
-        match made.iter().find(|made| made.is(call)) {
+        match made.iter().find(|made| made.is(aim)) {
             // Nothing comes after the call that it was killed at.
-            Some(hit) if killed && hit.count == count => return,
+            Some(hit) if killed && hit.count == count => {
+                assert_eq!(made.last(), Some(hit), "{log}");
+                return;
+            }
             Some(passed) => count = passed.count,
             None => count += 1,
         }
@@ -141,7 +168,7 @@ pub(crate) fn kill_at(env: &TestEnv, arguments: &[&str], call: &Call, again: imp
 #[must_use = "a run that was not killed shows nothing"]
 pub(crate) fn kill_for(env: &TestEnv, arguments: &[&str], call: &Call) -> bool {
     assert!(call.exact, "{call} has no path that is known before");
-    let target = absolute(env, call.target());
+    let target = env.path(call.target());
     let inject = format!("inject={}:signal=KILL:when=1", call.name);
     let filter = ["-f", "-P", target.to_str().unwrap(), "-e", &inject];
     let (status, log) = traced(env, arguments, &filter);
@@ -230,6 +257,7 @@ fn calls(env: &TestEnv, log: &str, only_changes: bool) -> Vec<Call> {
             count: *count,
             repeated: *repeated,
             first_thread: thread == first,
+            opened: None,
         });
     }
     all
@@ -303,10 +331,6 @@ fn below<'p>(env: &TestEnv, path: &'p Path) -> Option<&'p Path> {
         .iter()
         .any(|folder| path.starts_with(folder))
         .then_some(path)
-}
-
-fn absolute(env: &TestEnv, path: &str) -> PathBuf {
-    env.path(path)
 }
 
 /// A path without the letters that a temporary file draws and the number of a
