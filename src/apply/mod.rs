@@ -24,7 +24,7 @@ pub use error::ApplyError;
 pub use no_solution::NoSolution;
 pub use observe::{Prepared, prepare};
 pub use registration::Replaced;
-pub use resolve::{LockPolicy, Locked, judge_channels, resolve};
+pub use resolve::{LockPolicy, Locked, judge_channels, needs_solution, resolve};
 pub use rollback::{RolledBack, rollback};
 pub use served::{Served, served};
 pub use spec_file::{SpecFile, Subject};

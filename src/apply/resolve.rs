@@ -127,6 +127,25 @@ pub async fn resolve(
     }
 }
 
+/// Whether a lock has to be solved for: there is none that belongs to the spec,
+/// and the policy allows a new one.
+pub fn needs_solution(
+    context: &Context,
+    subject: &Subject<'_>,
+    policy: LockPolicy,
+) -> Result<bool, ApplyError> {
+    match policy {
+        LockPolicy::Locked | LockPolicy::Frozen => Ok(false),
+        LockPolicy::Renew => Ok(true),
+        LockPolicy::Update => {
+            let (inputs, _) = inputs(context, subject)?;
+            let lock = subject.lock_there();
+            let lines = lock.as_ref().and_then(LockText::inputs);
+            Ok(lines.is_none_or(|lines| inputs.staleness(&lines).is_some()))
+        }
+    }
+}
+
 /// Judges what a spec asks of channels, without asking them.
 pub fn judge_channels(context: &Context, subject: &Subject<'_>) -> Result<(), ApplyError> {
     inputs(context, subject).map(drop)

@@ -68,6 +68,17 @@ impl Failure {
         )
     }
 
+    /// The cluster or one of its programs failed.
+    pub(super) fn cluster(message: impl Into<String>, help: impl Into<String>) -> Self {
+        Self::new(
+            Exit::Cluster,
+            Plain {
+                message: message.into(),
+                help: help.into(),
+            },
+        )
+    }
+
     /// Standard output could not be written; a closed pipe is no failure.
     pub(super) fn output(error: &std::io::Error) -> Self {
         let exit = if error.kind() == std::io::ErrorKind::BrokenPipe {

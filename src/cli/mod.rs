@@ -7,6 +7,7 @@
 mod app;
 mod commands;
 mod failure;
+mod heavy;
 mod progress;
 mod reach;
 mod say;

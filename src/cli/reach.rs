@@ -39,7 +39,7 @@ pub(super) struct SiteFlags {
 }
 
 /// Whether a machine is called as a site's login node is.
-fn is_login_node(site: &Site, machine: &str) -> bool {
+pub(super) fn is_login_node(site: &Site, machine: &str) -> bool {
     let label = |name: &str| name.split('.').next().map(str::to_ascii_lowercase);
     let hosts = site.login().into_iter().flat_map(|login| &login.hosts);
     hosts

@@ -269,8 +269,11 @@ fn on_this_machine_the_script_starts_a_private_server_and_ends_without_a_trace()
     let path = lab.root().join("sessions/start/envspec-lab.sh");
     assert!(recipe.stdout.contains(path.to_str().unwrap()), "{recipe}");
     let before = crate::support::tree(&lab.root().join("sessions"));
+    // Whoever runs the tests in the background has Ctrl-C ignored, and bash then
+    // can't hear it.
     let mut child = lab
-        .program("bash")
+        .program("env")
+        .args(["--default-signal=INT", "bash"])
         .arg(&path)
         .stderr(Stdio::piped())
         .stdout(Stdio::null())

@@ -448,3 +448,70 @@ fn a_real_browser_on_the_workstation_runs_every_kernel_and_goes_on_after_a_dead_
     drop(browser);
     cluster.ws().envspec(["stop", "lab"]).success();
 }
+
+#[test]
+fn where_login_nodes_forbid_heavy_work_it_goes_through_the_scheduler() {
+    let Some(there) = There::up("heavy_work") else {
+        return;
+    };
+    let cluster = &there.cluster;
+    let login = cluster.login();
+    let site = cluster.home("ada").join(".config/envspec/sites/world.yaml");
+    let text = fs_err::read_to_string(&site).unwrap();
+    let rule = "  slurm:\n    heavy_work: {memory: 900M, reason: no heavy work on login nodes}\n";
+    fs_err::write(&site, text.replace("  slurm:\n", rule)).unwrap();
+    let told = "no heavy work on login nodes: this goes on through srun";
+    let alias = format!(
+        "ENVSPEC_CHANNEL_ALIAS=file://{}/",
+        crate::support::channels().display()
+    );
+    let run = |arguments: &str| {
+        let program = crate::support::program();
+        login.run([
+            "env",
+            &alias,
+            "bash",
+            "-c",
+            &format!("{program} {arguments}"),
+        ])
+    };
+    let by = || {
+        let path = there.root().join("envs/lab/.envspec/receipt.json");
+        let receipt: serde_json::Value =
+            serde_json::from_slice(&fs_err::read(path).unwrap()).unwrap();
+        receipt["by"].as_str().unwrap().to_owned()
+    };
+    assert_eq!(by(), "ada@login");
+
+    // Nothing to do is nothing heavy.
+    let nothing = run("apply").success().says("Nothing to do");
+    assert!(!nothing.stderr.contains(told), "{nothing}");
+    let spec = cluster.home("ada").join("envs/lab.yaml");
+    let before = fs_err::read_to_string(&spec).unwrap();
+    fs_err::write(
+        &spec,
+        before.replace("[python, jupyterlab]", "[python, jupyterlab, nbclient]"),
+    )
+    .unwrap();
+    let applied = run("apply").success().says(told).says("Installed");
+    assert!(
+        applied.stdout.contains("sbatch"),
+        "the recipe is the answer: {applied}"
+    );
+    assert_eq!(by(), "ada@med0101");
+    // Its exit code is the command's.
+    fs_err::write(
+        &spec,
+        before.replace("dependencies: [python,", "dependencies: [python <3,"),
+    )
+    .unwrap();
+    run("lock").fails_with(4).says(told);
+    // A mistake in the spec needs no node.
+    fs_err::write(
+        &spec,
+        before.replace("launch:", "lunch: 1\nlaunch: {tim: 1}\n#"),
+    )
+    .unwrap();
+    let mistake = run("apply").fails_with(2);
+    assert!(!mistake.stderr.contains(told), "{mistake}");
+}

@@ -5,6 +5,7 @@ use std::time::Instant;
 use crate::apply::{self, Context, LockPolicy, Outcome, Prepared, SpecFile};
 use crate::cli::app::App;
 use crate::cli::failure::{Exit, Failure};
+use crate::cli::heavy;
 use crate::cli::say::{NAME, counted, styled};
 use crate::cli::select;
 use crate::conda::Network;
@@ -59,6 +60,14 @@ pub(super) fn spec(
         if prepared.plan.actions.is_empty() {
             app.ui.status(plan::text(&prepared.plan, &lock));
             return Ok(Exit::Done);
+        }
+        if prepared
+            .plan
+            .actions
+            .iter()
+            .any(|action| matches!(action, Action::BuildGeneration { .. }))
+        {
+            heavy::pass_on(app, &prepared.subject.site)?;
         }
         let started = Instant::now();
         let done = apply::carry_out(&context, prepared).await?;

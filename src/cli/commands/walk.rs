@@ -10,11 +10,11 @@ use rattler_conda_types::Subdir;
 use crate::apply::{self, Context, LockPolicy, Locked, Prepared, Replaced, SpecFile, Subject};
 use crate::cli::app::App;
 use crate::cli::failure::{Exit, Failure};
+use crate::cli::heavy;
 use crate::cli::say::{FAINT, counted, path_word, styled};
 use crate::cluster::Login;
 use crate::conda::Network;
 use crate::lock::{Change, Lock, LockError, PackageId, changes};
-use crate::plan::Action;
 use crate::session::{Session, Wanted};
 
 use super::sessions::state_text;
@@ -143,6 +143,10 @@ pub(super) async fn lock(
     policy: LockPolicy,
 ) -> Result<Locked, Failure> {
     let started = Instant::now();
+    if heavy::rule(app, &subject.site).is_some() && apply::needs_solution(context, subject, policy)?
+    {
+        heavy::pass_on(app, &subject.site)?;
+    }
     let locked = apply::resolve(context, subject, policy).await?;
     if !locked.written {
         let new = locked.text.read().map_err(apply::ApplyError::from)?;
@@ -179,14 +183,6 @@ pub(super) async fn prepare<'c>(
     let subject = file.judge(context)?;
     let locked = lock(app, context, &subject, policy).await?;
     let prepared = apply::prepare(context, subject, locked)?;
-    if prepared
-        .plan
-        .actions
-        .iter()
-        .any(|action| matches!(action, Action::BuildGeneration { .. }))
-    {
-        say_heavy_work(app, &prepared.subject);
-    }
     if let Some(other) = &prepared.other_spec {
         app.ui.warning(format!(
             "the environment {} was made from {} until now; two specs of one name take turns, \
@@ -196,23 +192,6 @@ pub(super) async fn prepare<'c>(
         ));
     }
     Ok(prepared)
-}
-
-/// Says how to do heavy work at a site that forbids it on login nodes.
-fn say_heavy_work(app: &App<'_>, subject: &Subject<'_>) {
-    let rule = subject
-        .site
-        .slurm()
-        .and_then(|slurm| slurm.heavy_work.as_ref());
-    let Some(rule) = rule.filter(|_| app.variable("SLURM_JOB_ID").is_none()) else {
-        return;
-    };
-    app.ui.warning(format!(
-        "{}; on a login node, stop this and run: srun --mem={} envspec apply {}",
-        rule.reason,
-        crate::site::slurm_memory(rule.memory),
-        path_word(subject.file.source.name())
-    ));
 }
 
 /// Says whose kernelspecs were taken over.

@@ -21,6 +21,6 @@ pub(crate) use output::{CommandOutput, assert_output};
 pub(crate) use server::{Fault, Server};
 pub(crate) use strace::{Call, can_trace, kill_at, kill_for, record, slowly};
 pub(crate) use test_env::{TestEnv, soon, tiny_spec};
-pub(crate) use there::{Envspec, There};
+pub(crate) use there::{Envspec, There, program};
 pub(crate) use tools::{have, skipped, world_python};
 pub(crate) use tree::{Tree, tree};

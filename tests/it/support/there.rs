@@ -42,7 +42,7 @@ impl There {
             fs_err::copy(there.lock(), folder.join("lab.lock")).unwrap();
             fs_err::remove_dir_all(&there.root).unwrap();
             fs_err::create_dir(&there.root).unwrap();
-            there.own(&there.root);
+            Self::own(&there.root);
             fs_err::write(done, key()).unwrap();
         }
         drop(guard);
@@ -54,7 +54,7 @@ impl There {
             .unwrap();
         assert!(linked.success());
         fs_err::copy(folder.join("lab.lock"), there.lock()).unwrap();
-        there.own(&there.lock());
+        Self::own(&there.lock());
         there.apply();
         Some(there)
     }
@@ -76,13 +76,13 @@ impl There {
                 fs_err::create_dir_all(path.parent().unwrap()).unwrap();
                 fs_err::write(path, text).unwrap();
             }
-            self.own(&home.join(".config"));
-            self.own(&home.join("envs"));
+            Self::own(&home.join(".config"));
+            Self::own(&home.join("envs"));
         }
-        self.own(&self.root);
+        Self::own(&self.root);
     }
 
-    fn own(&self, path: &Path) {
+    fn own(path: &Path) {
         let owned = Command::new("chown")
             .args(["-R", &format!("{ADA}:{ADA}")])
             .arg(path)
@@ -120,7 +120,12 @@ impl There {
         let mut names: Vec<String> = entries
             .flatten()
             .map(|entry| entry.file_name().into_string().unwrap())
-            .filter(|name| !name.ends_with(".log") && name != "start")
+            .filter(|name| {
+                !Path::new(name)
+                    .extension()
+                    .is_some_and(|kind| kind == "log")
+                    && name != "start"
+            })
             .collect();
         names.sort();
         names
