@@ -13,7 +13,7 @@ use super::select;
 use crate::apply::SpecFile;
 use crate::cluster::{Hops, Questions, sockets_folder};
 use crate::recipe::{OuterHops, local_port};
-use crate::session::{Place, Scheduling, Wanted};
+use crate::session::{Place, Scheduling, Through, Wanted};
 use crate::site::{HostName, Scheduler, Site, UserName};
 use crate::spec::EnvName;
 
@@ -36,6 +36,10 @@ pub(super) struct SiteFlags {
     /// This machine is the login node
     #[arg(long)]
     here: bool,
+
+    /// Reach nodes through the scheduler (`srun`) and not by ssh, which is else tried first
+    #[arg(long)]
+    through_scheduler: bool,
 }
 
 /// Whether a machine is called as a site's login node is.
@@ -149,6 +153,11 @@ impl SiteFlags {
             environment: String::new(),
             server: None,
             place,
+            through: if self.through_scheduler {
+                Through::Scheduler
+            } else {
+                Through::Ssh
+            },
             port: |environment, server| {
                 local_port(
                     environment,

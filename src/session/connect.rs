@@ -8,6 +8,7 @@
 use std::path::PathBuf;
 use std::time::Duration;
 
+use super::bridge::bridge;
 use super::http::{answers, prove};
 use super::model::{Record, Session, SessionError, State};
 use super::sessions::{LOOK_EVERY, LOOK_SOON, Scheduling, Sessions};
@@ -47,10 +48,21 @@ pub struct Wanted {
     pub scheduler: Scheduling,
     /// Where servers of the site run.
     pub place: Place,
+    /// By which way a node is reached first.
+    pub through: Through,
     /// The port of this machine, by the number of the server.
     pub port: fn(&str, u16) -> u16,
     /// A port that the user chose.
     pub chosen_port: Option<u16>,
+}
+
+/// The ways to a node.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Through {
+    /// By ssh; where that is refused, through the scheduler.
+    Ssh,
+    /// Through the scheduler.
+    Scheduler,
 }
 
 /// What happens on the way.
@@ -103,31 +115,57 @@ impl Wanted {
         Sessions::new(login, &self.root, self.scheduler)
     }
 
-    /// Opens the way to one server.
+    /// Opens the way to one server: by ssh to its node, and where that is refused
+    /// through the scheduler.
     pub async fn tunnel(
         &self,
-        login: &Login,
+        sessions: &Sessions<'_>,
+        user: &str,
         record: &Record,
         port: u16,
         patience: Duration,
     ) -> Result<(Option<Connection>, Tunnel), SessionError> {
-        match login {
-            Login::There(connection) => {
-                let tunnel = Tunnel::open(Some(connection), self.place, record, port, patience);
-                Ok((None, tunnel.await?))
+        if self.place == Place::Here {
+            return Ok((None, Tunnel::here(record)?));
+        }
+        // From a login node to a compute node there is no connection yet.
+        let direct = match sessions.login() {
+            Login::There(_) => None,
+            Login::Here => Some(Connection::direct(
+                self.user_config.as_deref(),
+                &self.sockets_in,
+                self.questions,
+            )?),
+        };
+        let connection = match (sessions.login(), &direct) {
+            (Login::There(connection), _) => &**connection,
+            (Login::Here, Some(direct)) => direct,
+            (Login::Here, None) => unreachable!("it was just made"),
+        };
+        let host = match self.place {
+            Place::Node => record.node.clone(),
+            Place::Here | Place::LoginNode => connection.host().to_owned(),
+        };
+        if self.through == Through::Ssh || record.job.is_none() {
+            let mut ssh = connection.command();
+            if self.place == Place::Node {
+                // A node that refuses the key would ask for a password that nobody has.
+                ssh.args(["-o", "PasswordAuthentication=no"]);
+                ssh.args(["-o", "KbdInteractiveAuthentication=no"]);
             }
-            // From a login node to a compute node.
-            Login::Here => {
-                let direct = Connection::direct(
-                    self.user_config.as_deref(),
-                    &self.sockets_in,
-                    self.questions,
-                )?;
-                let tunnel = Tunnel::open(Some(&direct), self.place, record, port, patience);
-                let tunnel = tunnel.await?;
-                Ok((Some(direct), tunnel))
+            let opened = Tunnel::open(ssh, host.clone(), record, port, patience).await;
+            match opened {
+                Err(SessionError::Cluster(ClusterError::Unreachable { .. }))
+                    if record.job.is_some() => {}
+                opened => return Ok((direct, opened?)),
             }
         }
+        let Some(job) = record.job else {
+            unreachable!("without a job there is only ssh");
+        };
+        let ssh = bridge(sessions, connection, record, job, user).await?;
+        let tunnel = Tunnel::open(ssh, host, record, port, patience).await?;
+        Ok((direct, tunnel))
     }
 
     fn local_port(&self, session: &Session) -> u16 {
@@ -193,7 +231,11 @@ async fn attempt(
             }
         };
         if let (State::Ready, Some(record)) = (session.state, &session.record) {
-            break (wanted.local_port(session), record.clone());
+            break (
+                wanted.local_port(session),
+                record.clone(),
+                look.user.clone(),
+            );
         }
         events(Event::Waiting(session));
         tokio::time::sleep(match session.state {
@@ -202,10 +244,10 @@ async fn attempt(
         })
         .await;
     };
-    let (port, record) = record;
+    let (port, record, user) = record;
     let (token, tunnel) = tokio::join!(
         sessions.token(&record),
-        wanted.tunnel(&login, &record, port, patience)
+        wanted.tunnel(&sessions, &user, &record, port, patience)
     );
     let (token, (_direct, mut tunnel)) = (token?, tunnel?);
     prove(&record.session, tunnel.port(), &token).await?;

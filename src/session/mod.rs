@@ -9,6 +9,7 @@
 //! Each look at it is one script on the login node ([`crate::cluster::Login`]),
 //! so that all of this works from a laptop on which nothing but ssh is known.
 
+mod bridge;
 mod connect;
 mod http;
 mod model;
@@ -16,7 +17,7 @@ mod sessions;
 mod stop;
 mod tunnel;
 
-pub use connect::{Ended, Event, Wanted, connect};
+pub use connect::{Ended, Event, Through, Wanted, connect};
 pub use model::{Look, Record, Session, SessionError, State};
 pub use sessions::{Found, Scheduling, Sessions, Started};
 pub use stop::{Stopped, stop};

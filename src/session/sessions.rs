@@ -84,6 +84,14 @@ pub enum Started {
     Process(u32),
 }
 
+/// An sshd that is ready to be run in a job.
+pub(super) struct BridgeThere {
+    /// Its host key, as a known-hosts file has it.
+    pub(super) host_key: String,
+    /// What the job has to run.
+    pub(super) run: String,
+}
+
 impl<'l> Sessions<'l> {
     /// The sessions of a root.
     pub fn new(login: &'l Login, root: &'l str, scheduler: Scheduling) -> Self {
@@ -224,6 +232,25 @@ impl<'l> Sessions<'l> {
             .map(str::to_owned)
             // Without the answer: it may hold the token.
             .ok_or_else(|| self.senseless(what, &Said::default()))
+    }
+
+    /// Prepares the sshd of a session's job for a key.
+    pub(super) async fn bridge(
+        &self,
+        record: &Record,
+        public_key: &str,
+    ) -> Result<BridgeThere, SessionError> {
+        let what = "preparing the way through the scheduler";
+        let said = self
+            .run(what, script!("bridge.sh"), &[&record.key], public_key)
+            .await?;
+        match (said.one("host_key"), said.one("run")) {
+            (Some(host_key), Some(run)) => Ok(BridgeThere {
+                host_key: host_key.to_owned(),
+                run: run.to_owned(),
+            }),
+            _ => Err(self.senseless(what, &said)),
+        }
     }
 
     /// The log of a session, by the job's number or the session's name: where it

@@ -35,9 +35,10 @@ pub enum Stopped {
 pub async fn stop(
     wanted: &Wanted,
     sessions: &Sessions<'_>,
+    user: &str,
     session: &Session,
 ) -> Result<Stopped, SessionError> {
-    let why = match ask(wanted, sessions, session).await {
+    let why = match ask(wanted, sessions, user, session).await {
         Ok(()) => {
             if gone(sessions, session, BY_ITSELF).await? {
                 return Ok(Stopped::ByItself);
@@ -56,7 +57,12 @@ pub async fn stop(
 }
 
 /// Asks the server to shut down; or why that can't be.
-async fn ask(wanted: &Wanted, sessions: &Sessions<'_>, session: &Session) -> Result<(), String> {
+async fn ask(
+    wanted: &Wanted,
+    sessions: &Sessions<'_>,
+    user: &str,
+    session: &Session,
+) -> Result<(), String> {
     let record = session.record.as_ref().ok_or("it was not ready yet")?;
     let port = free_port().map_err(|error| error.to_string())?;
     let token = sessions
@@ -64,7 +70,7 @@ async fn ask(wanted: &Wanted, sessions: &Sessions<'_>, session: &Session) -> Res
         .await
         .map_err(|error| error.to_string())?;
     let (_direct, tunnel) = wanted
-        .tunnel(sessions.login(), record, port, WAY)
+        .tunnel(sessions, user, record, port, WAY)
         .await
         .map_err(|error| error.to_string())?;
     shut_down(tunnel.port(), &token).await

@@ -5,10 +5,10 @@ use std::process::Stdio;
 use std::time::Duration;
 
 use tokio::net::TcpStream;
-use tokio::process::Child;
+use tokio::process::{Child, Command};
 
 use super::model::{Record, SessionError};
-use crate::cluster::{ClusterError, Connection, spawn, words};
+use crate::cluster::{ClusterError, spawn, words};
 
 /// How often a port that is to open is tried.
 const TRY_EVERY: Duration = Duration::from_millis(10);
@@ -35,33 +35,31 @@ pub struct Tunnel {
 }
 
 impl Tunnel {
-    /// Opens a way from a port of this machine to a server.
-    pub async fn open(
-        connection: Option<&Connection>,
-        place: Place,
+    /// The way to a server that listens on a port of this machine.
+    pub(super) fn here(record: &Record) -> Result<Self, SessionError> {
+        let port = record.port().ok_or_else(|| SessionError::NoAnswer {
+            session: record.session.clone(),
+            why: format!("it listens at {}", record.at),
+        })?;
+        Ok(Self {
+            port,
+            ssh: None,
+            host: record.node.clone(),
+        })
+    }
+
+    /// Opens a way from a port of this machine to a server, by an ssh of which
+    /// all is said but the host and what to forward.
+    pub(super) async fn open(
+        mut command: Command,
+        host: String,
         record: &Record,
         port: u16,
         patience: Duration,
     ) -> Result<Self, SessionError> {
-        let (Some(connection), false) = (connection, place == Place::Here) else {
-            let port = record.port().ok_or_else(|| SessionError::NoAnswer {
-                session: record.session.clone(),
-                why: format!("it listens at {}", record.at),
-            })?;
-            return Ok(Self {
-                port,
-                ssh: None,
-                host: record.node.clone(),
-            });
-        };
         if !is_free(port) {
             return Err(SessionError::PortTaken { port });
         }
-        let host = match place {
-            Place::Node => record.node.clone(),
-            Place::Here | Place::LoginNode => connection.host().to_owned(),
-        };
-        let mut command = connection.command();
         command
             .arg("-N")
             .arg("-L")

@@ -311,17 +311,50 @@ fn what_cannot_work_says_why() {
     let mut connect = ws.start_envspec(["connect", "lab", "--port", "23457"]);
     assert_eq!(connected(&mut connect), 23457);
 
-    // A key that opens the login node and no compute node.
+    // A key that opens the login node and no compute node: through the scheduler then.
     drop(connect);
     let only = "Host *\n  IdentityFile ~/.ssh/id_registered\n  IdentitiesOnly yes\n";
     let config = there.workstation().join(".ssh/config");
     let before = fs_err::read_to_string(&config).unwrap();
     fs_err::write(&config, format!("{only}{before}")).unwrap();
-    ws.envspec(["connect", "lab"])
-        .fails_with(6)
-        .says("Permission denied");
-    fs_err::write(&config, before).unwrap();
-    ws.envspec(["stop", "lab"]).success();
+    let mut connect = ws.start_envspec(["connect", "lab"]);
+    let port = connected(&mut connect);
+    assert_eq!(status(&there, port, Some(&there.token())), 200);
+    ws.envspec(["stop", "lab"])
+        .success()
+        .says("has shut down; nothing of it is left");
+    drop(connect.wait(PATIENCE).success());
+}
+
+#[test]
+fn through_the_scheduler_a_node_without_ssh_is_reached_also_in_its_own_tmp() {
+    let Some(there) = There::with_private_tmp("bridge") else {
+        return;
+    };
+    let cluster = &there.cluster;
+    for node in ["med0101", "med0102"] {
+        cluster.host(node).sshd_stop();
+    }
+    cluster.login().envspec(["launch"]).success();
+    let mut connect = cluster.ws().start_envspec(["connect", "lab"]);
+    let port = connected(&mut connect);
+    let token = there.token();
+    assert_eq!(status(&there, port, None), 403);
+    assert_eq!(status(&there, port, Some(&token)), 200);
+    // Many at once, as a page asks.
+    let many = format!(
+        "seq 20 | xargs -P 20 -I{{}} curl -s -m 20 -o /dev/null -w '%{{http_code}}\\n' \
+         -H @header http://127.0.0.1:{port}/api/contents | sort | uniq -c"
+    );
+    let asked = cluster.ws().sh(&many).success();
+    assert_eq!(asked.stdout.trim(), "20 200", "{asked}");
+    cluster
+        .ws()
+        .envspec(["stop", "lab"])
+        .success()
+        .says("nothing of it is left");
+    drop(connect.wait(PATIENCE).success());
+    assert_eq!(there.sessions(), Vec::<String>::new());
 }
 
 #[test]

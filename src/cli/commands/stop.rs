@@ -61,7 +61,7 @@ pub(super) fn run(app: &App<'_>, args: &Args) -> Result<Exit, Failure> {
                 Some(job) => format!(" (job {job})"),
                 None => String::new(),
             };
-            match session::stop(&way, &sessions, session).await? {
+            match session::stop(&way, &sessions, &look.user, session).await? {
                 Stopped::ByItself => app
                     .ui
                     .status(format!("{name}{job} has shut down; nothing of it is left")),

@@ -21,7 +21,15 @@ pub(crate) struct There {
 impl There {
     /// The cluster of one test; nothing where this machine can't have one.
     pub(crate) fn up(test: &str) -> Option<Self> {
-        let cluster = Cluster::up()?;
+        Some(Self::on(Cluster::up()?, test))
+    }
+
+    /// The same, where each job has a `/tmp` of its own.
+    pub(crate) fn with_private_tmp(test: &str) -> Option<Self> {
+        Some(Self::on(Cluster::with_private_tmp()?, test))
+    }
+
+    fn on(cluster: Cluster, test: &str) -> Self {
         let folder = Path::new(env!("CARGO_TARGET_TMPDIR")).join("there");
         fs_err::create_dir_all(&folder).unwrap();
         let root = folder.join(test);
@@ -56,7 +64,7 @@ impl There {
         fs_err::copy(folder.join("lab.lock"), there.lock()).unwrap();
         Self::own(&there.lock());
         there.apply();
-        Some(there)
+        there
     }
 
     /// Puts spec and site where `ada` would have them: on the cluster, and in a
@@ -121,10 +129,8 @@ impl There {
             .flatten()
             .map(|entry| entry.file_name().into_string().unwrap())
             .filter(|name| {
-                !Path::new(name)
-                    .extension()
-                    .is_some_and(|kind| kind == "log")
-                    && name != "start"
+                let kind = Path::new(name).extension();
+                kind.is_none_or(|kind| kind != "log") && name != "start"
             })
             .collect();
         names.sort();
