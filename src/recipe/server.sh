@@ -305,13 +305,32 @@ def alive():
     return True
 
 
+def listens(port):
+    """Whether it is the server that listens. It writes its info file before it takes the port,
+    which another user's program may have taken meanwhile: that must not get the token."""
+    rows = []
+    for table in ("/proc/net/tcp", "/proc/net/tcp6"):
+        try:
+            with open(table) as file:
+                rows += [line.split() for line in file][1:]
+        except OSError:
+            pass
+    if not rows:
+        return True  # no Linux
+    listening = {row[9] for row in rows if row[3] == "0A" and row[1].endswith(":%04X" % port)}
+    folder = f"/proc/{server}/fd"
+    held = {os.readlink(os.path.join(folder, name)) for name in os.listdir(folder)}
+    return any(f"socket:[{inode}]" in held for inode in listening)
+
+
 def answer():
     while alive():
         for path in glob.glob(os.path.join(glob.escape(runtime), "jpserver-*.json")):
             try:
                 with open(path) as file:
                     info = json.load(file)
-                return info, status(info, {})
+                if info.get("sock") or listens(info["port"]):
+                    return info, status(info, {})
             except (OSError, ValueError):
                 pass
         time.sleep(0.1)
@@ -371,7 +390,7 @@ if [ -z "$ending" ]; then
   say "$session is ready on $node"
   if [ "$announce" = url ]; then
     say "open   http://$where$url_path"
-    say "token  cat $token_file"
+    say "token  cat $(printf %q "$token_file")"
     say "log    $log"
     say "end    Ctrl-C here"
   fi

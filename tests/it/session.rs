@@ -548,3 +548,43 @@ fn where_login_nodes_forbid_heavy_work_it_goes_through_the_scheduler() {
     let mistake = run("apply").fails_with(2);
     assert!(!mistake.stderr.contains(told), "{mistake}");
 }
+
+/// A measurement and no test: `cargo test --release --test it -- --ignored
+/// --nocapture connect_beside`.
+#[test]
+#[ignore = "a measurement; it prints and judges nothing"]
+fn connect_beside_a_plain_ssh_by_hand() {
+    let Some(there) = There::up("measure") else {
+        return;
+    };
+    let cluster = &there.cluster;
+    let ws = cluster.ws();
+    cluster.login().envspec(["launch"]).success();
+    let folder = there.root().join("sessions/envspec-lab");
+    let endpoint = fs_err::read_to_string(folder.join("endpoint")).unwrap();
+    let (node, socket) = endpoint.trim().split_once(' ').unwrap();
+    ws.write("header", &format!("Authorization: token {}", there.token()));
+    let until_answered = |command: &str, port: u16| -> u64 {
+        let script = format!(
+            "start=$(date +%s%N); {command} >/dev/null 2>&1 & \
+             until [ \"$(curl -s -m 2 -o /dev/null -w '%{{http_code}}' -H @header \
+             http://127.0.0.1:{port}/api/contents)\" = 200 ]; do sleep 0.005; done; \
+             end=$(date +%s%N); kill -TERM $!; wait; echo $(((end - start) / 1000000))"
+        );
+        let said = ws.sh(&script).success().stdout;
+        said.trim().parse().unwrap()
+    };
+    let program = crate::support::program();
+    let (mut plain, mut ours) = (Vec::new(), Vec::new());
+    for _ in 0..9 {
+        let ssh = format!("ssh -N -L 127.0.0.1:29001:{socket} {node}");
+        plain.push(until_answered(&ssh, 29001));
+        let connect = format!("env --default-signal=INT {program} connect lab --port 29002");
+        ours.push(until_answered(&connect, 29002));
+    }
+    plain.sort_unstable();
+    ours.sort_unstable();
+    println!("ssh -N -L        {} ms {plain:?}", plain[4]);
+    println!("envspec connect  {} ms {ours:?}", ours[4]);
+    cluster.login().envspec(["stop", "lab"]).success();
+}
