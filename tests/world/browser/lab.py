@@ -10,14 +10,17 @@ from playwright.sync_api import Error
 PASSWORD = "#password_input"
 TAB = "#jp-main-dock-panel .lm-TabBar-tab"
 LAUNCHER = ".jp-Launcher:visible"
-NOTEBOOK = ".jp-NotebookPanel:visible"
 
 #: Dialogs that a person would click away, and the button.
 EXPECTED_DIALOGS = {"Rename file": "accept", "Server Connection Error": "reject"}
 
 #: How many seconds a kernel must look ready by its indicator: for a moment a new notebook says `idle`
 #: before it has a kernel. After a lost connection JupyterLab says `unknown` until a cell has run again.
-STEADY = {"idle": 0.3, "unknown": 2}
+STEADY = {"idle": 0.5, "unknown": 2}
+
+#: How many seconds a page that was loaded must show the same document: JupyterLab opens what was open
+#: last time, then what the address names.
+SETTLED = 1
 
 KERNELSPECS = """async patience => {
   const config = JSON.parse(document.getElementById('jupyter-config-data').textContent);
@@ -37,6 +40,7 @@ class Lab:
         self._url = None
         self._token = None
         self._console = []
+        self._cells = 0
         page.set_default_timeout(patience * 1000)
         page.on("console", lambda said: said.type == "error" and self._note("error", said.text))
         page.on("pageerror", lambda error: self._note("exception", str(error)))
@@ -85,18 +89,13 @@ class Lab:
             raise Refused(f"{len(of_kernel)} cards for the kernel {kernel}; the launcher shows {shown}")
         of_kernel[0].click()
         path = self._await("a notebook", self._current_path)
-        self._await_kernel(_display_names(specs)[kernel])
+        self._await_kernel(path, _display_names(specs)[kernel])
         return path
 
     def run(self, path, code):
         """Types code into an empty cell at the notebook's end and runs it; what is shown beneath."""
-        self._show_notebook(path)
-        kernel = self._await_kernel()
-        cells = self._page.locator(f"{NOTEBOOK} .jp-Notebook-cell")
-        if cells.last.locator(".cm-content").inner_text().strip() or self._prompt(cells.last) != "[ ]:":
-            cells.last.locator(".jp-InputPrompt").click()
-            self._page.keyboard.press("b")
-        cell = cells.nth(cells.count() - 1)
+        notebook = self._await_kernel(path)
+        cell = self._new_cell(notebook)
         cell.locator(".cm-content").click()
         self._page.keyboard.insert_text(code)
         self._page.keyboard.press("Shift+Enter")
@@ -107,12 +106,13 @@ class Lab:
             {"mime": output.get_attribute("data-mime-type"), "text": output.inner_text()}
             for output in cell.locator(".jp-OutputArea-output").all()
         ]
-        return {"number": int(number[1]), "kernel": kernel, "outputs": outputs}
+        return {"number": int(number[1]), "kernel": _kernel_label(notebook), "outputs": outputs}
 
     def reload(self):
         """Saves the notebook that is seen, as a person would, and loads the page again."""
-        if self._current_path():
-            self._save()
+        path = self._current_path()
+        if path:
+            self._save(path)
         self._page.reload()
         if self._page.locator(PASSWORD).is_visible():
             raise Refused("the login page instead of the page that was there")
@@ -169,31 +169,42 @@ class Lab:
         # Its launcher or what was open last time.
         self._await("JupyterLab", lambda: self._page.locator(TAB).count())
         self._page.locator("#jupyterlab-splash").wait_for(state="detached")
+        self._page.wait_for_load_state("networkidle")
+        self._await_steady("a page at rest", lambda: self._current_path() or "launcher", lambda _: SETTLED)
 
-    def _await_kernel(self, label=None):
-        """Until the notebook's kernel can run a cell; its display name."""
+    def _await_steady(self, what, look, long_enough):
+        """Until it sees the same thing for as many seconds as that thing needs (None: for ever)."""
         before, since = None, 0
 
         def steady():
             nonlocal before, since
-            status = self._kernel_status(label)
-            if status != before:
-                before, since = status, time.monotonic()
-            return status in STEADY and time.monotonic() - since >= STEADY[status]
+            seen = look()
+            if seen != before:
+                before, since = seen, time.monotonic()
+            seconds = long_enough(seen)
+            return seconds is not None and time.monotonic() - since >= seconds
 
-        self._await(f"the kernel {label or self._kernel_label()} is ready", steady)
-        return self._kernel_label()
+        self._await(what, steady)
 
-    def _kernel_status(self, label):
-        indicator = self._page.locator(f"{NOTEBOOK} .jp-Notebook-ExecutionIndicator")
-        shown = self._kernel_label()
+    def _await_kernel(self, path, label=None):
+        """Until the notebook is seen and its kernel can run a cell; the notebook's panel."""
+        panel = self._show_notebook(path)
+
+        def status():
+            if not panel.is_visible():
+                self._tab(path).click()
+                return None
+            return self._kernel_status(panel, label)
+
+        self._await_steady(f"the kernel {label or _kernel_label(panel)} is ready", status, STEADY.get)
+        return panel
+
+    def _kernel_status(self, notebook, label):
+        indicator = notebook.locator(".jp-Notebook-ExecutionIndicator")
+        shown = _kernel_label(notebook)
         if indicator.count() != 1 or shown in (None, "No Kernel") or label not in (None, shown):
             return None
         return indicator.get_attribute("data-status")
-
-    def _kernel_label(self):
-        name = self._page.locator(f"{NOTEBOOK} .jp-KernelName")
-        return name.inner_text().strip() if name.count() == 1 else None
 
     # The page's parts.
 
@@ -205,6 +216,7 @@ class Lab:
         if not launcher.count():
             self._page.locator("[data-command='launcher:create']:visible").first.click()
             launcher.wait_for()
+        self._await("the launcher", lambda: self._current_path() is None)
 
     def _cards(self, specs):
         """Each card of a notebook as (what it shows, its locator). A kernel's name is known by its icon's
@@ -235,30 +247,52 @@ class Lab:
     def _current_path(self):
         return next((path for path, _, current in self._tabs() if current), None)
 
+    def _tab(self, path):
+        return next((tab for shown, tab, _ in self._tabs() if shown == path), None)
+
     def _show_notebook(self, path):
-        """Clicks its tab; where the page has lost it, opens it by its address."""
-        tab = next((tab for shown, tab, _ in self._tabs() if shown == path), None)
+        """Clicks its tab, or opens it by its address where the page has lost it; its panel."""
+        tab = self._tab(path)
         if tab is None:
             self._page.goto(f"{self._url}/lab/tree/{quote(path)}")
             self._await_lab()
-        elif self._current_path() != path:
+            tab = self._await(f"the tab of {path}", lambda: self._tab(path))
+        # Tab and panel are not changed at the same moment.
+        panel = self._page.locator(f"[id='{tab.get_attribute('data-id')}']")
+        if self._current_path() != path:
             tab.click()
-        self._await(path, lambda: self._current_path() == path and self._page.locator(NOTEBOOK).count() == 1)
+        self._await(path, lambda: self._current_path() == path and panel.is_visible())
+        panel.locator(".jp-Notebook-cell").first.wait_for()
+        return panel
+
+    def _new_cell(self, notebook):
+        """An empty cell beneath the last one. A page that was just loaded goes on adding the notebook's
+        cells, in whatever order: the new one is known by being the active one, and gets a mark."""
+        active = notebook.locator(".jp-Notebook-cell.jp-mod-active")
+
+        def empty():
+            return (
+                active.count() == 1
+                and self._prompt(active) == "[ ]:"
+                and not active.locator(".cm-content").inner_text().strip()
+            )
+
+        notebook.locator(".jp-Notebook-cell").last.locator(".jp-InputPrompt").click()
+        if not empty():
+            self._page.keyboard.press("b")
+            self._await("an empty cell", empty)
+        self._cells += 1
+        active.evaluate("(cell, mark) => cell.setAttribute('data-driven', mark)", str(self._cells))
+        return notebook.locator(f"[data-driven='{self._cells}']")
 
     def _prompt(self, cell):
         return cell.locator(".jp-InputPrompt").inner_text().strip()
 
-    def _save(self):
-        path = self._current_path()
-        self._page.locator(f"{NOTEBOOK} [data-command='docmanager:save']").click()
-
-        def saved():
-            return any(
-                shown == path and "jp-mod-dirty" not in tab.get_attribute("class")
-                for shown, tab, _ in self._tabs()
-            )
-
-        self._await(f"{path} is saved", saved)
+    def _save(self, path):
+        self._show_notebook(path).locator("[data-command='docmanager:save']").click()
+        self._await(
+            f"{path} is saved", lambda: "jp-mod-dirty" not in self._tab(path).get_attribute("class")
+        )
 
     def _note(self, kind, text):
         self._console.append({"kind": kind, "text": self._without_token(text)})
@@ -269,3 +303,8 @@ class Lab:
 
 def _display_names(specs):
     return {name: spec["spec"]["display_name"] for name, spec in specs["kernelspecs"].items()}
+
+
+def _kernel_label(notebook):
+    name = notebook.locator(".jp-KernelName")
+    return name.inner_text().strip() if name.count() == 1 else None
