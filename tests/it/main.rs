@@ -11,6 +11,7 @@
 mod apply;
 mod cluster_world;
 mod crash;
+mod doctor;
 mod edit;
 mod errors;
 mod kernels;

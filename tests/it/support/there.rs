@@ -19,16 +19,25 @@ pub(crate) struct There {
 }
 
 impl There {
-    /// The cluster of one test; nothing where this machine can't have one.
-    pub(crate) fn up(test: &str) -> Option<Self> {
+    /// A cluster that knows the spec and the site, where nothing was applied.
+    pub(crate) fn bare(test: &str) -> Option<Self> {
         let cluster = Cluster::up()?;
-        let folder = Path::new(env!("CARGO_TARGET_TMPDIR")).join("there");
-        fs_err::create_dir_all(&folder).unwrap();
-        let root = folder.join(test);
+        let root = Self::folder().join(test);
         drop(fs_err::remove_dir_all(&root));
-        fs_err::create_dir(&root).unwrap();
+        fs_err::create_dir_all(&root).unwrap();
         let there = Self { cluster, root };
         there.settle();
+        Some(there)
+    }
+
+    fn folder() -> PathBuf {
+        Path::new(env!("CARGO_TARGET_TMPDIR")).join("there")
+    }
+
+    /// The cluster of one test; nothing where this machine can't have one.
+    pub(crate) fn up(test: &str) -> Option<Self> {
+        let there = Self::bare(test)?;
+        let folder = Self::folder();
         // The packages are unpacked once for all tests, and linked for each.
         let base = folder.join("packages");
         let guard = std::fs::File::create(folder.join("guard")).unwrap();
