@@ -49,7 +49,7 @@ impl std::fmt::Display for Said {
 const MARK: char = '@';
 
 impl Said {
-    fn new(output: &[u8]) -> Self {
+    pub(super) fn new(output: &[u8]) -> Self {
         let text = String::from_utf8_lossy(output);
         Self(
             text.lines()

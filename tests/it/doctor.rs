@@ -3,7 +3,7 @@
 
 use serde_json::Value;
 
-use crate::support::{CommandOutput, Envspec as _, There, soon};
+use crate::support::{CommandOutput, Envspec as _, There, program, soon};
 
 /// The checks of an answer.
 fn checks(output: &CommandOutput) -> Vec<Value> {
@@ -270,7 +270,12 @@ fn a_dead_scheduler_a_full_disk_and_a_taken_port_are_told() {
     let scheduler = told(&output, "scheduler", "login");
     says(&scheduler, "its controller is down or busy");
     says(&told(&output, "reach", "compute node"), "not tried");
-    // All that is left of the PATH has no Slurm.
-    let bare = cluster.home("ada").join("bin");
-    fs_err::create_dir(&bare).unwrap();
+    // A PATH with all but Slurm's programs.
+    let path = "mkdir bin; ln -s /usr/bin/* bin/; rm bin/squeue; cd";
+    drop(cluster.login().sh(path).success());
+    let doctor = format!("PATH=~/bin '{}' doctor lab --json", program());
+    let output = cluster.login().sh(&doctor).fails_with(6);
+    assert_eq!(of_verdict(&output, "bad"), ["scheduler at this machine"]);
+    let scheduler = told(&output, "scheduler", "this machine");
+    says(&scheduler, "squeue is not in the PATH");
 }

@@ -231,3 +231,124 @@ pub(super) fn version_check(said: &str) -> Check {
         ),
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// What OpenSSH 9.2 says, as it said it; the notes shortened.
+    const WELL: &str = "\
+OpenSSH_9.2p1 Debian-2+deb12u10, OpenSSL 3.0.19 27 Jan 2026
+debug1: Executing proxy command: exec ssh -v -W '[login]:22' jump
+debug1: Host 'jump' is known and matches the ED25519 host key.
+debug1: Server accepts key: /home/ada/.ssh/id_ed25519 ED25519 SHA256:S6fgZKr1+ZHtSmoSNTrUMcvN/ScEfhGwwUlLnl6x9j8
+Authenticated to jump ([10.77.1.20]:22) using \"publickey\".
+debug1: Host 'login' is known and matches the ED25519 host key.
+debug1: Server accepts key: /home/ada/.ssh/id_other ED25519 SHA256:S6fgZKr1+ZHtSmoSNTrUMcvN/ScEfhGwwUlLnl6x9j8
+Authenticated to login (via proxy) using \"publickey\".
+Transferred: sent 3472, received 3304 bytes, in 0.1 seconds
+Killed by signal 1.
+";
+
+    const CHANGED: &str = "\
+@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@
+@    WARNING: REMOTE HOST IDENTIFICATION HAS CHANGED!     @
+@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@@
+IT IS POSSIBLE THAT SOMEONE IS DOING SOMETHING NASTY!
+Add correct host key in /home/ada/.ssh/known_hosts to get rid of this message.\r
+Offending ED25519 key in /home/ada/.ssh/known_hosts:2\r
+Host key for login has changed and you have requested strict checking.\r
+Host key verification failed.\r
+";
+
+    fn outcome(said: &str) -> Outcome {
+        Trial::read(said, Some(255)).outcome
+    }
+
+    #[test]
+    fn the_key_that_opened_the_last_host_is_named() {
+        let trial = Trial::read(WELL, Some(0));
+        assert_eq!(trial.outcome, Outcome::Accepted);
+        assert_eq!(trial.key.as_deref(), Some("/home/ada/.ssh/id_other"));
+    }
+
+    #[test]
+    fn each_failure_is_told_from_the_others() {
+        let place = "/home/ada/.ssh/known_hosts:2".to_owned();
+        assert_eq!(outcome(CHANGED), Outcome::HostChanged(Some(place)));
+        for (said, expected) in [
+            (
+                "No ED25519 host key is known for login and you have requested strict checking.\r\n\
+                 Host key verification failed.\r\n",
+                Outcome::HostUnknown,
+            ),
+            (
+                "debug1: No more authentication methods to try.\n\
+                 ada@med0101: Permission denied (publickey,password).\n\
+                 Killed by signal 1.\n",
+                Outcome::KeyRefused,
+            ),
+            (
+                "Access denied by pam_slurm_adopt: you have no active jobs on this node\n\
+                 Connection closed by 10.77.3.101 port 22\n",
+                Outcome::NoJob,
+            ),
+            (
+                "channel 0: open failed: administratively prohibited: open failed\n\
+                 stdio forwarding failed\n\
+                 kex_exchange_identification: Connection closed by remote host\n\
+                 Connection closed by UNKNOWN port 65535\n",
+                Outcome::Prohibited,
+            ),
+            (
+                "ssh: Could not resolve hostname nowhere: Name or service not known\r\n",
+                Outcome::NoName,
+            ),
+            (
+                "channel 0: open failed: connect failed: Connection refused\n\
+                 stdio forwarding failed\n",
+                Outcome::Refused,
+            ),
+            (
+                "ssh: connect to host login port 22: Connection timed out\r\n",
+                Outcome::Silent,
+            ),
+            (
+                "debug1: Connecting to jump [10.77.1.20] port 22.\n\
+                 kex_exchange_identification: read: Connection reset by peer\n\
+                 Killed by signal 1.\n",
+                Outcome::Other(
+                    "kex_exchange_identification: read: Connection reset by peer".to_owned(),
+                ),
+            ),
+        ] {
+            assert_eq!(outcome(said), expected, "{said}");
+        }
+        assert_eq!(Trial::read("", None).outcome, Outcome::Silent);
+        // A note that speaks of a refusal is none.
+        let note = "debug1: connect to address ::1 port 22: Connection refused\n";
+        assert_eq!(outcome(note), Outcome::Other(String::new()));
+    }
+
+    #[test]
+    fn versions_are_read_and_judged() {
+        let debian = "OpenSSH_9.2p1 Debian-2+deb12u10, OpenSSL 3.0.19 27 Jan 2026\n";
+        assert_eq!(version(debian), Some((9, 2)));
+        assert_eq!(
+            version("OpenSSH_for_Windows_9.5p1, LibreSSL 3.8.2"),
+            Some((9, 5))
+        );
+        assert_eq!(version("OpenSSH_10.0p2, OpenSSL 3.5.0"), Some((10, 0)));
+        assert_eq!(version("Dropbear v2022.83"), None);
+        use super::super::check::Verdict;
+        for (said, verdict) in [
+            (debian, Verdict::Good),
+            ("OpenSSH_7.3p1", Verdict::Good),
+            ("OpenSSH_7.2p2 Ubuntu-4", Verdict::Bad),
+            ("OpenSSH_6.6.1p1", Verdict::Bad),
+            ("Dropbear v2022.83", Verdict::Unknown),
+        ] {
+            assert_eq!(version_check(said).verdict, verdict, "{said}");
+        }
+    }
+}

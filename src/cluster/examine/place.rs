@@ -236,3 +236,84 @@ pub(super) fn kernels_check(
     let remedy = format!("register anew on the cluster: {}", applies.join(", "));
     Check::bad(name, place, dead.join("; "), remedy)
 }
+
+#[cfg(test)]
+mod tests {
+    use super::super::check::Verdict;
+    use super::*;
+
+    fn verdicts(answer: &str) -> Vec<(&'static str, Verdict)> {
+        let said = Said::new(answer.as_bytes());
+        let checks = storage(&said, "login");
+        checks
+            .iter()
+            .map(|check| (check.name, check.verdict))
+            .collect()
+    }
+
+    #[test]
+    fn a_place_is_judged_by_what_is_left_of_it() {
+        let roomy = "@path root /data/cephfs-1/work/users/ada\n@space root 900000000\n\
+                     @files root 0 0\n@kind root lustre\n@writable root\n\
+                     @path home /home/ada\n@space home 40000\n@files home 65536 40000\n\
+                     @kind home nfs\n@end\n";
+        assert_eq!(
+            verdicts(roomy),
+            [
+                ("root", Verdict::Good),
+                ("space of the root", Verdict::Good),
+                ("home", Verdict::Bad),
+                ("space of the home", Verdict::Bad),
+            ]
+        );
+        let silent = verdicts("@end\n");
+        assert!(silent.contains(&("space of the root", Verdict::Unknown)));
+        let few_files = roomy.replace("root 0 0", "root 100000 300");
+        assert_eq!(verdicts(&few_files)[1].1, Verdict::Bad);
+    }
+
+    #[test]
+    fn a_quota_is_read_as_quota_and_lfs_print_it() {
+        let verdict = |line| quota(line, "login").map(|check| (check.verdict, check.found));
+        let (good, bad) = (Verdict::Good, Verdict::Bad);
+        assert_eq!(
+            verdict("fs:/home  204800  1048576  1153434  0  4000  10000  12000  0"),
+            Some((good, "fs:/home: 926 MiB left, 8000 files left".to_owned()))
+        );
+        assert_eq!(
+            verdict("fs:/home  204800  1048576  1153434  0  12000*  10000  12000  1700000000"),
+            Some((bad, "fs:/home: 926 MiB left, 0 files left".to_owned()))
+        );
+        assert_eq!(
+            verdict("/fast/users/ada 1000000* 1000000 1000100 6d23h 99 0 0 -"),
+            Some((bad, "/fast/users/ada: 100 KiB left".to_owned()))
+        );
+        // Nothing is limited; and a line that is none.
+        assert_eq!(verdict("/dev/vda 20 0 0 0 1 0 0 0"), None);
+        assert_eq!(verdict("Disk quotas for user ada (uid 52001): none"), None);
+    }
+
+    #[test]
+    fn the_node_of_a_session_goes_before_others_and_no_option_is_taken_for_a_node() {
+        let said = Said::new(b"@up med0101\n@mine -oProxyCommand=x\n@mine med0102\n");
+        assert_eq!(node(&said), Some("med0102"));
+        assert_eq!(node(&Said::new(b"@up med0101\n")), Some("med0101"));
+        assert_eq!(node(&Said::default()), None);
+    }
+
+    #[test]
+    fn a_kernelspec_of_others_is_no_concern_and_a_dead_one_of_ours_is() {
+        let ours = r#"@kernel lab-r {"argv": ["/r/gen/lab-1/bin/R"], "display_name": "R", "language": "R", "metadata": {"envspec": {"version": 1, "environment": "lab", "kernel": "r", "generation": "lab-1", "root": "/r"}}}"#;
+        let foreign = r#"@kernel ir {"argv": ["R"], "display_name": "R", "language": "R"}"#;
+        let said = Said::new(format!("{ours}\n{foreign}\n@kernel x not json\n").as_bytes());
+        let kernels = kernels(&said);
+        assert_eq!(kernels.len(), 1);
+        let check = |there: &dyn Fn(&str) -> bool| kernels_check(&kernels, "login", there);
+        assert_eq!(check(&|_| true).verdict, Verdict::Good);
+        let gone = check(&|path| path != "/r/gen/lab-1/");
+        assert_eq!(gone.verdict, Verdict::Bad);
+        assert_eq!(gone.found, "lab-r lacks /r/gen/lab-1");
+        let program = check(&|path| path == "/r/gen/lab-1/");
+        assert_eq!(program.found, "lab-r lacks /r/gen/lab-1/bin/R");
+    }
+}

@@ -17,6 +17,6 @@ pub(crate) use lab::{Lab, lab};
 pub(crate) use output::{CommandOutput, assert_output};
 pub(crate) use server::{Fault, Server};
 pub(crate) use test_env::{TestEnv, soon, tiny_spec};
-pub(crate) use there::{Envspec, There};
+pub(crate) use there::{Envspec, There, program};
 pub(crate) use tools::{have, skipped, world_python};
 pub(crate) use tree::{Tree, tree};
