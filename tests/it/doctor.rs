@@ -53,7 +53,7 @@ fn says(told: &str, what: &str) {
     assert!(told.contains(what), "{what:?} is not in: {told}");
 }
 
-/// Appends a line to the sshd_config of a host, and takes it back.
+/// Appends a line to the `sshd_config` of a host, and takes it back.
 fn with_sshd(there: &There, host: &str, line: &str, look: impl FnOnce()) {
     let path = there.cluster.folder().join(host).join("ssh/sshd_config");
     let before = fs_err::read_to_string(&path).unwrap();
@@ -93,7 +93,8 @@ fn where_all_is_well_every_check_is_good_and_a_kernelspec_without_its_generation
         assert!(good.contains(&format!("{name} at {place}")), "{well}");
     }
     says(&told(&well, "kernels", "login"), "lab-python");
-    let after = there.cluster.ws().sh("ls -laR .ssh .config; ls /tmp");
+    let after = "ls -laR .ssh .config; ls /tmp; pgrep -ax ssh";
+    let after = there.cluster.ws().sh(&format!("{after}; true"));
     assert_eq!(after.success().stdout, before.stdout, "something was left");
 
     let text = there.cluster.ws().envspec(["doctor"]).success();
@@ -156,6 +157,12 @@ fn a_hop_that_is_down_or_not_the_one_it_was_is_told_and_what_lies_behind_is_not_
     let output = bad(&there, &["reach at login"]);
     says(&told(&output, "reach", "login"), "no answer");
     there.cluster.host("login").join();
+
+    // One that takes the connection and says nothing.
+    there.cluster.host("login").freeze("sshd");
+    let output = bad(&there, &["reach at login"]);
+    says(&told(&output, "reach", "login"), "no answer");
+    there.cluster.host("login").thaw("sshd");
 
     let known = there.workstation().join(".ssh/known_hosts");
     let before = fs_err::read_to_string(&known).unwrap();

@@ -11,7 +11,9 @@ limited() {
   if command -v timeout >/dev/null 2>&1; then timeout 8 "$@"; else "$@"; fi
 }
 if [ "$scheduler" = slurm ]; then
-  if answer=$(limited squeue --me --noheader --format='%T|%N|%j' 2>&1); then
+  if ! command -v squeue >/dev/null 2>&1; then
+    echo @missing
+  elif answer=$(limited squeue --me --noheader --format='%T|%N|%j' 2>&1); then
     echo @answers
     printf '%s\n' "$answer" | sed -n 's/^RUNNING|\(.*\)|envspec-.*/@mine \1/p'
     limited sinfo --noheader --Node --format='%N|%T' 2>/dev/null |

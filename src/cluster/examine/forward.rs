@@ -60,8 +60,8 @@ impl Forwarding {
 
 /// What ssh said last that is no note for itself.
 fn last_words(said: &str) -> String {
-    let words = said.lines().filter(|line| !line.starts_with("debug"));
-    words.last().unwrap_or("no words").trim().to_owned()
+    let mut words = said.lines().filter(|line| !line.starts_with("debug"));
+    words.next_back().unwrap_or("no words").trim().to_owned()
 }
 
 /// What an ssh came to: its exit code (`None` if it did not end in time), what
@@ -86,12 +86,11 @@ pub(super) async fn come(
         .stderr(std::fs::File::create(&err)?)
         .spawn()?;
     let ended = tokio::time::timeout(patience, child.wait()).await;
-    let code = match ended {
-        Ok(status) => Some(status?.code().unwrap_or(-1)),
-        Err(_) => {
-            child.kill().await?;
-            None
-        }
+    let code = if let Ok(status) = ended {
+        Some(status?.code().unwrap_or(-1))
+    } else {
+        child.kill().await?;
+        None
     };
     Ok(Came {
         code,

@@ -5,6 +5,7 @@
 //! one's.
 
 use super::check::Check;
+use crate::recipe::quote;
 
 /// How an attempt to log in ended.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -52,7 +53,8 @@ impl Trial {
         let key = said
             .lines()
             .filter_map(|line| line.strip_prefix("debug1: Server accepts key: "))
-            .filter_map(|rest| rest.split(' ').next())
+            // The path or the agent's comment, the kind, the fingerprint.
+            .filter_map(|rest| Some(rest.split_once(" SHA256:")?.0.rsplit_once(' ')?.0))
             .next_back();
         let outcome = if code == Some(0) {
             Outcome::Accepted
@@ -179,13 +181,19 @@ fn refused(host: &str, login: Option<(&str, Option<&str>)>) -> (String, String) 
         );
     };
     match key {
-        Some(key) => (
-            format!("{key} opens {login}, but not the compute node"),
-            format!(
-                "add it to ~/.ssh/authorized_keys on the cluster: \
-                 ssh {login} 'cat >>~/.ssh/authorized_keys' <{key}.pub"
-            ),
-        ),
+        Some(key) => {
+            let add = format!("ssh {login} 'cat >>~/.ssh/authorized_keys'");
+            let command = if key.starts_with('/') {
+                format!("{add} <{}", quote(&format!("{key}.pub")))
+            } else {
+                // An agent's key has no file, but a comment.
+                format!("ssh-add -L | grep -F -e {} | {add}", quote(key))
+            };
+            (
+                format!("{key} opens {login}, but not the compute node"),
+                format!("add it to ~/.ssh/authorized_keys on the cluster: {command}"),
+            )
+        }
         None => (
             "none of your keys is accepted".to_owned(),
             "add your public key to ~/.ssh/authorized_keys on the cluster".to_owned(),
@@ -234,6 +242,7 @@ pub(super) fn version_check(said: &str) -> Check {
 
 #[cfg(test)]
 mod tests {
+    use super::super::check::Verdict;
     use super::*;
 
     /// What OpenSSH 9.2 says, as it said it; the notes shortened.
@@ -244,7 +253,7 @@ debug1: Host 'jump' is known and matches the ED25519 host key.
 debug1: Server accepts key: /home/ada/.ssh/id_ed25519 ED25519 SHA256:S6fgZKr1+ZHtSmoSNTrUMcvN/ScEfhGwwUlLnl6x9j8
 Authenticated to jump ([10.77.1.20]:22) using \"publickey\".
 debug1: Host 'login' is known and matches the ED25519 host key.
-debug1: Server accepts key: /home/ada/.ssh/id_other ED25519 SHA256:S6fgZKr1+ZHtSmoSNTrUMcvN/ScEfhGwwUlLnl6x9j8
+debug1: Server accepts key: /home/ada/my keys/id ED25519 SHA256:S6fgZKr1+ZHtSmoSNTrUMcvN/ScEfhGwwUlLnl6x9j8
 Authenticated to login (via proxy) using \"publickey\".
 Transferred: sent 3472, received 3304 bytes, in 0.1 seconds
 Killed by signal 1.
@@ -269,7 +278,14 @@ Host key verification failed.\r
     fn the_key_that_opened_the_last_host_is_named() {
         let trial = Trial::read(WELL, Some(0));
         assert_eq!(trial.outcome, Outcome::Accepted);
-        assert_eq!(trial.key.as_deref(), Some("/home/ada/.ssh/id_other"));
+        assert_eq!(trial.key.as_deref(), Some("/home/ada/my keys/id"));
+        let checks = Trial::read("Permission denied (publickey).", Some(255)).checks(
+            "med0101",
+            Some("login"),
+            Some(("login", trial.key.as_deref())),
+        );
+        let remedy = checks[2].remedy.as_deref().unwrap();
+        assert!(remedy.ends_with("<'/home/ada/my keys/id.pub'"), "{remedy}");
     }
 
     #[test]
@@ -340,7 +356,6 @@ Host key verification failed.\r
         );
         assert_eq!(version("OpenSSH_10.0p2, OpenSSL 3.5.0"), Some((10, 0)));
         assert_eq!(version("Dropbear v2022.83"), None);
-        use super::super::check::Verdict;
         for (said, verdict) in [
             (debian, Verdict::Good),
             ("OpenSSH_7.3p1", Verdict::Good),

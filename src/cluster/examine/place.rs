@@ -16,9 +16,7 @@ pub(super) fn scheduler(said: &Said, place: &str) -> Check {
     if said.one("answers").is_some() {
         return Check::good("scheduler", place, "Slurm answers");
     }
-    let trouble: Vec<&str> = said.all("trouble").collect();
-    let trouble = trouble.join("; ");
-    if trouble.contains("not found") {
+    if said.one("missing").is_some() {
         return Check::bad(
             "scheduler",
             place,
@@ -26,10 +24,11 @@ pub(super) fn scheduler(said: &Said, place: &str) -> Check {
             format!("{place} may be no login node; else ask the site how Slurm is found"),
         );
     }
+    let trouble: Vec<&str> = said.all("trouble").collect();
     Check::bad(
         "scheduler",
         place,
-        trouble,
+        trouble.join("; "),
         "its controller is down or busy: look at the site's news, try again later",
     )
 }
