@@ -50,9 +50,31 @@ impl Connection {
         questions: Questions,
         patience: Duration,
     ) -> Result<Self, ClusterError> {
-        let mut connection = Self::folder(Some(hops), user_config, sockets_in, questions)?;
+        let mut connection = Self::folder(Some(hops), user_config, sockets_in, questions, "")?;
+        connection.connect(hops, patience).await?;
+        Ok(connection)
+    }
+
+    /// The same folder and config without a connection, and with settings that
+    /// go before all others: for a look at each hop.
+    pub(super) fn unopened(
+        hops: Option<&Hops>,
+        user_config: Option<&Path>,
+        sockets_in: &Path,
+        questions: Questions,
+        settings: &str,
+    ) -> Result<Self, ClusterError> {
+        Self::folder(hops, user_config, sockets_in, questions, settings)
+    }
+
+    /// Makes the connection to the login node.
+    pub(super) async fn connect(
+        &mut self,
+        hops: &Hops,
+        patience: Duration,
+    ) -> Result<(), ClusterError> {
         let host = hops.login().to_string();
-        let mut command = connection.command();
+        let mut command = self.command();
         command
             .args(["-o", "ControlMaster=yes", "-N"])
             .arg(&host)
@@ -60,7 +82,7 @@ impl Connection {
             .stdout(Stdio::null())
             .stderr(Stdio::piped());
         let mut master = spawn(&mut command, "ssh")?;
-        let socket = connection.folder.path().join("login");
+        let socket = self.folder.path().join("login");
         let connected = async {
             loop {
                 if socket.exists() {
@@ -84,9 +106,9 @@ impl Connection {
                 },
             });
         }
-        connection.master = Some(master);
-        connection.host = host;
-        Ok(connection)
+        self.master = Some(master);
+        self.host = host;
+        Ok(())
     }
 
     /// From a machine that reaches the nodes itself.
@@ -95,7 +117,7 @@ impl Connection {
         sockets_in: &Path,
         questions: Questions,
     ) -> Result<Self, ClusterError> {
-        Self::folder(None, user_config, sockets_in, questions)
+        Self::folder(None, user_config, sockets_in, questions, "")
     }
 
     fn folder(
@@ -103,6 +125,7 @@ impl Connection {
         user_config: Option<&Path>,
         sockets_in: &Path,
         questions: Questions,
+        settings: &str,
     ) -> Result<Self, ClusterError> {
         let no_folder = |source| ClusterError::NoFolder { source };
         // Of the mode 0700, and removed when dropped.
@@ -113,7 +136,7 @@ impl Connection {
         let include = user_config.filter(|path| path.is_file() && plain(path));
         fs_err::write(
             folder.path().join("config"),
-            ssh_config(hops, folder.path(), include),
+            format!("{settings}{}", ssh_config(hops, folder.path(), include)),
         )
         .map_err(no_folder)?;
         Ok(Self {

@@ -49,7 +49,7 @@ impl std::fmt::Display for Said {
 const MARK: char = '@';
 
 impl Said {
-    fn new(output: &[u8]) -> Self {
+    pub(super) fn new(output: &[u8]) -> Self {
         let text = String::from_utf8_lossy(output);
         Self(
             text.lines()
@@ -94,76 +94,92 @@ impl Login {
     /// Runs a script and returns its answer. One that does not end with
     /// `@end` did not come through, whatever its exit code.
     pub async fn run(&self, script: Script<'_>) -> Result<Said, ClusterError> {
-        let output = tokio::time::timeout(script.patience, self.output(script))
-            .await
-            .map_err(|_| ClusterError::TimedOut {
-                what: script.what,
-                host: self.host().to_owned(),
-                seconds: script.patience.as_secs(),
-            })??;
-        let said = Said::new(&output.stdout);
-        if said.one("end").is_some() {
-            return Ok(said);
+        match self {
+            Self::Here => run_at(None, self.host(), script).await,
+            Self::There(connection) => run_at(Some(connection), self.host(), script).await,
         }
-        let words = String::from_utf8_lossy(&output.stderr).into_owned();
-        Err(match self {
-            // ssh's own failure, not the command's.
-            Self::There(connection) if output.status.code() == Some(255) => ClusterError::Lost {
-                host: connection.host().to_owned(),
-                said: words,
-            },
-            _ => ClusterError::Command {
-                what: script.what,
-                host: self.host().to_owned(),
-                said: words,
-            },
-        })
     }
+}
 
-    async fn output(&self, script: Script<'_>) -> Result<Output, ClusterError> {
-        let length = script.text.len().to_string();
-        let words = ["sh", "-c", READ_AND_RUN, &length]
-            .into_iter()
-            .chain(script.arguments.iter().copied());
-        let mut command = match self {
-            Self::Here => {
-                let mut words = words;
-                let mut command = Command::new(words.next().unwrap_or_default());
-                command.args(words);
-                command
-            }
-            Self::There(connection) => {
-                let mut command = connection.command();
-                // The login shell reads these once more.
-                command
-                    .arg(connection.host())
-                    .args(words.map(|word| Word::text(word).quoted()));
-                command
-            }
-        };
-        let failed = |source| ClusterError::NoProgram {
-            program: match self {
-                Self::Here => "sh".to_owned(),
-                Self::There(_) => "ssh".to_owned(),
-            },
-            source,
-        };
-        let mut child = command
-            .stdin(Stdio::piped())
-            .stdout(Stdio::piped())
-            .stderr(Stdio::piped())
-            .kill_on_drop(true)
-            .spawn()
-            .map_err(failed)?;
-        let mut stdin = child.stdin.take().expect("it is piped");
-        let text = format!("{}{}", script.text, script.input);
-        let write = async move {
-            // One that has ended already says why itself.
-            drop(stdin.write_all(text.as_bytes()).await);
-        };
-        let (output, ()) = tokio::join!(child.wait_with_output(), write);
-        output.map_err(failed)
+/// Runs a script on a host behind a connection; on this machine without one.
+pub(super) async fn run_at(
+    connection: Option<&Connection>,
+    host: &str,
+    script: Script<'_>,
+) -> Result<Said, ClusterError> {
+    let output = tokio::time::timeout(script.patience, output(connection, host, script))
+        .await
+        .map_err(|_| ClusterError::TimedOut {
+            what: script.what,
+            host: host.to_owned(),
+            seconds: script.patience.as_secs(),
+        })??;
+    let said = Said::new(&output.stdout);
+    if said.one("end").is_some() {
+        return Ok(said);
     }
+    let words = String::from_utf8_lossy(&output.stderr).into_owned();
+    // ssh's own failure, not the command's.
+    if connection.is_some() && output.status.code() == Some(255) {
+        return Err(ClusterError::Lost {
+            host: host.to_owned(),
+            said: words,
+        });
+    }
+    Err(ClusterError::Command {
+        what: script.what,
+        host: host.to_owned(),
+        said: words,
+    })
+}
+
+async fn output(
+    connection: Option<&Connection>,
+    host: &str,
+    script: Script<'_>,
+) -> Result<Output, ClusterError> {
+    let length = script.text.len().to_string();
+    let words = ["sh", "-c", READ_AND_RUN, &length]
+        .into_iter()
+        .chain(script.arguments.iter().copied());
+    let mut command = match connection {
+        None => {
+            let mut words = words;
+            let mut command = Command::new(words.next().unwrap_or_default());
+            command.args(words);
+            command
+        }
+        Some(connection) => {
+            let mut command = connection.command();
+            // The login shell reads these once more.
+            command
+                .arg(host)
+                .args(words.map(|word| Word::text(word).quoted()));
+            command
+        }
+    };
+    let failed = |source| ClusterError::NoProgram {
+        program: match connection {
+            None => "sh".to_owned(),
+            Some(_) => "ssh".to_owned(),
+        },
+        source,
+    };
+    let mut child = command
+        .stdin(Stdio::piped())
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped())
+        .kill_on_drop(true)
+        .spawn()
+        .map_err(failed)?;
+    let mut stdin = child.stdin.take().expect("it is piped");
+    let text = format!("{}{}", script.text, script.input);
+    let write = async move {
+        // One that has ended already says why itself.
+        drop(stdin.write_all(text.as_bytes()).await);
+    };
+    let (output, ()) = tokio::join!(child.wait_with_output(), write);
+    output.map_err(failed)
 }
 
 #[cfg(test)]

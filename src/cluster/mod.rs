@@ -9,6 +9,7 @@
 mod config;
 mod connection;
 mod error;
+mod examine;
 mod login;
 mod slurm;
 
@@ -16,5 +17,6 @@ pub use config::{Hops, ssh_config};
 pub use connection::{Connection, Questions, sockets_folder};
 pub(crate) use connection::{spawn, words};
 pub use error::ClusterError;
+pub use examine::{Asked, Check, Verdict, examine};
 pub use login::{Login, Said, Script};
 pub use slurm::{JOB_COLUMNS, Job, JobState};

@@ -3,7 +3,10 @@ set -eu
 umask 077
 export LC_ALL="${LC_ALL:-C.UTF-8}"
 
-say() { printf 'envspec: %s\n' "$*" >&2; }
+# Whoever listened may be gone: no reason to leave a server alone. (Caught and not
+# ignored: that would be handed on to every program of the session.)
+trap : PIPE
+say() { printf 'envspec: %s\n' "$*" >&2 2>/dev/null || :; }
 die() {
   say "$*"
   exit 1
@@ -32,6 +35,7 @@ probe=
 scratch=
 # shellcheck disable=SC2317,SC2329 # called by the trap
 clean() {
+  if [ -n "$server" ]; then kill -TERM "$server" 2>/dev/null || :; fi
   if [ -n "$probe" ]; then kill -KILL "$probe" 2>/dev/null || :; fi
   if [ -n "$scratch" ]; then rm -rf -- "$scratch"; fi
   rm -rf -- "$private"

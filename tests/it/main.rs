@@ -12,6 +12,7 @@ mod apply;
 mod browser_world;
 mod cluster_world;
 mod crash;
+mod doctor;
 mod edit;
 mod errors;
 mod kernels;

@@ -4,6 +4,7 @@ mod add;
 mod apply;
 mod check;
 mod connect;
+mod doctor;
 mod edit_spec;
 mod kernels;
 mod kernels_test;
@@ -57,6 +58,7 @@ pub(in crate::cli) enum Command {
     Launch(launch::Args),
     Sessions(sessions::Args),
     Connect(connect::Args),
+    Doctor(doctor::Args),
     Stop(stop::Args),
 }
 
@@ -77,6 +79,7 @@ pub(in crate::cli) fn run(app: &App<'_>, command: Command) -> Result<Exit, Failu
         Command::Launch(args) => launch::run(app, &args),
         Command::Sessions(args) => sessions::run(app, &args),
         Command::Connect(args) => connect::run(app, &args),
+        Command::Doctor(args) => doctor::run(app, &args),
         Command::Stop(args) => stop::run(app, &args),
     }
 }

@@ -21,22 +21,35 @@ pub(crate) struct There {
 impl There {
     /// The cluster of one test; nothing where this machine can't have one.
     pub(crate) fn up(test: &str) -> Option<Self> {
-        Some(Self::on(Cluster::up()?, test))
+        Some(Self::applied(Cluster::up()?, test))
     }
 
     /// The same, where each job has a `/tmp` of its own.
     pub(crate) fn with_private_tmp(test: &str) -> Option<Self> {
-        Some(Self::on(Cluster::with_private_tmp()?, test))
+        Some(Self::applied(Cluster::with_private_tmp()?, test))
+    }
+
+    /// A cluster that knows the spec and the site, where nothing was applied.
+    pub(crate) fn bare(test: &str) -> Option<Self> {
+        Some(Self::on(Cluster::up()?, test))
+    }
+
+    fn folder() -> PathBuf {
+        Path::new(env!("CARGO_TARGET_TMPDIR")).join("there")
     }
 
     fn on(cluster: Cluster, test: &str) -> Self {
-        let folder = Path::new(env!("CARGO_TARGET_TMPDIR")).join("there");
-        fs_err::create_dir_all(&folder).unwrap();
-        let root = folder.join(test);
+        let root = Self::folder().join(test);
         drop(fs_err::remove_dir_all(&root));
-        fs_err::create_dir(&root).unwrap();
+        fs_err::create_dir_all(&root).unwrap();
         let there = Self { cluster, root };
         there.settle();
+        there
+    }
+
+    fn applied(cluster: Cluster, test: &str) -> Self {
+        let there = Self::on(cluster, test);
+        let folder = Self::folder();
         // The packages are unpacked once for all tests, and linked for each.
         let base = folder.join("packages");
         let guard = std::fs::File::create(folder.join("guard")).unwrap();
