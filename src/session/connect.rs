@@ -9,6 +9,7 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use super::bridge::bridge;
+use super::front::{Front, Target};
 use super::http::{answers, prove};
 use super::model::{Record, Session, SessionError, State};
 use super::sessions::{LOOK_EVERY, LOOK_SOON, Scheduling, Sessions};
@@ -122,7 +123,6 @@ impl Wanted {
         sessions: &Sessions<'_>,
         user: &str,
         record: &Record,
-        port: u16,
         patience: Duration,
     ) -> Result<(Option<Connection>, Tunnel), SessionError> {
         if self.place == Place::Here {
@@ -142,6 +142,7 @@ impl Wanted {
             (Login::Here, Some(direct)) => direct,
             (Login::Here, None) => unreachable!("it was just made"),
         };
+        let socket = |name: &str| connection.sockets().join(name);
         let host = match self.place {
             Place::Node => record.node.clone(),
             Place::Here | Place::LoginNode => connection.host().to_owned(),
@@ -153,7 +154,7 @@ impl Wanted {
                 ssh.args(["-o", "PasswordAuthentication=no"]);
                 ssh.args(["-o", "KbdInteractiveAuthentication=no"]);
             }
-            let opened = Tunnel::open(ssh, host.clone(), record, port, patience).await;
+            let opened = Tunnel::open(ssh, host.clone(), record, socket("direct"), patience).await;
             match opened {
                 Err(SessionError::Cluster(ClusterError::Unreachable { .. }))
                     if record.job.is_some() => {}
@@ -164,7 +165,7 @@ impl Wanted {
             unreachable!("without a job there is only ssh");
         };
         let ssh = bridge(sessions, connection, record, job, user).await?;
-        let tunnel = Tunnel::open(ssh, host, record, port, patience).await?;
+        let tunnel = Tunnel::open(ssh, host, record, socket("bridge"), patience).await?;
         Ok((direct, tunnel))
     }
 
@@ -180,9 +181,14 @@ pub async fn connect(
     wanted: &mut Wanted,
     events: &mut dyn FnMut(Event<'_>),
 ) -> Result<Ended, SessionError> {
+    let mut front = None;
     let mut was_ready = false;
     loop {
-        match attempt(wanted, events, &mut was_ready).await {
+        let outcome = attempt(wanted, events, &mut was_ready, &mut front).await;
+        if let Some(front) = &front {
+            front.lead_to(None);
+        }
+        match outcome {
             Ok(ended) => return Ok(ended),
             // A server that is open to strangers is nothing to go back to.
             Err(error @ SessionError::Open { .. }) => return Err(error),
@@ -201,6 +207,7 @@ async fn attempt(
     wanted: &Wanted,
     events: &mut dyn FnMut(Event<'_>),
     was_ready: &mut bool,
+    front: &mut Option<Front>,
 ) -> Result<Ended, SessionError> {
     let patience = if *was_ready { AGAIN } else { FIRST };
     if let (Some(hops), false) = (&wanted.hops, *was_ready) {
@@ -247,14 +254,26 @@ async fn attempt(
     let (port, record, user) = record;
     let (token, tunnel) = tokio::join!(
         sessions.token(&record),
-        wanted.tunnel(&sessions, &user, &record, port, patience)
+        wanted.tunnel(&sessions, &user, &record, patience)
     );
     let (token, (_direct, mut tunnel)) = (token?, tunnel?);
-    prove(&record.session, tunnel.port(), &token).await?;
+    prove(&record.session, tunnel.target(), &token).await?;
+    let port = match tunnel.target() {
+        Target::Port(port) => *port,
+        target @ Target::Socket(_) => {
+            if front.is_none() {
+                *front = Some(Front::bind(port).await?);
+            }
+            if let Some(front) = front {
+                front.lead_to(Some(target.clone()));
+            }
+            port
+        }
+    };
     *was_ready = true;
     events(Event::Ready {
         record: &record,
-        port: tunnel.port(),
+        port,
         token: &token,
     });
     Err(broken(&record, &mut tunnel).await)
@@ -267,13 +286,13 @@ async fn broken(record: &Record, tunnel: &mut Tunnel) -> SessionError {
     const MISSES: u32 = 2;
     let mut misses = 0;
     loop {
-        let port = tunnel.port();
+        let target = tunnel.target().clone();
         let host = tunnel.host().to_owned();
         tokio::select! {
             said = tunnel.closed() => return ClusterError::Lost { host, said }.into(),
             () = tokio::time::sleep(TRY_EVERY) => {}
         }
-        match answers(port).await {
+        match answers(&target).await {
             Ok(()) => misses = 0,
             Err(why) => {
                 misses += 1;

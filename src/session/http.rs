@@ -1,4 +1,4 @@
-//! Questions to a server through a port of this machine.
+//! Questions to a server through the near end of the way to it.
 
 use std::time::Duration;
 
@@ -7,17 +7,22 @@ use http_body_util::Empty;
 use hyper::body::Bytes;
 use hyper::client::conn::http1;
 use hyper_util::rt::TokioIo;
-use tokio::net::TcpStream;
 
+use super::front::Target;
 use super::model::SessionError;
 
 /// How long one answer may take: Jupyter has one thread for all.
 const PATIENCE: Duration = Duration::from_secs(10);
 
 /// The status of a server's answer, or why there is none.
-async fn ask(method: Method, port: u16, path: &str, token: Option<&str>) -> Result<u16, String> {
+async fn ask(
+    method: Method,
+    target: &Target,
+    path: &str,
+    token: Option<&str>,
+) -> Result<u16, String> {
     let answer = async {
-        let stream = TcpStream::connect(("127.0.0.1", port)).await?;
+        let stream = target.connect().await?;
         let (mut sender, connection) = http1::handshake(TokioIo::new(stream))
             .await
             .map_err(std::io::Error::other)?;
@@ -25,7 +30,7 @@ async fn ask(method: Method, port: u16, path: &str, token: Option<&str>) -> Resu
         let mut request = Request::builder()
             .method(method)
             .uri(path)
-            .header(header::HOST, format!("127.0.0.1:{port}"));
+            .header(header::HOST, "127.0.0.1");
         if let Some(token) = token {
             request = request.header(header::AUTHORIZATION, format!("token {token}"));
         }
@@ -48,15 +53,15 @@ async fn ask(method: Method, port: u16, path: &str, token: Option<&str>) -> Resu
 
 /// The gate: proves that the server refuses a stranger and answers its owner.
 /// Done through the same tunnel that the browser will use.
-pub(super) async fn prove(session: &str, port: u16, token: &str) -> Result<(), SessionError> {
+pub(super) async fn prove(session: &str, target: &Target, token: &str) -> Result<(), SessionError> {
     let no_answer = |why: String| SessionError::NoAnswer {
         session: session.to_owned(),
         why,
     };
     let path = "/api/status";
     let (stranger, owner) = tokio::join!(
-        ask(Method::GET, port, path, None),
-        ask(Method::GET, port, path, Some(token))
+        ask(Method::GET, target, path, None),
+        ask(Method::GET, target, path, Some(token))
     );
     match stranger.map_err(no_answer)? {
         401 | 403 => {}
@@ -74,16 +79,16 @@ pub(super) async fn prove(session: &str, port: u16, token: &str) -> Result<(), S
 }
 
 /// Whether anything answers; Jupyter's version needs no token.
-pub(super) async fn answers(port: u16) -> Result<(), String> {
-    match ask(Method::GET, port, "/api", None).await? {
+pub(super) async fn answers(target: &Target) -> Result<(), String> {
+    match ask(Method::GET, target, "/api", None).await? {
         200 => Ok(()),
         status => Err(format!("it answers with {status}")),
     }
 }
 
 /// Asks the server to shut down, kernels first.
-pub(super) async fn shut_down(port: u16, token: &str) -> Result<(), String> {
-    match ask(Method::POST, port, "/api/shutdown", Some(token)).await? {
+pub(super) async fn shut_down(target: &Target, token: &str) -> Result<(), String> {
+    match ask(Method::POST, target, "/api/shutdown", Some(token)).await? {
         200 | 204 => Ok(()),
         status => Err(format!("it answers with {status}")),
     }

@@ -11,6 +11,7 @@
 
 mod bridge;
 mod connect;
+mod front;
 mod http;
 mod model;
 mod sessions;

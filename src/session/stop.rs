@@ -6,7 +6,6 @@ use super::connect::Wanted;
 use super::http::shut_down;
 use super::model::{Session, SessionError};
 use super::sessions::Sessions;
-use super::tunnel::free_port;
 
 /// How long a server may take that was asked to shut down: kernels save.
 const BY_ITSELF: Duration = Duration::from_secs(20);
@@ -64,16 +63,15 @@ async fn ask(
     session: &Session,
 ) -> Result<(), String> {
     let record = session.record.as_ref().ok_or("it was not ready yet")?;
-    let port = free_port().map_err(|error| error.to_string())?;
     let token = sessions
         .token(record)
         .await
         .map_err(|error| error.to_string())?;
     let (_direct, tunnel) = wanted
-        .tunnel(sessions, user, record, port, WAY)
+        .tunnel(sessions, user, record, WAY)
         .await
         .map_err(|error| error.to_string())?;
-    shut_down(tunnel.port(), &token).await
+    shut_down(tunnel.target(), &token).await
 }
 
 /// Waits until a session is gone, and its files with it.

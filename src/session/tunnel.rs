@@ -1,16 +1,16 @@
-//! A port of this machine that leads to a server.
+//! A way from this machine to a server: an ssh, and the socket at its near end.
 
-use std::net::TcpListener;
+use std::path::PathBuf;
 use std::process::Stdio;
 use std::time::Duration;
 
-use tokio::net::TcpStream;
 use tokio::process::{Child, Command};
 
+use super::front::Target;
 use super::model::{Record, SessionError};
 use crate::cluster::{ClusterError, spawn, words};
 
-/// How often a port that is to open is tried.
+/// How often a socket that is to open is tried.
 const TRY_EVERY: Duration = Duration::from_millis(10);
 
 /// Which machine the server runs on, seen from where the tunnel begins.
@@ -28,7 +28,7 @@ pub enum Place {
 /// closed.
 #[derive(Debug)]
 pub struct Tunnel {
-    port: u16,
+    target: Target,
     /// `None` if the server listens on this machine.
     ssh: Option<Child>,
     host: String,
@@ -42,36 +42,34 @@ impl Tunnel {
             why: format!("it listens at {}", record.at),
         })?;
         Ok(Self {
-            port,
+            target: Target::Port(port),
             ssh: None,
             host: record.node.clone(),
         })
     }
 
-    /// Opens a way from a port of this machine to a server, by an ssh of which
-    /// all is said but the host and what to forward.
+    /// Opens a way to a server by an ssh of which all is said but the host and
+    /// what to forward. `socket` is in a folder that nobody else may enter.
     pub(super) async fn open(
         mut command: Command,
         host: String,
         record: &Record,
-        port: u16,
+        socket: PathBuf,
         patience: Duration,
     ) -> Result<Self, SessionError> {
-        if !is_free(port) {
-            return Err(SessionError::PortTaken { port });
-        }
         command
             .arg("-N")
             .arg("-L")
-            .arg(format!("127.0.0.1:{port}:{}", record.at))
+            .arg(format!("{}:{}", socket.display(), record.at))
             .arg(&host)
             .stdin(Stdio::null())
             .stdout(Stdio::null())
             .stderr(Stdio::piped());
         let mut ssh = spawn(&mut command, "ssh")?;
+        let target = Target::Socket(socket);
         let opened = async {
             loop {
-                if TcpStream::connect(("127.0.0.1", port)).await.is_ok() {
+                if target.connect().await.is_ok() {
                     return true;
                 }
                 if !matches!(ssh.try_wait(), Ok(None)) {
@@ -82,7 +80,7 @@ impl Tunnel {
         };
         match tokio::time::timeout(patience, opened).await {
             Ok(true) => Ok(Self {
-                port,
+                target,
                 ssh: Some(ssh),
                 host,
             }),
@@ -98,9 +96,9 @@ impl Tunnel {
         }
     }
 
-    /// The port of this machine.
-    pub fn port(&self) -> u16 {
-        self.port
+    /// Its near end.
+    pub fn target(&self) -> &Target {
+        &self.target
     }
 
     /// The machine that it leads to.
@@ -119,14 +117,4 @@ impl Tunnel {
             None => std::future::pending().await,
         }
     }
-}
-
-/// Whether a port of the loopback can be taken.
-fn is_free(port: u16) -> bool {
-    TcpListener::bind(("127.0.0.1", port)).is_ok()
-}
-
-/// A port that is free at this moment.
-pub(super) fn free_port() -> std::io::Result<u16> {
-    Ok(TcpListener::bind(("127.0.0.1", 0))?.local_addr()?.port())
 }
