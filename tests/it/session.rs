@@ -479,6 +479,16 @@ fn a_real_browser_on_the_workstation_runs_every_kernel_and_goes_on_after_a_dead_
         "still 42\n"
     );
     drop(browser);
+    drop(connect);
+
+    // And through the scheduler.
+    let arguments = ["connect", "lab", "--through-scheduler"];
+    let mut connect = cluster.ws().start_envspec(arguments);
+    let url = format!("http://127.0.0.1:{}", connected(&mut connect));
+    let mut browser = Browser::open(Browser::of(cluster.ws()).unwrap(), &url, &there.token());
+    assert_eq!(browser.run_cell("ir", "cat(6 * 7)").text(), "42");
+    assert_eq!(browser.run_cell("python3", "print(6 * 7)").text(), "42\n");
+    drop(browser);
     cluster.ws().envspec(["stop", "lab"]).success();
 }
 
