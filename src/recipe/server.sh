@@ -264,19 +264,23 @@ start() {
 [ -z "$ending" ] || exit 0
 # A group of its own: Ctrl-C is for this script, which ends the server in order.
 # Told twice, Jupyter leaves kernels behind.
-set -m
-start &
-server=$!
-set +m
+launch() {
+  set -m
+  start &
+  server=$!
+  set +m
+}
 
 # 5. Ready only when a stranger was refused and the owner was served. ------------
-"$generation/bin/python" -I - "$server" "$scratch/runtime" "$token_file" "$node" \
-  "$private" "$key" "$session" "$environment" "${generation##*/}" "${SLURM_JOB_ID:-}" \
-  "$restart" "$$" "$url_path" "$login" <<'END_OF_PROBE' &
+prove() {
+  "$generation/bin/python" -I - "$server" "$scratch/runtime" "$token_file" "$node" \
+    "$private" "$key" "$session" "$environment" "${generation##*/}" "${SLURM_JOB_ID:-}" \
+    "$restart" "$$" "$url_path" "$login" "$port_was_taken" <<'END_OF_PROBE' &
 import glob, http.client, json, os, socket, sys, time
 
 server, runtime, token_file, node, private = sys.argv[1:6]
-key, session, environment, generation, job, restart, pid, url_path, login = sys.argv[6:]
+key, session, environment, generation, job, restart, pid, url_path, login = sys.argv[6:15]
+port_was_taken = int(sys.argv[15])
 
 
 class Connection(http.client.HTTPConnection):
@@ -328,6 +332,7 @@ def listens(port):
 
 
 def answer():
+    waits_for_its_port = False
     while alive():
         for path in glob.glob(os.path.join(glob.escape(runtime), "jpserver-*.json")):
             try:
@@ -335,9 +340,12 @@ def answer():
                     info = json.load(file)
                 if info.get("sock") or listens(info["port"]):
                     return info, status(info, {})
+                waits_for_its_port = True
             except (OSError, ValueError):
                 pass
         time.sleep(0.1)
+    if waits_for_its_port:
+        sys.exit(port_was_taken)
     sys.exit("envspec: the server ended before it answered")
 
 
@@ -377,10 +385,21 @@ record = {
 publish("session.json", json.dumps(record))
 publish("endpoint", f"{node} {where}")
 END_OF_PROBE
-probe=$!
-status=0
-await "$probe" || status=$?
-probe=
+  probe=$!
+}
+
+# Of two servers that found the same port free one gets it; the other tries again.
+port_was_taken=75
+for attempt in 1 2 3 4; do
+  launch
+  prove
+  status=0
+  await "$probe" || status=$?
+  probe=
+  if [ "$status" -ne "$port_was_taken" ] || [ -n "$ending" ] || [ "$attempt" -eq 4 ]; then break; fi
+  await "$server" || :
+done
+if [ "$status" -eq "$port_was_taken" ]; then say "the server ended before it answered"; fi
 if [ "$status" -ne 0 ] && [ -z "$ending" ]; then
   end
   await "$server" || :

@@ -355,3 +355,41 @@ fn on_this_machine_the_script_starts_a_private_server_and_ends_without_a_trace()
         .collect();
     assert!(left.is_empty(), "files are left: {left:?}");
 }
+
+#[test]
+fn servers_that_start_at_once_all_get_a_port() {
+    let lab = lab();
+    drop(lab.run(&["recipe", "lab"]).success());
+    let path = lab.root().join("sessions/start/envspec-lab.sh");
+    let start = || {
+        let mut child = lab
+            .program("bash")
+            .arg(&path)
+            .stderr(Stdio::piped())
+            .stdout(Stdio::null())
+            .spawn()
+            .unwrap();
+        let said = BufReader::new(child.stderr.take().unwrap());
+        Session { child, said }
+    };
+    let mut sessions: Vec<Session> = (0..4).map(|_| start()).collect();
+    let mut addresses = std::collections::BTreeSet::new();
+    for session in &mut sessions {
+        let lines = session.said.by_ref().lines().map(Result::unwrap);
+        let mut heard = String::new();
+        for line in lines {
+            heard += &(line.clone() + "\n");
+            if let Some((_, address)) = line.split_once("envspec: open   ") {
+                addresses.insert(address.to_owned());
+                break;
+            }
+        }
+        assert!(heard.contains("envspec: open"), "{heard}");
+    }
+    assert_eq!(addresses.len(), 4, "{addresses:?}");
+    for session in &mut sessions {
+        let pid = rustix::process::Pid::from_child(&session.child);
+        rustix::process::kill_process(pid, rustix::process::Signal::TERM).unwrap();
+        soon("the script has ended", || session.child.try_wait().unwrap());
+    }
+}
