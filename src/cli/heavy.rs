@@ -38,7 +38,8 @@ pub(super) fn pass_on(app: &App<'_>, site: &Site) -> Result<(), Failure> {
     let program = std::env::current_exe().map_err(failed)?;
     let mut command = Command::new("srun");
     command
-        .arg("--job-name=envspec-apply")
+        // No session: those are called `envspec-…`.
+        .arg("--job-name=envspec")
         .args(["--nodes=1", "--ntasks=1", "--quit-on-interrupt"])
         .arg(format!("--mem={}", slurm_memory(rule.memory)));
     // A terminal of its own merges the two streams, so only where both are one.

@@ -155,6 +155,11 @@ pub(super) fn causes(error: &dyn std::error::Error) -> String {
         .join(": ")
 }
 
+/// The first line of a text, for a remark.
+pub(super) fn first_line(text: &str) -> &str {
+    text.lines().next().unwrap_or_default()
+}
+
 /// A path as a word of a command that the user may copy.
 pub(super) fn path_word(path: impl AsRef<std::path::Path>) -> String {
     crate::recipe::quote(&path.as_ref().to_string_lossy())

@@ -420,6 +420,7 @@ if [ -z "$ending" ]; then
 fi
 status=0
 await "$server" || status=$?
+server=
 if [ -n "$ending" ]; then status=0; fi
 if [ "$status" -eq 0 ] && [ -n "$log" ]; then rm -f -- "$log"; fi
 say "$session has ended"

@@ -259,8 +259,8 @@ async fn attempt(
     let (token, (_direct, mut tunnel)) = (token?, tunnel?);
     prove(&record.session, tunnel.target(), &token).await?;
     let port = match tunnel.target() {
-        Target::Port(port) => *port,
-        target @ Target::Socket(_) => {
+        Target::Port(port) if wanted.chosen_port.is_none() => *port,
+        target => {
             if front.is_none() {
                 *front = Some(Front::bind(port).await?);
             }

@@ -79,7 +79,7 @@ pub(super) async fn prove(session: &str, target: &Target, token: &str) -> Result
 }
 
 /// Whether anything answers; Jupyter's version needs no token.
-pub(super) async fn answers(target: &Target) -> Result<(), String> {
+pub async fn answers(target: &Target) -> Result<(), String> {
     match ask(Method::GET, target, "/api", None).await? {
         200 => Ok(()),
         status => Err(format!("it answers with {status}")),

@@ -19,6 +19,8 @@ mod stop;
 mod tunnel;
 
 pub use connect::{Ended, Event, Through, Wanted, connect};
+pub use front::Target;
+pub use http::answers;
 pub use model::{Look, Record, Session, SessionError, State};
 pub use sessions::{Found, Scheduling, Sessions, Started};
 pub use stop::{Stopped, stop};

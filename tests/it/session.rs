@@ -3,7 +3,7 @@
 
 use std::time::{Duration, Instant};
 
-use crate::support::{Browser, Card, Envspec as _, Running, There, soon};
+use crate::support::{Browser, Card, Envspec as _, Running, TestEnv, There, soon};
 
 /// What a web page costs a tired person: none of the numbers below is a timed
 /// test of speed, they are limits of patience.
@@ -218,6 +218,11 @@ fn the_same_address_works_again_after_a_dead_hop_a_cut_network_and_another_node(
         .json();
     assert_ne!(listed["sessions"][0]["node"].as_str().unwrap(), node);
     assert_eq!(listed["sessions"][0]["job"].to_string(), job);
+    // The new server has a new token: its address is said again.
+    soon("the address again", || {
+        let said = connect.stdout().matches("http://127.0.0.1:").count();
+        (said == 2).then_some(())
+    });
     assert!(connect.ended().is_none(), "{}", connect.stderr());
     assert!(
         connect.stderr().contains("Connected again"),
@@ -559,10 +564,10 @@ fn where_login_nodes_forbid_heavy_work_it_goes_through_the_scheduler() {
     assert!(!mistake.stderr.contains(told), "{mistake}");
 }
 
-/// A measurement and no test: `cargo test --release --test it -- --ignored
+/// Run by hand: `cargo test --release --test it -- --ignored
 /// --nocapture connect_beside`.
 #[test]
-#[ignore = "a measurement; it prints and judges nothing"]
+#[ignore = "a measurement, for a quiet machine"]
 fn connect_beside_a_plain_ssh_by_hand() {
     let Some(there) = There::up("measure") else {
         return;
@@ -596,5 +601,34 @@ fn connect_beside_a_plain_ssh_by_hand() {
     ours.sort_unstable();
     println!("ssh -N -L        {} ms {plain:?}", plain[4]);
     println!("envspec connect  {} ms {ours:?}", ours[4]);
+    assert!(ours[4] <= plain[4] + 300, "more than 300 ms slower");
     cluster.login().envspec(["stop", "lab"]).success();
+}
+
+#[test]
+fn on_this_machine_the_chosen_port_leads_to_the_server_too() {
+    let env = TestEnv::new();
+    env.spec(
+        "lab",
+        "channels: [conda-forge]\ndependencies: [python, jupyterlab]\n",
+    );
+    env.run(&["apply"]).success();
+    env.run(&["launch"]).success();
+    let free = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+    let port = free.local_addr().unwrap().port();
+    drop(free);
+    let connect = env.start(&["connect", "lab", "--port", &port.to_string()]);
+    soon("an answer at the chosen port", || {
+        let url = format!("http://127.0.0.1:{port}/api");
+        let asked = env.program("curl").args(["-s", "-m", "5", &url]).output();
+        String::from_utf8_lossy(&asked.unwrap().stdout)
+            .contains("version")
+            .then_some(())
+    });
+    env.run(&["stop"])
+        .success()
+        .says("has shut down; nothing of it is left");
+    connect.wait().success().says("The session has ended");
+    let sessions = env.run(&["sessions", "--json"]).success().json();
+    assert_eq!(sessions["sessions"], serde_json::json!([]));
 }

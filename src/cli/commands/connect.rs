@@ -7,7 +7,7 @@ use std::path::PathBuf;
 use crate::cli::app::App;
 use crate::cli::failure::{Exit, Failure};
 use crate::cli::reach::SiteFlags;
-use crate::cli::say::{NAME, causes, styled};
+use crate::cli::say::{NAME, causes, first_line, styled};
 use crate::session::{self, Event, Record};
 
 use super::launch::{self, Asks};
@@ -17,8 +17,8 @@ use super::walk;
 ///
 /// Goes through every hop of the site, finds the session, opens the tunnel,
 /// proves that the server refuses strangers and answers you, and prints the
-/// address. It mends what breaks: after a lost network or a sleep, or when the
-/// job was moved to another node, the same address works again. Ends with
+/// address. It mends what breaks: after a lost network or a dead hop, or when
+/// the job was moved to another node, the same address works again. Ends with
 /// Ctrl-C, or with the session.
 #[derive(Debug, clap::Args)]
 pub(in crate::cli) struct Args {
@@ -64,6 +64,7 @@ pub(super) fn run(app: &App<'_>, args: &Args) -> Result<Exit, Failure> {
         }
         let mut said = String::new();
         let mut page = None;
+        let mut key: Option<String> = None;
         let mut lost = false;
         let mut events = |event: Event<'_>| match event {
             Event::Connecting(host) => app.ui.status(format!("Connecting to {host}")),
@@ -76,8 +77,11 @@ pub(super) fn run(app: &App<'_>, args: &Args) -> Result<Exit, Failure> {
                 lost = false;
                 if connected.replace(true) {
                     app.ui.status("Connected again");
-                } else {
+                }
+                // One that was started anew, on another node, has a new token.
+                if key.as_deref() != Some(record.key.as_str()) {
                     page = say_ready(app, args.open, record, port, token);
+                    key = Some(record.key.clone());
                 }
             }
             Event::Lost(error) => {
@@ -177,8 +181,4 @@ fn open_page(app: &App<'_>, url: &str) -> std::io::Result<Page> {
         .stderr(std::process::Stdio::null())
         .spawn()?;
     Ok(page)
-}
-
-fn first_line(text: &str) -> &str {
-    text.lines().next().unwrap_or_default()
 }

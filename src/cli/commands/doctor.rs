@@ -5,15 +5,13 @@ use std::net::TcpListener;
 use std::time::Duration;
 
 use serde::Serialize;
-use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
-use tokio::net::TcpStream;
 
 use crate::cli::app::App;
 use crate::cli::failure::{Exit, Failure};
 use crate::cli::reach::SiteFlags;
 use crate::cli::say::{BAD, FAINT, GOOD, styled};
 use crate::cluster::{self, Asked, Check, Verdict};
-use crate::session::Scheduling;
+use crate::session::{self, Scheduling, Target};
 
 use super::walk;
 
@@ -102,10 +100,12 @@ async fn port(port: u16) -> Check {
     if TcpListener::bind(("127.0.0.1", port)).is_ok() {
         return Check::good(name, place, format!("{port} is free"));
     }
-    let asked = tokio::time::timeout(Duration::from_secs(3), is_jupyter(port)).await;
-    if matches!(asked, Ok(Ok(true))) {
-        let found = format!("a Jupyter answers at {port}: a connection that is open already");
-        return Check::good(name, place, found);
+    let target = Target::Port(port);
+    let asked = tokio::time::timeout(Duration::from_secs(3), session::answers(&target)).await;
+    if matches!(asked, Ok(Ok(()))) {
+        let found = format!("a Jupyter answers at {port}, maybe by a connection of yours");
+        let remedy = "if it is not yours, take another port: envspec connect --port N";
+        return Check::unknown(name, place, found, remedy);
     }
     Check::bad(
         name,
@@ -113,14 +113,4 @@ async fn port(port: u16) -> Check {
         format!("{port} is taken by another program"),
         "end that program, or take another port: envspec connect --port N",
     )
-}
-
-async fn is_jupyter(port: u16) -> std::io::Result<bool> {
-    let mut stream = TcpStream::connect(("127.0.0.1", port)).await?;
-    let request = format!("GET /api HTTP/1.0\r\nHost: 127.0.0.1:{port}\r\n\r\n");
-    stream.write_all(request.as_bytes()).await?;
-    let mut answer = Vec::new();
-    stream.take(10_000).read_to_end(&mut answer).await?;
-    let answer = String::from_utf8_lossy(&answer);
-    Ok(answer.starts_with("HTTP/1.") && answer.contains("TornadoServer"))
 }

@@ -188,8 +188,8 @@ async fn there(
             "the program there may be of another version",
         )
     })?;
-    // Where the spec is does not matter: it is not of this machine.
-    let path = Receipt::spec_path(found.prefix.as_ref());
+    // A path of the cluster: its stem is the name of a spec that writes none.
+    let path = receipt.spec.path.clone();
     let name = format!("{}:{}", sessions.login().host(), path.display());
     let text = SourceText::from_text(name.as_str(), found.spec)?;
     let then = SpecFile::of(&path, text.clone())?;

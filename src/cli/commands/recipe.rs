@@ -8,7 +8,7 @@ use clap::ValueEnum;
 use crate::apply::{self, Context, Served};
 use crate::cli::app::App;
 use crate::cli::failure::{Exit, Failure};
-use crate::cli::say::causes;
+use crate::cli::say::{causes, first_line};
 use crate::cli::select;
 use crate::conda::Network;
 use crate::recipe::{Format, KernelChannels, Login, OuterHops, Recipe, Request, SshVersion};
@@ -169,8 +169,4 @@ fn make(
         ));
     }
     Ok(recipe)
-}
-
-fn first_line(text: &str) -> &str {
-    text.lines().next().unwrap_or_default()
 }
