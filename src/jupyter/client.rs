@@ -19,10 +19,11 @@ use jupyter_zmq_client::{
     create_client_shell_connection_with_identity, peer_identity_for_session,
 };
 use serde_json::Value;
-use tokio::net::TcpStream;
 use tokio::time::{sleep, timeout};
 
-/// How often a port is tried until the kernel listens on it.
+use super::channels::listens;
+
+/// How often a channel is tried until the kernel listens on it.
 const KNOCK: Duration = Duration::from_millis(10);
 
 /// How long a sign of life on the output channel is waited for before the
@@ -81,7 +82,7 @@ impl Client {
         // The socket library waits twice as long after each refusal, up to 30 s:
         // a kernel that needs 2 s would be reached after 3.
         for port in [info.shell_port, info.iopub_port, info.control_port] {
-            while TcpStream::connect((info.ip.as_str(), port)).await.is_err() {
+            while !listens(info, port).await {
                 sleep(KNOCK).await;
             }
         }

@@ -4,6 +4,7 @@
 //! What a kernelspec has to say is [`crate::kernel`]'s; the server is
 //! started by a session, not here.
 
+mod channels;
 mod client;
 #[cfg(test)]
 mod fake_kernel;

@@ -4,34 +4,23 @@
 //! Jupyter's launcher (`jupyter_client/launcher.py`) starts a kernel in a
 //! session of its own; here it is a process group of its own, which is what
 //! signals go to. (std cannot make a session yet, and `unsafe` is forbidden.)
-//!
-//! TCP on the loopback, as Jupyter does by default, and not `ipc`: evcxr makes
-//! no valid `ipc` address, so a test over it would judge another path than the
-//! one in use. The messages are signed, and a smoke cell holds no secret.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 use std::io::{self, Read as _, Seek as _, SeekFrom, Write as _};
-use std::net::{Ipv4Addr, TcpListener};
 use std::os::unix::fs::PermissionsExt as _;
 use std::os::unix::process::CommandExt as _;
 use std::path::Path;
 use std::process::{Child, Command, Stdio};
-use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 
 use fs_err::os::unix::fs::OpenOptionsExt as _;
 use jupyter_protocol::ConnectionInfo;
-use jupyter_protocol::connection_info::Transport;
 use rustix::process::{Pid, Signal, WaitId, WaitIdOptions, kill_process_group, waitid};
 use tempfile::TempDir;
 
+use super::channels::Channels;
 use super::place::Home;
 use crate::kernel::{KernelSpec, substitute};
-
-/// Below the ports that Linux (32768) and macOS (49152) give to outgoing
-/// connections: a connection to a port among those, before the kernel listens
-/// on it, can be answered by itself.
-const PORTS: std::ops::Range<u16> = 20_000..32_000;
 
 /// The end of what a kernel wrote to its standard streams that is kept, in bytes.
 const LOG_TAIL: u64 = 4096;
@@ -42,16 +31,12 @@ const LOOK: Duration = Duration::from_millis(10);
 /// How often the private folder's removal is tried.
 const REMOVALS: usize = 20;
 
-/// Ports given to kernels of this process that may not listen on them yet.
-static RESERVED: Mutex<BTreeSet<u16>> = Mutex::new(BTreeSet::new());
-
 /// A running kernel and the private folder (0700) that holds its connection
 /// file, its log and, if asked for, its home.
 pub(super) struct KernelProcess {
     child: Child,
     folder: TempDir,
-    connection: ConnectionInfo,
-    _ports: Ports,
+    channels: Channels,
 }
 
 impl KernelProcess {
@@ -68,10 +53,9 @@ impl KernelProcess {
             .prefix("envspec-kernel-")
             .permissions(private)
             .tempdir()?;
-        let (ports, listeners) = Ports::reserve()?;
-        let connection = ports.connection()?;
+        let channels = Channels::of(kernelspec, folder.path())?;
         let connection_file = folder.path().join("connection.json");
-        create_private(&connection_file)?.write_all(&serde_json::to_vec(&connection)?)?;
+        create_private(&connection_file)?.write_all(&serde_json::to_vec(channels.info())?)?;
         let log = create_private(&folder.path().join("log"))?;
 
         let mut environment = environment.clone();
@@ -122,23 +106,20 @@ impl KernelProcess {
             .stdout(log.try_clone()?.into_parts().0)
             .stderr(log.into_parts().0)
             .process_group(0);
-        // From here until the kernel listens, the ports are free for others of
-        // this machine, as they are with Jupyter.
-        drop(listeners);
+        let channels = channels.released();
         let child = command
             .spawn()
             .map_err(|error| io::Error::new(error.kind(), format!("{program}: {error}")))?;
         Ok(Self {
             child,
             folder,
-            connection,
-            _ports: ports,
+            channels,
         })
     }
 
     /// Where the kernel listens.
     pub(super) fn connection(&self) -> &ConnectionInfo {
-        &self.connection
+        self.channels.info()
     }
 
     /// Waits until the process has ended; says how it did. It stays a zombie,
@@ -217,63 +198,4 @@ fn create_private(path: &Path) -> io::Result<fs_err::File> {
         .create_new(true)
         .mode(0o600)
         .open(path)
-}
-
-/// Five ports that no other kernel of this process gets, until dropped.
-struct Ports([u16; 5]);
-
-impl Ports {
-    /// Finds five that are free, held by the listeners for the moment.
-    fn reserve() -> io::Result<(Self, Vec<TcpListener>)> {
-        let mut reserved = RESERVED.lock().unwrap_or_else(PoisonError::into_inner);
-        let length = usize::from(PORTS.end - PORTS.start);
-        let offset = usize::from(u16::from_le_bytes(random()?)) % length;
-        let mut held = Vec::with_capacity(5);
-        let mut listeners = Vec::with_capacity(5);
-        for port in PORTS.cycle().skip(offset).take(length) {
-            if !reserved.contains(&port)
-                && let Ok(listener) = TcpListener::bind((Ipv4Addr::LOCALHOST, port))
-            {
-                held.push(port);
-                listeners.push(listener);
-            }
-            if held.len() == 5 {
-                break;
-            }
-        }
-        let ports = <[u16; 5]>::try_from(held)
-            .map_err(|_| io::Error::new(io::ErrorKind::AddrInUse, "no five free ports"))?;
-        reserved.extend(ports);
-        Ok((Self(ports), listeners))
-    }
-
-    /// What the connection file says of them, with a fresh key.
-    fn connection(&self) -> io::Result<ConnectionInfo> {
-        let [shell_port, iopub_port, stdin_port, control_port, hb_port] = self.0;
-        Ok(ConnectionInfo {
-            ip: Ipv4Addr::LOCALHOST.to_string(),
-            transport: Transport::TCP,
-            shell_port,
-            iopub_port,
-            stdin_port,
-            control_port,
-            hb_port,
-            key: hex::encode(random::<32>()?),
-            signature_scheme: "hmac-sha256".to_owned(),
-            kernel_name: None,
-        })
-    }
-}
-
-impl Drop for Ports {
-    fn drop(&mut self) {
-        let mut reserved = RESERVED.lock().unwrap_or_else(PoisonError::into_inner);
-        reserved.retain(|port| !self.0.contains(port));
-    }
-}
-
-fn random<const N: usize>() -> io::Result<[u8; N]> {
-    let mut bytes = [0; N];
-    getrandom::fill(&mut bytes).map_err(io::Error::other)?;
-    Ok(bytes)
 }

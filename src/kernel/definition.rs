@@ -119,6 +119,10 @@ pub struct KernelDefinition {
     /// The way it is interrupted, where its own kernelspec has that wrong.
     #[serde(default)]
     pub interrupt_mode: Option<InterruptMode>,
+    /// Whether its channels can be unix sockets (`transport: ipc` in Jupyter's
+    /// connection file), which a folder's mode keeps from other users.
+    #[serde(default)]
+    pub ipc: bool,
     /// Variables of the kernel, as templates that Jupyter fills in (`${HOME}`).
     #[serde(default)]
     pub env: BTreeMap<String, String>,

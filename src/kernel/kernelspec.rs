@@ -192,6 +192,9 @@ impl KernelSpec {
             };
             document.insert("interrupt_mode".to_owned(), word.into());
         }
+        if to.definition.ipc {
+            metadata(&mut document).insert(TRANSPORT.to_owned(), vec!["tcp", "ipc"].into());
+        }
         let mut env = to.activation.set().clone();
         for layer in [&to.definition.env, &self.env()] {
             let composed = layer
@@ -223,13 +226,20 @@ impl KernelSpec {
             str::to_owned,
         );
         document.insert("display_name".to_owned(), shown.into());
-        let metadata = document
-            .entry("metadata")
-            .or_insert_with(|| Map::new().into());
-        if let (Some(metadata), Ok(mark)) = (metadata.as_object_mut(), serde_json::to_value(mark)) {
-            metadata.insert("envspec".to_owned(), mark);
+        if let Ok(mark) = serde_json::to_value(mark) {
+            metadata(&mut document).insert("envspec".to_owned(), mark);
         }
         Self { document }
+    }
+
+    /// Whether its channels can be unix sockets.
+    pub fn can_ipc(&self) -> bool {
+        let known = self
+            .document
+            .get("metadata")
+            .and_then(|all| all.get(TRANSPORT));
+        let known = known.and_then(Value::as_array);
+        known.is_some_and(|all| all.iter().any(|word| word == "ipc"))
     }
 
     /// The text of the file, with a newline at its end.
@@ -238,6 +248,18 @@ impl KernelSpec {
         text.push('\n');
         text
     }
+}
+
+/// The field of the metadata that lists the transports which a kernel knows,
+/// beside `jupyter_client`'s own `supported_encryption`.
+const TRANSPORT: &str = "supported_transport";
+
+/// The metadata of a document, which [`KernelSpec::parse`] has seen to be a mapping.
+fn metadata(document: &mut Map<String, Value>) -> &mut Map<String, Value> {
+    let metadata = document
+        .entry("metadata")
+        .or_insert_with(|| Map::new().into());
+    metadata.as_object_mut().expect("a mapping, as was checked")
 }
 
 /// Reads an interrupt mode as Jupyter does, whatever its case.

@@ -125,11 +125,34 @@ fn what_envspec_does_not_know_stays_where_it_was() {
         .into_iter()
         .map(|(k, _)| k)
         .collect();
-    assert_eq!(keys, ["argv", "display_name", "language", "x-later", "env"]);
+    assert_eq!(
+        keys,
+        [
+            "argv",
+            "display_name",
+            "language",
+            "x-later",
+            "metadata",
+            "env"
+        ]
+    );
     assert!(
         text.replace([' ', '\n'], "")
             .contains(r#""x-later":{"b":1,"a":[2]}"#)
     );
+}
+
+#[test]
+fn a_server_is_told_which_kernels_can_have_sockets() {
+    let json = IR.replace("\"x-later\": {", "\"metadata\": {\"debugger\": true, ");
+    let r = rewritten("r", &json, &[]).unwrap();
+    assert!(r.can_ipc());
+    let metadata =
+        r#""metadata":{"debugger":true,"b":1,"a":[2],"supported_transport":["tcp","ipc"]}"#;
+    let text = r.to_json().replace([' ', '\n'], "");
+    assert!(text.contains(metadata), "{text}");
+    let deno = rewritten("deno", r#"{"argv": ["deno"]}"#, &[]).unwrap();
+    assert!(!deno.can_ipc());
 }
 
 #[test]

@@ -5,7 +5,7 @@
 //! program below them has no holes to fill. Slurm's own options are comments of
 //! the script, and hold only numbers and names whose characters are checked.
 
-use super::request::{Endpoint, Facts, KernelChannels, Login, Place};
+use super::request::{Endpoint, Facts, Login, Place};
 use super::shell::quote;
 use crate::spec::Interface;
 
@@ -48,10 +48,6 @@ pub(super) fn script(facts: &Facts<'_>) -> String {
         Login::Token => "token",
         Login::Password => "password",
     };
-    let channels = match asked.kernel_channels {
-        KernelChannels::Tcp => "tcp",
-        KernelChannels::Ipc => "ipc",
-    };
     let announce = match facts.place {
         Place::Here => "url",
         Place::LastHop | Place::Node => "nothing",
@@ -71,7 +67,6 @@ pub(super) fn script(facts: &Facts<'_>) -> String {
         ("root_dir", launch.root_dir.as_deref().unwrap_or_default()),
         ("idle", &idle.to_string()),
         ("login", login),
-        ("kernel_channels", channels),
     ] {
         put!(text, "{name}={}\n", quote(value));
     }

@@ -25,7 +25,5 @@ mod tests;
 mod write;
 
 pub use model::{Format, Recipe, ScriptFile, Step, StepKind, Where};
-pub use request::{
-    Endpoint, KernelChannels, Login, OuterHops, RecipeError, Request, SshVersion, local_port,
-};
+pub use request::{Endpoint, Login, OuterHops, RecipeError, Request, SshVersion, local_port};
 pub use shell::{CommandLine, Word, quote};

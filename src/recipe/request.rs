@@ -10,7 +10,9 @@ use std::num::NonZeroU16;
 use miette::Diagnostic;
 use thiserror::Error;
 
-use crate::site::{HostName, JobTmp, ResolvedLaunch, Scheduler, Site, SlurmName, UserName};
+use crate::site::{
+    HostName, JobTmp, ResolvedLaunch, Scheduler, Site, SlurmName, Transport, UserName,
+};
 use crate::spec::EnvName;
 
 /// What a recipe is made from.
@@ -28,8 +30,8 @@ pub struct Request<'a> {
     pub launch: &'a ResolvedLaunch,
     /// The names of the kernels, for the reader.
     pub kernels: &'a [String],
-    /// How the server talks to its kernels.
-    pub kernel_channels: KernelChannels,
+    /// What leads from the laptop to the server.
+    pub transport: Transport,
     /// What activation sets besides what the generation's own scripts set.
     pub variables: &'a BTreeMap<String, String>,
     /// The user's name on each hop, as far as it is known; a placeholder stands
@@ -43,17 +45,6 @@ pub struct Request<'a> {
     pub login: Login,
     /// Which of several servers of the environment this is, from 1.
     pub server: NonZeroU16,
-}
-
-/// How a server talks to its kernels.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, serde::Serialize)]
-#[serde(rename_all = "snake_case")]
-pub enum KernelChannels {
-    /// Ports of the loopback: signed, but every user of the node can read them.
-    #[default]
-    Tcp,
-    /// Sockets in a private folder, which not every kernel can.
-    Ipc,
 }
 
 /// Classes of OpenSSH that need different instructions.
@@ -293,11 +284,14 @@ fn endpoint(asked: &Request<'_>, place: Place, sessions: &str) -> Endpoint {
     const LONGEST_KEY: &str = "/67108863-9999/server.sock";
     // A socket's address is `sun_path[108]` with a NUL at its end.
     const LONGEST_SOCKET: usize = 107;
-    match (place, asked.ssh, asked.site.storage.job_tmp) {
-        // A browser can't open a socket; an old ssh can't forward one.
-        (Place::Here, ..) | (_, SshVersion::Older, _) => Endpoint::Port,
-        (Place::LastHop, ..) | (Place::Node, _, JobTmp::Shared) => Endpoint::NodeSocket,
-        (Place::Node, _, JobTmp::Private) => {
+    // A browser can't open a socket, and an old ssh can't forward one.
+    let can = place != Place::Here && asked.ssh == SshVersion::Since7_3;
+    if !can || asked.transport == Transport::Port {
+        return Endpoint::Port;
+    }
+    match (place, asked.site.storage.job_tmp) {
+        (Place::Here | Place::LastHop, _) | (Place::Node, JobTmp::Shared) => Endpoint::NodeSocket,
+        (Place::Node, JobTmp::Private) => {
             if sessions.len() + LONGEST_KEY.len() <= LONGEST_SOCKET {
                 Endpoint::SessionSocket
             } else {

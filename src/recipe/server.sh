@@ -144,12 +144,13 @@ protections=(
   PYTHONNOUSERSITE=1
 )
 
-# Each kernel once: those that apply registered for the user's other servers are
-# copies of what this environment has itself. Notebooks that name one still start.
+# How this server differs from Jupyter's own.
 cat >"$scratch/config/jupyter_server_config.py" <<'END_OF_CONFIG'
 import json, os, sys
 
+import zmq
 from jupyter_client.kernelspec import KernelSpecManager
+from jupyter_server.services.kernels.kernelmanager import AsyncMappingKernelManager
 
 
 def read(*path):
@@ -160,6 +161,8 @@ def read(*path):
 environment = read(sys.prefix, ".envspec", "receipt.json")["environment"]
 
 
+# Each kernel once: those that apply registered for the user's other servers are
+# copies of what this environment has itself. Notebooks that name one still start.
 class EachOnce(KernelSpecManager):
     def find_kernel_specs(self):
         found = super().find_kernel_specs()
@@ -173,7 +176,24 @@ class EachOnce(KernelSpecManager):
             return False
 
 
+# What is said between the server and a kernel: every user of the node can read the
+# ports of the loopback, where Jupyter has it. Kernels that can have sockets in the
+# folder of this configuration instead, and of the others those that can encrypt do.
+class PrivateChannels(AsyncMappingKernelManager):
+    def pre_start_kernel(self, *args, **options):
+        manager, *rest = super().pre_start_kernel(*args, **options)
+        path = os.path.splitext(manager.connection_file)[0] + "-ipc-5"
+        can = manager.kernel_spec.metadata.get("supported_transport", [])
+        # The kernel's limit for the path of a socket is 107 bytes.
+        if "ipc" in can and len(os.fsencode(path)) <= 107:
+            manager.transport = "ipc"
+        return manager, *rest
+
+
 c.ServerApp.kernel_spec_manager_class = EachOnce
+c.ServerApp.kernel_manager_class = PrivateChannels
+if hasattr(AsyncMappingKernelManager, "transport_encryption") and zmq.has("curve"):
+    c.MappingKernelManager.transport_encryption = "auto"
 END_OF_CONFIG
 
 case $login in
@@ -198,7 +218,6 @@ options=(
   --ServerApp.ip=127.0.0.1
   --ServerApp.allow_remote_access=False
   --ServerApp.allow_unauthenticated_access=False
-  --KernelManager.transport="$kernel_channels"
 )
 if [ "$(id -u)" -eq 0 ]; then options+=(--allow-root); fi
 if [ "$idle" -gt 0 ]; then

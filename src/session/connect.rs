@@ -257,7 +257,9 @@ async fn attempt(
         wanted.tunnel(&sessions, &user, &record, patience)
     );
     let (token, (_direct, mut tunnel)) = (token?, tunnel?);
-    prove(&record.session, tunnel.target(), &token).await?;
+    if let Err(error) = prove(&record.session, tunnel.target(), &token).await {
+        return Err(tunnel.explain(error, &record).await);
+    }
     let port = match tunnel.target() {
         Target::Port(port) if wanted.chosen_port.is_none() => *port,
         target => {

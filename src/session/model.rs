@@ -343,6 +343,20 @@ pub enum SessionError {
         status: u16,
     },
 
+    /// The server listens on a socket to which its node's sshd does not lead.
+    #[error("the sshd of {host} does not lead to the socket of {session}")]
+    #[diagnostic(help(
+        "it may forward no sockets (`AllowStreamLocalForwarding no`). End the session with \
+         envspec stop, and launch it with --transport port; to have it so always, write \
+         `ssh: {{transport: port}}` into the site"
+    ))]
+    NoSockets {
+        /// The session.
+        session: String,
+        /// The host.
+        host: String,
+    },
+
     /// The server does not answer through the tunnel.
     #[error("the server of {session} does not answer through the tunnel: {why}")]
     #[diagnostic(help("see each step with: envspec doctor"))]

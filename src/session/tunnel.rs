@@ -106,6 +106,30 @@ impl Tunnel {
         &self.host
     }
 
+    /// Closes it, and tells why no answer came through it: ssh knows more.
+    pub(super) async fn explain(mut self, error: SessionError, record: &Record) -> SessionError {
+        let (SessionError::NoAnswer { session, .. }, Some(ssh)) = (&error, &mut self.ssh) else {
+            return error;
+        };
+        drop(ssh.start_kill());
+        let said = words(ssh).await;
+        // So an sshd answers that is told `AllowStreamLocalForwarding no`, and
+        // one that does not see the socket.
+        if record.is_socket() && said.contains("connect failed: open failed") {
+            return SessionError::NoSockets {
+                session: session.clone(),
+                host: self.host,
+            };
+        }
+        match said.trim() {
+            "" => error,
+            said => SessionError::NoAnswer {
+                session: session.clone(),
+                why: said.to_owned(),
+            },
+        }
+    }
+
     /// Waits until it is closed from the other side, and tells why; for ever if
     /// nothing can close it.
     pub async fn closed(&mut self) -> String {

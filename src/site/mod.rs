@@ -15,7 +15,7 @@ pub use catalogue::Sites;
 pub use judge::{InteractiveForm, ResolvedLaunch, SiteFault};
 pub use model::{
     Account, Area, Defaults, ForbiddenChannels, HeavyWork, Hop, HostKeys, JobTmp, NodeKeys,
-    Partition, Practice, Scheduler, Site, Slurm, Ssh, Storage, TargetNode,
+    Partition, Practice, Scheduler, Site, Slurm, Ssh, Storage, TargetNode, Transport,
 };
 pub use parse::SiteError;
 pub use units::{

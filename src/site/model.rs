@@ -58,6 +58,21 @@ pub struct Ssh {
     /// How host keys are known to be right.
     #[serde(default)]
     pub host_keys: Option<HostKeys>,
+    /// What leads from the laptop to a server.
+    #[serde(default)]
+    pub transport: Transport,
+}
+
+/// What leads from the laptop to a server.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Transport {
+    /// A unix socket in a folder that nobody else may enter.
+    #[default]
+    Socket,
+    /// A TCP port of the loopback, where sshd forwards no sockets
+    /// (`AllowStreamLocalForwarding no`).
+    Port,
 }
 
 /// One ssh host on the way, or several that are alike.

@@ -24,6 +24,7 @@ mod registration;
 mod rollback;
 mod session;
 mod support;
+mod transport;
 
 /// A file that no module names would never run.
 #[test]

@@ -10,7 +10,7 @@ use crate::support::{Browser, Card, Envspec as _, Running, TestEnv, There, soon}
 const PATIENCE: Duration = Duration::from_secs(90);
 
 /// The port that `connect` has said, once it is connected.
-fn connected(running: &mut Running) -> u16 {
+pub(crate) fn connected(running: &mut Running) -> u16 {
     soon("connected", || {
         assert!(
             running.ended().is_none(),
@@ -28,7 +28,7 @@ fn connected(running: &mut Running) -> u16 {
 }
 
 /// The status of a request from the workstation; 0 if there is no answer.
-fn status(there: &There, port: u16, token: Option<&str>) -> u16 {
+pub(crate) fn status(there: &There, port: u16, token: Option<&str>) -> u16 {
     let header = match token {
         // In a file: what stands in an argument is everybody's to read.
         Some(token) => {

@@ -10,8 +10,9 @@ use crate::cli::reach::{SiteFlags, Target};
 use crate::cli::say::{NAME, styled};
 use crate::cli::select;
 use crate::conda::Network;
-use crate::recipe::{KernelChannels, Login as LoginWith, OuterHops, Recipe, Request, SshVersion};
+use crate::recipe::{Login as LoginWith, OuterHops, Recipe, Request, SshVersion};
 use crate::session::{Place, Session, Sessions, Started, Wanted};
+use crate::site::Transport;
 use crate::spec::{At, Launch, MemorySize, SourceText, Span, WallTime};
 use crate::store::Receipt;
 
@@ -66,9 +67,31 @@ pub(super) struct Asks {
     #[arg(long, value_name = "NAME")]
     qos: Option<String>,
 
+    /// What leads from the laptop to the server [default: the site's]
+    #[arg(long, value_enum, value_name = "WHAT")]
+    transport: Option<TransportChoice>,
+
     /// Protect the server with the password that was set, instead of a token
     #[arg(long)]
     password: bool,
+}
+
+/// What may lead from the laptop to a server.
+#[derive(Debug, Clone, Copy, clap::ValueEnum)]
+enum TransportChoice {
+    /// A unix socket in a folder that nobody else may enter
+    Socket,
+    /// A TCP port of the loopback, where sshd forwards no sockets
+    Port,
+}
+
+impl From<TransportChoice> for Transport {
+    fn from(choice: TransportChoice) -> Self {
+        match choice {
+            TransportChoice::Socket => Self::Socket,
+            TransportChoice::Port => Self::Port,
+        }
+    }
 }
 
 impl Asks {
@@ -139,7 +162,9 @@ pub(super) async fn start(
         site: &served.site,
         launch: &launch,
         kernels: &served.kernels,
-        kernel_channels: KernelChannels::default(),
+        transport: asks
+            .transport
+            .map_or(served.site.ssh.transport, Transport::from),
         variables: &served.variables,
         users: &users,
         ssh: SshVersion::default(),

@@ -11,7 +11,7 @@ use crate::cli::failure::{Exit, Failure};
 use crate::cli::say::{causes, first_line};
 use crate::cli::select;
 use crate::conda::Network;
-use crate::recipe::{Format, KernelChannels, Login, OuterHops, Recipe, Request, SshVersion};
+use crate::recipe::{Format, Login, OuterHops, Recipe, Request, SshVersion};
 use crate::site::UserName;
 use crate::store;
 
@@ -153,7 +153,7 @@ fn make(
         site: &served.site,
         launch: &served.launch,
         kernels: &served.kernels,
-        kernel_channels: KernelChannels::default(),
+        transport: served.site.ssh.transport,
         variables: &served.variables,
         users: &users,
         ssh: wishes.ssh,

@@ -19,8 +19,8 @@ use std::os::unix::net::UnixStream;
 use std::process::{Command, Stdio};
 use std::time::{Duration, Instant};
 
-use super::{KernelChannels, Login, OuterHops, Recipe, Request, SshVersion};
-use crate::site::{HostName, ResolvedLaunch, Site, Sites, UserName};
+use super::{Login, OuterHops, Recipe, Request, SshVersion};
+use crate::site::{HostName, ResolvedLaunch, Site, Sites, Transport, UserName};
 use crate::spec::{EnvName, Launch};
 
 /// What a test changes of an ordinary request.
@@ -31,7 +31,7 @@ struct Case {
     site: Site,
     launch: Launch,
     kernels: Vec<String>,
-    kernel_channels: KernelChannels,
+    transport: Transport,
     variables: BTreeMap<String, String>,
     users: BTreeMap<HostName, UserName>,
     ssh: SshVersion,
@@ -49,7 +49,7 @@ impl Case {
             site: Sites::builtin().find(Some(site)).unwrap(),
             launch: Launch::default(),
             kernels: ["python", "r", "bash"].map(str::to_owned).to_vec(),
-            kernel_channels: KernelChannels::Tcp,
+            transport: Transport::Socket,
             variables: BTreeMap::new(),
             users: BTreeMap::new(),
             ssh: SshVersion::Since7_3,
@@ -77,7 +77,7 @@ impl Case {
             site: &self.site,
             launch: &self.launch(),
             kernels: &self.kernels,
-            kernel_channels: self.kernel_channels,
+            transport: self.transport,
             variables: &self.variables,
             users: &self.users,
             ssh: self.ssh,

@@ -14,7 +14,7 @@ use std::process::{Child, Command, Stdio};
 use tempfile::TempDir;
 
 use super::{Case, soon, status};
-use crate::recipe::{KernelChannels, Login};
+use crate::recipe::Login;
 
 /// The prefix with a Jupyter, or `None` after saying that nothing was tested.
 pub(super) fn prefix() -> Option<String> {
@@ -322,7 +322,6 @@ fn a_socket_that_a_private_tmp_would_hide_is_in_the_sessions_folder() {
     let Some(prefix) = prefix() else { return };
     let mut case = Case::at("bih");
     case.generation = prefix;
-    case.kernel_channels = KernelChannels::Ipc;
     let mut session = Session::start(case, "4711", "0");
     let (_, at) = session.endpoint();
     assert_eq!(
