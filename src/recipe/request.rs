@@ -211,6 +211,18 @@ impl<'a> Facts<'a> {
         format!("http://127.0.0.1:{}{}", self.local_port, self.url_path())
     }
 
+    /// The generation's name, if a line of `#SBATCH` can hold it.
+    fn generation_id(&self) -> Option<&str> {
+        let plain = |c: char| c.is_ascii_alphanumeric() || "._-".contains(c);
+        let id = self
+            .asked
+            .generation
+            .trim_end_matches('/')
+            .rsplit('/')
+            .next()?;
+        (!id.is_empty() && id.chars().all(plain)).then_some(id)
+    }
+
     /// What a job asks of Slurm, as long options.
     pub(super) fn resources(&self) -> Vec<String> {
         let launch = self.asked.launch;
@@ -220,6 +232,8 @@ impl<'a> Facts<'a> {
             "--ntasks=1".to_owned(),
             format!("--cpus-per-task={}", launch.cpus),
         ];
+        // So that it is known of a job that waits, too.
+        options.extend(self.generation_id().map(|id| format!("--comment={id}")));
         options.extend(
             launch
                 .time

@@ -200,7 +200,7 @@ case $login in
   token) ;;
   password)
     [ -r "$sessions/password/jupyter_server_config.json" ] ||
-      die "no password is set; see the recipe's first step"
+      die "no password is set: envspec recipe --password says how"
     cp -- "$sessions/password/jupyter_server_config.json" "$scratch/config/"
     ;;
 esac

@@ -195,7 +195,8 @@ impl Look {
             session.node = Some(job.node).filter(|node| !node.is_empty());
             session.age = Some(job.age);
             session.left = Some(job.left);
-            session.generation = record.map(|record| record.generation.clone());
+            let ready = record.map(|record| record.generation.clone());
+            session.generation = ready.or(job.comment);
             session.record = record.cloned();
             sessions.push(session);
         }

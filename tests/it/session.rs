@@ -278,6 +278,9 @@ fn what_cannot_work_says_why() {
     drop(launch);
     let listed = ws.envspec(["sessions"]).success();
     assert!(listed.stdout.contains("pending ("), "{listed}");
+    let prefix = fs_err::read_link(there.root().join("envs/lab")).unwrap();
+    let generation = prefix.file_name().unwrap().to_str().unwrap();
+    assert!(listed.stdout.contains(generation), "{listed}");
     ws.envspec(["stop", "lab"])
         .success()
         .says("it was not ready yet");
@@ -605,6 +608,12 @@ fn connect_beside_a_plain_ssh_by_hand() {
     cluster.login().envspec(["stop", "lab"]).success();
 }
 
+/// A port of this machine that was free just now.
+fn free_port() -> u16 {
+    let free = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+    free.local_addr().unwrap().port()
+}
+
 #[test]
 fn on_this_machine_the_chosen_port_leads_to_the_server_too() {
     let env = TestEnv::new();
@@ -614,9 +623,7 @@ fn on_this_machine_the_chosen_port_leads_to_the_server_too() {
     );
     env.run(&["apply"]).success();
     env.run(&["launch"]).success();
-    let free = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
-    let port = free.local_addr().unwrap().port();
-    drop(free);
+    let port = free_port();
     let connect = env.start(&["connect", "lab", "--port", &port.to_string()]);
     soon("an answer at the chosen port", || {
         let url = format!("http://127.0.0.1:{port}/api");
@@ -631,4 +638,64 @@ fn on_this_machine_the_chosen_port_leads_to_the_server_too() {
     connect.wait().success().says("The session has ended");
     let sessions = env.run(&["sessions", "--json"]).success().json();
     assert_eq!(sessions["sessions"], serde_json::json!([]));
+}
+
+/// Types a password where the command in the arguments asks for one.
+const TYPIST: &str = r#"
+import os, pty, sys
+pid, terminal = pty.fork()
+if pid == 0:
+    os.execvp("sh", ["sh", "-c", sys.argv[1]])
+for question in (b"Enter password:", b"Verify password:"):
+    seen = b""
+    while question not in seen:
+        seen += os.read(terminal, 4096)
+    # getpass throws away what was typed before it asked.
+    import time; time.sleep(0.3)
+    os.write(terminal, b"correct horse\n")
+sys.exit(os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1]))
+"#;
+
+#[test]
+fn a_password_that_was_set_as_the_recipe_says_stands_in_the_place_of_the_token() {
+    let env = TestEnv::new();
+    env.spec(
+        "lab",
+        "channels: [conda-forge]\ndependencies: [python, jupyterlab]\n",
+    );
+    env.run(&["apply"]).success();
+    env.run(&["launch", "--password"])
+        .fails_with(6)
+        .says("no password is set: envspec recipe --password says how");
+    let recipe = env.run(&["recipe", "--password"]).success().stdout;
+    let (_, set) = recipe.split_once("Once: set a password").unwrap();
+    let set = set.lines().nth(1).unwrap().trim();
+    let typist = env.program("python3").args(["-c", TYPIST, set]).status();
+    assert!(typist.unwrap().success());
+
+    env.run(&["launch", "--password"]).success();
+    let port = free_port().to_string();
+    let connect = env.start(&["connect", "lab", "--port", &port]);
+    let root = format!("http://127.0.0.1:{port}");
+    let ask = format!("curl -s -o /dev/null -w '%{{http_code}}' {root}/login");
+    soon("the login page", || {
+        let asked = env.program("bash").args(["-c", &ask]).output().unwrap();
+        (asked.stdout == b"200").then_some(())
+    });
+    // As a browser does it: the form's cookie, then the form.
+    let log_in = |password: &str| {
+        let script = format!(
+            "curl -s -c jar -o /dev/null {root}/login; xsrf=$(awk '/_xsrf/ {{print $7}}' jar)
+             curl -s -b jar -c jar -o /dev/null -w '%{{http_code}} ' {root}/login \
+               --data-urlencode \"_xsrf=$xsrf\" --data-urlencode 'password={password}'
+             curl -s -b jar -o /dev/null -w '%{{http_code}}' {root}/api/contents; rm jar"
+        );
+        let asked = env.program("bash").args(["-c", &script]).output().unwrap();
+        String::from_utf8(asked.stdout).unwrap()
+    };
+    assert_eq!(log_in("wrong"), "401 403");
+    assert_eq!(log_in("correct horse"), "302 200");
+    env.run(&["stop"]).success().says("nothing of it is left");
+    let told = connect.wait().success().stdout;
+    assert_eq!(told, format!("{root}/lab\n"), "an address with a token");
 }
