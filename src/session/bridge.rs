@@ -10,7 +10,8 @@ use std::process::Stdio;
 
 use tokio::process::Command;
 
-use super::model::{Record, SessionError};
+use super::error::SessionError;
+use super::model::Record;
 use super::sessions::Sessions;
 use crate::cluster::{ClusterError, Connection, Login};
 use crate::recipe::{CommandLine, Word, quote};

@@ -7,10 +7,10 @@ use crate::support::{Browser, Card, Envspec as _, Running, TestEnv, There, soon}
 
 /// What a web page costs a tired person: none of the numbers below is a timed
 /// test of speed, they are limits of patience.
-const PATIENCE: Duration = Duration::from_secs(90);
+pub(crate) const PATIENCE: Duration = Duration::from_secs(90);
 
 /// The port that `connect` has said, once it is connected.
-fn connected(running: &mut Running) -> u16 {
+pub(crate) fn connected(running: &mut Running) -> u16 {
     soon("connected", || {
         assert!(
             running.ended().is_none(),
@@ -28,7 +28,7 @@ fn connected(running: &mut Running) -> u16 {
 }
 
 /// The status of a request from the workstation; 0 if there is no answer.
-fn status(there: &There, port: u16, token: Option<&str>) -> u16 {
+pub(crate) fn status(there: &There, port: u16, token: Option<&str>) -> u16 {
     let header = match token {
         // In a file: what stands in an argument is everybody's to read.
         Some(token) => {
@@ -48,7 +48,7 @@ fn status(there: &There, port: u16, token: Option<&str>) -> u16 {
     said.trim().parse().unwrap()
 }
 
-fn answers_again(there: &There, port: u16, token: &dyn Fn() -> String) -> Duration {
+pub(crate) fn answers_again(there: &There, port: u16, token: &dyn Fn() -> String) -> Duration {
     let started = Instant::now();
     loop {
         let has_token = there.root().join("sessions/envspec-lab/token").exists();

@@ -54,12 +54,15 @@ pub(super) fn run(app: &App<'_>, args: &Args) -> Result<Exit, Failure> {
     way.environment = target.environment.to_string();
     way.server = args.server;
     way.chosen_port = args.port;
+    let environment = way.environment.clone();
+    let submitted = launch::Submitted::default();
     let connected = std::cell::Cell::new(false);
     let outcome = walk::block_on(async {
         if args.launch {
             let login = walk::login(app, &way).await?;
             let sessions = way.sessions(&login);
-            let started = launch::start(app, &way, &sessions, target, &args.asks).await?;
+            let started =
+                launch::start(app, &way, &sessions, target, &args.asks, &submitted).await?;
             way.server = Some(started.server);
         }
         let mut said = String::new();
@@ -94,8 +97,11 @@ pub(super) fn run(app: &App<'_>, args: &Args) -> Result<Exit, Failure> {
                 lost = true;
             }
         };
-        session::connect(&mut way, &mut events).await?;
-        app.ui.status("The session has ended");
+        let end = session::connect(&mut way, &mut events).await?;
+        app.ui.status(match end.how() {
+            Some(how) => format!("The session has ended: {how}; {}", end.help()),
+            None => "The session has ended".to_owned(),
+        });
         Ok(Exit::Done)
     });
     match outcome {
@@ -104,7 +110,9 @@ pub(super) fn run(app: &App<'_>, args: &Args) -> Result<Exit, Failure> {
             app.ui.status("Disconnected; the server goes on");
             Ok(Exit::Done)
         }
-        outcome => outcome,
+        outcome => {
+            outcome.map_err(|failure| launch::not_waited_for(failure, &environment, submitted))
+        }
     }
 }
 
