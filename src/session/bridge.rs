@@ -60,7 +60,8 @@ pub(super) async fn bridge(
                 .chain(ssh.as_std().get_args())
                 .map(|word| quote(&word.to_string_lossy()));
             let words: Vec<_> = words.collect();
-            let srun = Word::text(srun).quoted();
+            // A greeting of the login shell ends before ssh's own begins.
+            let srun = Word::text(format!("echo; {srun}")).quoted();
             format!("{} {} {srun}", words.join(" "), login.host())
         }
     };

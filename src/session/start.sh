@@ -15,8 +15,16 @@ taken() {
   echo @end
   exit
 }
-if ! said=$(mkdir -- "$claim" 2>&1); then
+claimed=
+# More than once: another's may go between the refusal and the look at it.
+for _ in 1 2 3; do
+  if said=$(mkdir -- "$claim" 2>&1); then
+    claimed=yes
+    break
+  fi
   [ ! -d "$claim" ] || taken
+done
+if [ -z "$claimed" ]; then
   printf '%s\n' "$said" >&2
   exit 1
 fi

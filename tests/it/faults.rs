@@ -215,10 +215,8 @@ fn on_a_full_disk_a_launch_says_so_and_nothing_half_written_is_believed() {
     // The folder of the sessions on a disk of its own.
     drop(login.run(["mkdir", "small"]).success());
     cluster.small_disk("/home/ada/small", "256k");
-    let link = format!(
-        "ln -s /home/ada/small '{}/sessions'",
-        there.root().display()
-    );
+    let link = there.root().join("sessions");
+    let link = format!("rm -rf '{0}'; ln -s ~/small '{0}'", link.display());
     drop(login.sh(&link).success());
 
     // Each block more lets the launch come further, until it has all that it needs.
@@ -526,6 +524,11 @@ fn a_silent_scheduler_is_told_and_is_no_end_of_a_session() {
         .says("the scheduler does not answer");
     assert!(connect.ended().is_none(), "{}", connect.stderr());
     root(&there, "login", "env -i PATH=$PATH:/usr/sbin slurmctld");
+    // Slurm was not told of the end, and may want to start the job again.
+    let again = cluster.ws().start_envspec(["stop", "lab"]).wait(LONG);
+    if !again.succeeded() {
+        drop(again.fails_with(2).says("there is no session of lab"));
+    }
     drop(
         connect
             .wait(PATIENCE)
