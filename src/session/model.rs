@@ -126,7 +126,7 @@ const PREFIX: &str = "envspec-";
 
 impl Session {
     /// A session of a name; `None` if no session is called that.
-    fn named(name: &str) -> Option<Self> {
+    pub(super) fn named(name: &str) -> Option<Self> {
         let rest = name.strip_prefix(PREFIX)?;
         let (environment, server) = match rest.split_once('+') {
             Some((environment, number)) => (environment, number.parse().ok()?),

@@ -147,7 +147,11 @@ impl<'l> Sessions<'l> {
             match found {
                 Some(session) if session.state == State::Ready => return Ok(session.clone()),
                 Some(session) => events(session),
-                None if lives || look.trouble.is_some() => {}
+                // A scheduler that says nothing has not said that it ended.
+                None if look.trouble.is_some() => {
+                    Session::named(name).iter().for_each(&mut *events);
+                }
+                None if lives => {}
                 None => {
                     let log = match started {
                         Started::Job(job) => job.to_string(),

@@ -467,6 +467,9 @@ fn a_lost_node_is_told_and_a_requeued_session_is_at_the_same_address() {
     assert_eq!(same_job, job);
     assert_ne!(other, node);
     assert_eq!(status(&there, port, Some(&before)), 403);
+    let reasonless = |line: &str| line.ends_with(':');
+    let said = connect.stderr();
+    assert!(!said.lines().any(reasonless), "no reason: {said}");
     let waits = "envspec-lab is pending";
     assert!(connect.stderr().contains(waits), "{}", connect.stderr());
 

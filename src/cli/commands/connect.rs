@@ -91,7 +91,7 @@ pub(super) fn run(app: &App<'_>, args: &Args) -> Result<Exit, Failure> {
                 if !lost {
                     app.ui.status(format!(
                         "The connection was lost and is being mended: {}",
-                        first_line(&causes(error))
+                        in_one_line(&causes(error))
                     ));
                 }
                 lost = true;
@@ -113,6 +113,15 @@ pub(super) fn run(app: &App<'_>, args: &Args) -> Result<Exit, Failure> {
         outcome => {
             outcome.map_err(|failure| launch::not_waited_for(failure, &environment, submitted))
         }
+    }
+}
+
+/// An error in one line, with the last words of a program that said many: they
+/// are its reason, what is before them may be a host's greeting.
+fn in_one_line(error: &str) -> String {
+    match error.trim().rsplit_once('\n') {
+        Some((before, last)) => format!("{} {}", first_line(before), last.trim()),
+        None => first_line(error).to_owned(),
     }
 }
 
