@@ -106,6 +106,20 @@ impl Failure {
         )
     }
 
+    /// The user had enough of waiting for a session, which goes on without them.
+    pub(super) fn not_waited_for(environment: &str, session: &str) -> Self {
+        Self::new(
+            Exit::Interrupted,
+            Plain {
+                message: format!("interrupted; {session} is not ended by that"),
+                help: format!(
+                    "see how far it is: envspec sessions. Wait for it: envspec connect \
+                     {environment}. End it: envspec stop {environment}"
+                ),
+            },
+        )
+    }
+
     /// The program broke one of its own rules.
     pub(super) fn internal(cause: &(dyn Any + Send)) -> Self {
         let words = cause
@@ -188,6 +202,7 @@ impl From<SessionError> for Failure {
             SessionError::NotApplied { .. }
             | SessionError::NoSession { .. }
             | SessionError::Several { .. }
+            | SessionError::Elsewhere { .. }
             | SessionError::PortTaken { .. } => Exit::Usage,
             _ => Exit::Cluster,
         };

@@ -77,7 +77,7 @@ pub fn ssh_config(hops: Option<&Hops>, sockets: &Path, include: Option<&Path>) -
         put(&mut text, format_args!("Host {login}"));
         put(
             &mut text,
-            format_args!("  ControlPath {}", sockets.join("login").display()),
+            format_args!("  ControlPath {}", sockets.join("login.control").display()),
         );
         // Compute nodes.
         let mut others = String::new();

@@ -2,7 +2,8 @@
 //!
 //! Its master is a child of this process and its socket lies in a private folder
 //! of this process: it is closed by ending that child, and no other program's
-//! connection is ever touched. (The `openssh` crate puts its master into the
+//! connection is ever touched. A process that is killed ends no child: a guard
+//! beside it does that then, and removes the folder. (The `openssh` crate puts its master into the
 //! background, where one that hangs can't be ended; a connection that is to heal
 //! must be.)
 
@@ -12,7 +13,7 @@ use std::time::Duration;
 
 use tempfile::TempDir;
 use tokio::io::AsyncReadExt as _;
-use tokio::process::{Child, Command};
+use tokio::process::{Child, ChildStdin, Command};
 
 use super::config::{Hops, ssh_config};
 use super::error::ClusterError;
@@ -36,6 +37,9 @@ pub struct Connection {
     folder: TempDir,
     host: String,
     questions: Questions,
+    /// Until this is closed the guard waits. After the folder: one that was removed
+    /// in order leaves it nothing to do.
+    _guarded: Option<ChildStdin>,
     /// `None` where nodes are reached from this machine itself.
     master: Option<Child>,
 }
@@ -82,7 +86,7 @@ impl Connection {
             .stdout(Stdio::null())
             .stderr(Stdio::piped());
         let mut master = spawn(&mut command, "ssh")?;
-        let socket = self.folder.path().join("login");
+        let socket = self.folder.path().join("login.control");
         let connected = async {
             loop {
                 if socket.exists() {
@@ -139,8 +143,10 @@ impl Connection {
             format!("{settings}{}", ssh_config(hops, folder.path(), include)),
         )
         .map_err(no_folder)?;
+        let guarded = guard(folder.path())?;
         Ok(Self {
             folder,
+            _guarded: guarded,
             host: String::new(),
             questions,
             master: None,
@@ -174,6 +180,19 @@ impl Connection {
             .as_mut()
             .is_some_and(|master| !matches!(master.try_wait(), Ok(None)))
     }
+}
+
+/// Starts the guard of a folder.
+fn guard(folder: &Path) -> Result<Option<ChildStdin>, ClusterError> {
+    let mut command = Command::new("sh");
+    command
+        .args(["-c", include_str!("guard.sh"), "sh"])
+        .arg(folder)
+        .current_dir("/")
+        .stdin(Stdio::piped())
+        .stdout(Stdio::null())
+        .stderr(Stdio::null());
+    Ok(spawn(&mut command, "sh")?.stdin)
 }
 
 /// Starts a program of this machine.

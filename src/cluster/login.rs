@@ -79,8 +79,9 @@ impl Said {
 /// Reads a script of as many bytes as `$0` says from the standard input and runs
 /// it; what follows there is its input. A shell that is given a script on its
 /// standard input may read more of it than the script. It holds nothing that a
-/// login shell of any kind would change between single quotes.
-const READ_AND_RUN: &str = "eval \"$(dd bs=1 count=$0 2>/dev/null)\"";
+/// login shell of any kind would change between single quotes. Its first line is
+/// empty: a shell's greeting may end without ending its line.
+const READ_AND_RUN: &str = "echo; eval \"$(dd bs=1 count=$0 2>/dev/null)\"";
 
 impl Login {
     /// The host's name for messages.

@@ -19,6 +19,8 @@ if [ "$scheduler" = slurm ] && [ -n "${SLURM_JOB_ID:-}" ]; then
   restart=${SLURM_RESTART_COUNT:-0}
   key=$SLURM_JOB_ID-$restart
 else
+  # The machine's own name: by it a look knows whether the process is one of its own.
+  node=$(uname -n)
   restart=0
   key=${node%%.*}.$$-0
 fi
@@ -56,7 +58,8 @@ if [ "$restart" -gt 0 ]; then
     rm -rf -- "${sessions:?}/$SLURM_JOB_ID-$earlier"
   done
 fi
-mkdir -- "$private" || die "$private exists: this job runs a server already"
+if [ -e "$private" ]; then die "$private exists: this job runs a server already"; fi
+mkdir -- "$private"
 trap clean EXIT
 ending=
 # shellcheck disable=SC2317,SC2329 # called by the trap too
@@ -71,6 +74,18 @@ case $endpoint in
   *) scratch=$(mktemp -d "${TMPDIR:-/tmp}/envspec.XXXXXXXX") ;;
 esac
 mkdir -- "$scratch/config" "$scratch/runtime"
+# What servers left on this node that were killed before they could clean up. One
+# that lives has the lock of its folder, from before the lock's name is there.
+if command -v flock >/dev/null 2>&1; then
+  for left in /tmp/envspec.*; do
+    if [ ! -L "$left" ] && [ -O "$left/lock" ]; then
+      flock --nonblock "$left/lock" rm -rf -- "$left" || :
+    fi
+  done
+  exec 9>"$scratch/new"
+  flock 9
+  mv -- "$scratch/new" "$scratch/lock"
+fi
 
 # The newest server of this name.
 ln -sfn -- "$key" "$pointer"
@@ -145,8 +160,10 @@ protections=(
 )
 
 # How this server differs from Jupyter's own.
-cat >"$scratch/config/jupyter_server_config.py" <<'END_OF_CONFIG'
-import json, os, sys
+{
+  printf 'script = %d\n' "$$"
+  cat <<'END_OF_CONFIG'
+import atexit, json, os, shutil, signal, sys, threading, time
 
 import zmq
 from jupyter_client.kernelspec import KernelSpecManager
@@ -194,7 +211,21 @@ c.ServerApp.kernel_spec_manager_class = EachOnce
 c.ServerApp.kernel_manager_class = PrivateChannels
 if hasattr(AsyncMappingKernelManager, "transport_encryption") and zmq.has("curve"):
     c.MappingKernelManager.transport_encryption = "auto"
+
+
+# A server ends with this script, which cleans up after it, however that ended.
+def end_with_the_script():
+    while os.getppid() == script:
+        time.sleep(1)
+    atexit.register(shutil.rmtree, os.path.dirname(os.environ["JUPYTER_CONFIG_DIR"]), True)
+    os.kill(os.getpid(), signal.SIGTERM)
+    time.sleep(90)
+    os.kill(os.getpid(), signal.SIGKILL)
+
+
+threading.Thread(target=end_with_the_script, daemon=True).start()
 END_OF_CONFIG
+} >"$scratch/config/jupyter_server_config.py"
 
 case $login in
   token) ;;
@@ -380,9 +411,12 @@ where = info.get("sock") or "127.0.0.1:%d" % info["port"]
 
 def publish(name, text):
     path = os.path.join(private, name)
-    with open(path + ".new", "w") as file:
-        file.write(text + "\n")
-    os.rename(path + ".new", path)
+    try:
+        with open(path + ".new", "w") as file:
+            file.write(text + "\n")
+        os.rename(path + ".new", path)
+    except OSError as error:
+        sys.exit(f"envspec: {path} could not be written: {error.strerror}")
 
 
 # For programs; on one line, and without the token.
@@ -401,8 +435,9 @@ record = {
     "login": login,
     "ready": int(time.time()),
 }
-publish("session.json", json.dumps(record))
 publish("endpoint", f"{node} {where}")
+# The last: by this the session counts as ready.
+publish("session.json", json.dumps(record))
 END_OF_PROBE
   probe=$!
 }

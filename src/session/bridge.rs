@@ -10,7 +10,8 @@ use std::process::Stdio;
 
 use tokio::process::Command;
 
-use super::model::{Record, SessionError};
+use super::error::SessionError;
+use super::model::Record;
 use super::sessions::Sessions;
 use crate::cluster::{ClusterError, Connection, Login};
 use crate::recipe::{CommandLine, Word, quote};
@@ -59,7 +60,8 @@ pub(super) async fn bridge(
                 .chain(ssh.as_std().get_args())
                 .map(|word| quote(&word.to_string_lossy()));
             let words: Vec<_> = words.collect();
-            let srun = Word::text(srun).quoted();
+            // A greeting of the login shell ends before ssh's own begins.
+            let srun = Word::text(format!("echo; {srun}")).quoted();
             format!("{} {} {srun}", words.join(" "), login.host())
         }
     };

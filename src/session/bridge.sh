@@ -1,10 +1,13 @@
 # --- an sshd of the user's own, for one key, to be run inside the session's job ---
 bridge=$sessions/$1/bridge
 umask 077
-mkdir -p -- "$bridge"
+mkdir -p -- "$bridge" || exit
+# A file whole, or none: the disk may be full.
 put() {
-  cat >"$bridge/$1.$$"
-  mv -f -- "$bridge/$1.$$" "$bridge/$1"
+  if ! cat >"$bridge/$1.$$" || ! mv -f -- "$bridge/$1.$$" "$bridge/$1"; then
+    rm -f -- "$bridge/$1.$$"
+    exit 1
+  fi
 }
 put authorized_keys
 if [ ! -s "$bridge/host_key" ]; then

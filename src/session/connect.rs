@@ -9,9 +9,10 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use super::bridge::bridge;
+use super::error::{End, SessionError};
 use super::front::{Front, Target};
 use super::http::{answers, prove};
-use super::model::{Record, Session, SessionError, State};
+use super::model::{Record, Session, State};
 use super::sessions::{LOOK_EVERY, LOOK_SOON, Scheduling, Sessions};
 use super::tunnel::{Place, Tunnel};
 use crate::cluster::{ClusterError, Connection, Hops, Login, Questions};
@@ -86,11 +87,10 @@ pub enum Event<'e> {
     Lost(&'e SessionError),
 }
 
-/// How a connection ended.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Ended {
-    /// The session is no more.
-    SessionEnded,
+/// The server that was reached last.
+struct Reached {
+    server: u16,
+    record: Record,
 }
 
 impl Wanted {
@@ -180,19 +180,19 @@ impl Wanted {
 pub async fn connect(
     wanted: &mut Wanted,
     events: &mut dyn FnMut(Event<'_>),
-) -> Result<Ended, SessionError> {
+) -> Result<End, SessionError> {
     let mut front = None;
-    let mut was_ready = false;
+    let mut reached = None;
     loop {
-        let outcome = attempt(wanted, events, &mut was_ready, &mut front).await;
+        let outcome = attempt(wanted, events, &mut reached, &mut front).await;
         if let Some(front) = &front {
             front.lead_to(None);
         }
         match outcome {
-            Ok(ended) => return Ok(ended),
+            Ok(end) => return Ok(end),
             // A server that is open to strangers is nothing to go back to.
             Err(error @ SessionError::Open { .. }) => return Err(error),
-            Err(error) if !was_ready => return Err(error),
+            Err(error) if reached.is_none() => return Err(error),
             Err(error) => {
                 // Whoever was asked once is not asked again and again.
                 wanted.questions = Questions::NotAsked;
@@ -206,43 +206,56 @@ pub async fn connect(
 async fn attempt(
     wanted: &Wanted,
     events: &mut dyn FnMut(Event<'_>),
-    was_ready: &mut bool,
+    reached: &mut Option<Reached>,
     front: &mut Option<Front>,
-) -> Result<Ended, SessionError> {
-    let patience = if *was_ready { AGAIN } else { FIRST };
-    if let (Some(hops), false) = (&wanted.hops, *was_ready) {
+) -> Result<End, SessionError> {
+    let patience = if reached.is_some() { AGAIN } else { FIRST };
+    if let (Some(hops), None) = (&wanted.hops, &reached) {
         events(Event::Connecting(hops.login().as_str()));
     }
     let login = wanted.login(patience).await?;
     let sessions = wanted.sessions(&login);
-    let record = loop {
+    let environment = || wanted.environment.clone();
+    // One that was reached stays the one that is meant, whatever is started later.
+    let server = wanted.server.or(reached.as_ref().map(|it| it.server));
+    let (session, record, user) = loop {
         let look = sessions.look().await?;
         let of_it = look.sessions.iter().filter(|session| {
             session.environment == wanted.environment
-                && wanted.server.is_none_or(|server| session.server == server)
+                && server.is_none_or(|server| session.server == server)
         });
         let found: Vec<&Session> = of_it.collect();
-        let session = match found.as_slice() {
-            [] if *was_ready => return Ok(Ended::SessionEnded),
-            [] => {
+        let session = match (found.as_slice(), &reached) {
+            ([only], _) => *only,
+            // A scheduler that says nothing has not said that there is none.
+            ([], _) if look.trouble.is_some() => return Err(silent(look.trouble)),
+            ([], Some(it)) => return sessions.ended(&it.record.log_name()).await,
+            ([], None) => {
                 return Err(SessionError::NoSession {
-                    environment: wanted.environment.clone(),
+                    environment: environment(),
                 });
             }
-            [only] => *only,
-            several => {
+            (several, _) => {
                 return Err(SessionError::Several {
-                    environment: wanted.environment.clone(),
+                    environment: environment(),
                     servers: several.iter().map(|session| session.server).collect(),
                 });
             }
         };
-        if let (State::Ready, Some(record)) = (session.state, &session.record) {
-            break (
-                wanted.local_port(session),
-                record.clone(),
-                look.user.clone(),
-            );
+        let before = reached.as_ref().map(|it| &it.record);
+        match (session.state, &session.record) {
+            (State::Ready, Some(record)) => {
+                break (session.clone(), record.clone(), look.user);
+            }
+            // The scheduler is silent: what was reached before is tried, and proves itself.
+            (State::Unknown, Some(record)) if before == Some(record) => {
+                break (session.clone(), record.clone(), look.user);
+            }
+            (State::Unknown, Some(record)) if record.job.is_none() => {
+                return Err(SessionError::elsewhere(record));
+            }
+            (State::Unknown, _) => return Err(silent(look.trouble)),
+            _ => {}
         }
         events(Event::Waiting(session));
         tokio::time::sleep(match session.state {
@@ -251,7 +264,7 @@ async fn attempt(
         })
         .await;
     };
-    let (port, record, user) = record;
+    let port = wanted.local_port(&session);
     let (token, tunnel) = tokio::join!(
         sessions.token(&record),
         wanted.tunnel(&sessions, &user, &record, patience)
@@ -272,13 +285,19 @@ async fn attempt(
             port
         }
     };
-    *was_ready = true;
+    let server = session.server;
+    let record = &reached.insert(Reached { server, record }).record;
     events(Event::Ready {
-        record: &record,
+        record,
         port,
         token: &token,
     });
-    Err(broken(&record, &mut tunnel).await)
+    Err(broken(record, &mut tunnel).await)
+}
+
+fn silent(trouble: Option<String>) -> SessionError {
+    let said = trouble.unwrap_or_default();
+    SessionError::Silent { said }
 }
 
 /// Waits until an open way is broken, and tells why.

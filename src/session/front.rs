@@ -13,7 +13,7 @@ use tokio::net::{TcpListener, TcpStream, UnixStream};
 use tokio::sync::watch;
 use tokio::task::JoinHandle;
 
-use super::model::SessionError;
+use super::error::SessionError;
 
 /// Where a server is reached on this machine.
 #[derive(Debug, Clone, PartialEq, Eq)]

@@ -8,8 +8,8 @@ use hyper::body::Bytes;
 use hyper::client::conn::http1;
 use hyper_util::rt::TokioIo;
 
+use super::error::SessionError;
 use super::front::Target;
-use super::model::SessionError;
 
 /// How long one answer may take: Jupyter has one thread for all.
 const PATIENCE: Duration = Duration::from_secs(10);

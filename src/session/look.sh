@@ -1,23 +1,28 @@
 # --- all sessions of the user: jobs, and the records of servers that are ready ---
+columns=$1
+process=$2
+scheduler=$3
+# The folders first, then the scheduler: one that comes after the question is of a
+# job that the answer may not know.
+set -- "$sessions"/*/token
 host=$(uname -n)
 printf '@host %s\n' "$host"
 printf '@user %s\n' "$(id -un)"
 printf '@now %s\n' "$(date +%s)"
 # A process that was started without a scheduler, and may not have come so far.
-if [ -n "$2" ]; then
-  if kill -0 "$2" 2>/dev/null; then echo '@started alive'; else echo '@started gone'; fi
+if [ -n "$process" ]; then
+  if kill -0 "$process" 2>/dev/null; then echo '@started alive'; else echo '@started gone'; fi
 fi
-scheduler=$3
 jobs=
 if [ "$scheduler" = slurm ]; then
-  if jobs=$(squeue --me --noheader --format="$1" 2>&1); then
+  if jobs=$(squeue --me --noheader --format="$columns" 2>&1); then
     printf '%s\n' "$jobs" | sed -n 's/^\([0-9]\)/@job \1/p'
   else
     scheduler=silent
     printf '%s\n' "$jobs" | sed 's/^/@trouble /'
   fi
 fi
-for token in "$sessions"/*/token; do
+for token; do
   private=${token%/*}
   key=${private##*/}
   # Only a folder that is a session's own, and not the link to the newest one.

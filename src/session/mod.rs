@@ -11,6 +11,7 @@
 
 mod bridge;
 mod connect;
+mod error;
 mod front;
 mod http;
 mod model;
@@ -18,10 +19,11 @@ mod sessions;
 mod stop;
 mod tunnel;
 
-pub use connect::{Ended, Event, Through, Wanted, connect};
+pub use connect::{Event, Through, Wanted, connect};
+pub use error::{End, SessionError};
 pub use front::Target;
 pub use http::answers;
-pub use model::{Look, Record, Session, SessionError, State};
+pub use model::{Look, Record, Session, State};
 pub use sessions::{Found, Scheduling, Sessions, Started};
 pub use stop::{Stopped, stop};
 pub use tunnel::{Place, Tunnel};

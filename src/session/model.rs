@@ -1,10 +1,8 @@
 //! What a session is, from what the scheduler and the records say.
 
-use miette::Diagnostic;
 use serde::{Deserialize, Serialize};
-use thiserror::Error;
 
-use crate::cluster::{ClusterError, Job, JobState, Said};
+use crate::cluster::{Job, JobState, Said};
 use crate::site::HostName;
 
 /// The record of a server that is ready, as its start script wrote it.
@@ -67,6 +65,12 @@ impl Record {
         self.at.starts_with('/')
     }
 
+    /// By what its log is named.
+    pub(super) fn log_name(&self) -> String {
+        self.job
+            .map_or_else(|| self.session.clone(), |job| job.to_string())
+    }
+
     /// The port, if it listens on one.
     pub fn port(&self) -> Option<u16> {
         self.at.strip_prefix("127.0.0.1:")?.parse().ok()
@@ -122,7 +126,7 @@ const PREFIX: &str = "envspec-";
 
 impl Session {
     /// A session of a name; `None` if no session is called that.
-    fn named(name: &str) -> Option<Self> {
+    pub(super) fn named(name: &str) -> Option<Self> {
         let rest = name.strip_prefix(PREFIX)?;
         let (environment, server) = match rest.split_once('+') {
             Some((environment, number)) => (environment, number.parse().ok()?),
@@ -234,14 +238,17 @@ impl Look {
         })
     }
 
-    /// The number for one more server of an environment: the lowest that is free.
-    pub fn free_server(&self, environment: &str) -> u16 {
+    /// The number for one more server of an environment: the lowest that is free,
+    /// from one on.
+    pub fn free_server(&self, environment: &str, from: u16) -> u16 {
         let taken = |number: &u16| {
             self.sessions
                 .iter()
                 .any(|session| session.environment == environment && session.server == *number)
         };
-        (1..u16::MAX).find(|number| !taken(number)).unwrap_or(1)
+        (from..u16::MAX)
+            .find(|number| !taken(number))
+            .unwrap_or(from)
     }
 }
 
@@ -253,131 +260,5 @@ fn duration(seconds: u64) -> String {
         (0, 0) => format!("{minutes}:{seconds:02}"),
         (0, _) => format!("{hours}:{minutes:02}:{seconds:02}"),
         _ => format!("{days}-{hours:02}:{minutes:02}:{seconds:02}"),
-    }
-}
-
-/// What can go wrong with a session.
-#[derive(Debug, Error, Diagnostic)]
-pub enum SessionError {
-    /// Between here and there.
-    #[error(transparent)]
-    #[diagnostic(transparent)]
-    Cluster(#[from] ClusterError),
-
-    /// The environment was not applied there.
-    #[error("the environment {environment} was not applied on {host}, below {root}")]
-    #[diagnostic(help("apply it there: envspec apply. If its root is another one: --root"))]
-    NotApplied {
-        /// The environment.
-        environment: String,
-        /// Where it was looked for.
-        host: String,
-        /// Below which root.
-        root: String,
-    },
-
-    /// No session of an environment.
-    #[error("there is no session of {environment}")]
-    #[diagnostic(help("see what there is with: envspec sessions. Start one: envspec launch"))]
-    NoSession {
-        /// The environment.
-        environment: String,
-    },
-
-    /// More than one session of an environment.
-    #[error("there are several sessions of {environment}")]
-    #[diagnostic(help("say which one: {}", options(servers)))]
-    Several {
-        /// The environment.
-        environment: String,
-        /// Their numbers.
-        servers: Vec<u16>,
-    },
-
-    /// The scheduler took no job.
-    #[error("the scheduler refused the job:\n{said}")]
-    #[diagnostic(help(
-        "its words are above; --time, --memory, --partition, --account and the like override the spec"
-    ))]
-    Refused {
-        /// Its words.
-        said: String,
-    },
-
-    /// The session ended before it was ready.
-    #[error("{session} ended before it was ready{}", log_lines(said))]
-    #[diagnostic(help("all that it said is in {log}"))]
-    EndedEarly {
-        /// The session.
-        session: String,
-        /// The end of its log.
-        said: Vec<String>,
-        /// The log.
-        log: String,
-    },
-
-    /// The scheduler did not end it.
-    #[error("{session} is still there, though it was ended")]
-    #[diagnostic(help(
-        "look at it with: envspec sessions. The node may be lost: the scheduler ends it when it is back"
-    ))]
-    StaysOn {
-        /// The session.
-        session: String,
-    },
-
-    /// The local port is another program's.
-    #[error("the port {port} of this machine is taken by another program")]
-    #[diagnostic(help("end that program, or take another port: --port N"))]
-    PortTaken {
-        /// The port.
-        port: u16,
-    },
-
-    /// The server does not keep strangers out.
-    #[error("the server of {session} answered a request without token with {status}")]
-    #[diagnostic(help("it may be open to everybody: end it with envspec stop"))]
-    Open {
-        /// The session.
-        session: String,
-        /// The HTTP status.
-        status: u16,
-    },
-
-    /// The server listens on a socket to which its node's sshd does not lead.
-    #[error("the sshd of {host} does not lead to the socket of {session}")]
-    #[diagnostic(help(
-        "it may forward no sockets (`AllowStreamLocalForwarding no`). End the session with \
-         envspec stop, and launch it with --transport port; to have it so always, write \
-         `ssh: {{transport: port}}` into the site"
-    ))]
-    NoSockets {
-        /// The session.
-        session: String,
-        /// The host.
-        host: String,
-    },
-
-    /// The server does not answer through the tunnel.
-    #[error("the server of {session} does not answer through the tunnel: {why}")]
-    #[diagnostic(help("see each step with: envspec doctor"))]
-    NoAnswer {
-        /// The session.
-        session: String,
-        /// Why.
-        why: String,
-    },
-}
-
-fn options(servers: &[u16]) -> String {
-    let options: Vec<_> = servers.iter().map(|n| format!("--server {n}")).collect();
-    options.join(", ")
-}
-
-fn log_lines(said: &[String]) -> String {
-    if said.is_empty() {
-        String::new()
-    } else {
-        format!(":\n{}", said.join("\n"))
     }
 }

@@ -2,7 +2,8 @@
 
 use std::time::Duration;
 
-use super::model::{Look, Record, Session, SessionError, State};
+use super::error::{End, SessionError};
+use super::model::{Look, Record, Session, State};
 use crate::cluster::{ClusterError, JOB_COLUMNS, Login, Said, Script};
 use crate::site::{Scheduler, Site};
 
@@ -146,17 +147,19 @@ impl<'l> Sessions<'l> {
             match found {
                 Some(session) if session.state == State::Ready => return Ok(session.clone()),
                 Some(session) => events(session),
-                None if lives || look.trouble.is_some() => {}
+                // A scheduler that says nothing has not said that it ended.
+                None if look.trouble.is_some() => {
+                    Session::named(name).iter().for_each(&mut *events);
+                }
+                None if lives => {}
                 None => {
                     let log = match started {
                         Started::Job(job) => job.to_string(),
                         Started::Process(_) => name.to_owned(),
                     };
-                    let (log, said) = self.log(&log).await?;
                     return Err(SessionError::EndedEarly {
                         session: name.to_owned(),
-                        said,
-                        log,
+                        end: self.ended(&log).await?,
                     });
                 }
             }
@@ -194,8 +197,13 @@ impl<'l> Sessions<'l> {
     }
 
     /// Puts a start script into its place and starts it: as a job, or without a
-    /// scheduler as a process of the login's machine.
-    pub async fn start(&self, session: &str, script: &str) -> Result<Started, SessionError> {
+    /// scheduler as a process of the login's machine. `None` if another launch
+    /// took the name since the last look.
+    pub async fn start(
+        &self,
+        session: &str,
+        script: &str,
+    ) -> Result<Option<Started>, SessionError> {
         let what = "the start of the session";
         let said = self
             .run(
@@ -205,6 +213,9 @@ impl<'l> Sessions<'l> {
                 script,
             )
             .await?;
+        if said.one("taken").is_some() {
+            return Ok(None);
+        }
         let refused: Vec<&str> = said.all("refused").collect();
         if !refused.is_empty() {
             return Err(SessionError::Refused {
@@ -215,8 +226,8 @@ impl<'l> Sessions<'l> {
         let job = number("job").and_then(|text| text.parse().ok());
         let process = number("process").and_then(|text| text.parse().ok());
         match (job, process) {
-            (Some(job), _) => Ok(Started::Job(job)),
-            (_, Some(process)) => Ok(Started::Process(process)),
+            (Some(job), _) => Ok(Some(Started::Job(job))),
+            (_, Some(process)) => Ok(Some(Started::Process(process))),
             _ => Err(self.senseless(what, &said)),
         }
     }
@@ -253,14 +264,18 @@ impl<'l> Sessions<'l> {
         }
     }
 
-    /// The log of a session, by the job's number or the session's name: where it
-    /// is, and its last lines.
-    pub async fn log(&self, name: &str) -> Result<(String, Vec<String>), SessionError> {
+    /// What is known of a session that has ended, by the job's number or the
+    /// session's name.
+    pub(super) async fn ended(&self, name: &str) -> Result<End, SessionError> {
+        let arguments = [name, self.scheduler.as_str()];
         let said = self
-            .run("reading the log", script!("log.sh"), &[name], "")
+            .run("reading the log", script!("log.sh"), &arguments, "")
             .await?;
-        let lines = said.all("line").map(str::to_owned).collect();
-        Ok((said.one("log").unwrap_or_default().to_owned(), lines))
+        Ok(End {
+            state: said.one("state").map(str::to_owned),
+            log: said.one("log").map(str::to_owned),
+            said: said.all("line").map(str::to_owned).collect(),
+        })
     }
 
     /// Ends a session: its job, or its process.

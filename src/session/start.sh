@@ -3,11 +3,42 @@ scheduler=$1
 name=$2
 shift 2
 umask 077
-mkdir -p -- "$sessions/start"
+mkdir -p -- "$sessions/start" || exit
 chmod 700 "$sessions" "$sessions/start"
 script=$sessions/start/$name.sh
-cat >"$script.new.$$"
-mv -f -- "$script.new.$$" "$script"
+# Of launches at the same time one gets the name: it is its claim's until the
+# scheduler knows the job. One that was cut off in between loses it.
+claim=$script.claim
+find "$claim" -prune -mmin +5 -exec rmdir {} \; 2>/dev/null
+taken() {
+  echo @taken
+  echo @end
+  exit
+}
+claimed=
+# More than once: another's may go between the refusal and the look at it.
+for _ in 1 2 3; do
+  if said=$(mkdir -- "$claim" 2>&1); then
+    claimed=yes
+    break
+  fi
+  [ ! -d "$claim" ] || taken
+done
+if [ -z "$claimed" ]; then
+  printf '%s\n' "$said" >&2
+  exit 1
+fi
+trap 'rmdir -- "$claim"' EXIT
+trap 'exit 1' HUP INT TERM
+case $scheduler in
+  slurm) [ -z "$(squeue --me --noheader --name="$name" --format=%A 2>/dev/null)" ] || taken ;;
+  none) case $(ps -u "$(id -u)" -o args=) in *"bash $script"*) taken ;; esac ;;
+esac
+# Half a script is never started: the disk may be full.
+if ! cat >"$script.new.$$" || ! mv -f -- "$script.new.$$" "$script"; then
+  rm -f -- "$script.new.$$"
+  exit 1
+fi
 case $scheduler in
   slurm)
     # In the name of a log Slurm reads `%j`, and `%%` for a `%`.

@@ -3,8 +3,9 @@
 use std::time::{Duration, Instant};
 
 use super::connect::Wanted;
+use super::error::SessionError;
 use super::http::shut_down;
-use super::model::{Session, SessionError};
+use super::model::{Session, State};
 use super::sessions::Sessions;
 
 /// How long a server may take that was asked to shut down: kernels save.
@@ -37,6 +38,9 @@ pub async fn stop(
     user: &str,
     session: &Session,
 ) -> Result<Stopped, SessionError> {
+    if let (State::Unknown, Some(record), None) = (session.state, &session.record, session.job) {
+        return Err(SessionError::elsewhere(record));
+    }
     let why = match ask(wanted, sessions, user, session).await {
         Ok(()) => {
             if gone(sessions, session, BY_ITSELF).await? {
@@ -88,7 +92,10 @@ async fn gone(
             return Ok(true);
         }
         if started.elapsed() > patience {
-            return Ok(false);
+            return match look.trouble {
+                Some(said) => Err(SessionError::Silent { said }),
+                None => Ok(false),
+            };
         }
         tokio::time::sleep(LOOK_EVERY).await;
     }

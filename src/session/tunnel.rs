@@ -6,8 +6,9 @@ use std::time::Duration;
 
 use tokio::process::{Child, Command};
 
+use super::error::SessionError;
 use super::front::Target;
-use super::model::{Record, SessionError};
+use super::model::Record;
 use crate::cluster::{ClusterError, spawn, words};
 
 /// How often a socket that is to open is tried.
@@ -57,8 +58,10 @@ impl Tunnel {
         socket: PathBuf,
         patience: Duration,
     ) -> Result<Self, SessionError> {
+        let control = socket.with_extension("control");
         command
-            .arg("-N")
+            .args(["-N", "-o", "ControlMaster=yes", "-o"])
+            .arg(format!("ControlPath={}", control.display()))
             .arg("-L")
             .arg(format!("{}:{}", socket.display(), record.at))
             .arg(&host)

@@ -7,7 +7,7 @@ use crate::support::{Browser, Card, Envspec as _, Running, TestEnv, There, soon}
 
 /// What a web page costs a tired person: none of the numbers below is a timed
 /// test of speed, they are limits of patience.
-const PATIENCE: Duration = Duration::from_secs(90);
+pub(crate) const PATIENCE: Duration = Duration::from_secs(90);
 
 /// The port that `connect` has said, once it is connected.
 pub(crate) fn connected(running: &mut Running) -> u16 {
@@ -48,7 +48,7 @@ pub(crate) fn status(there: &There, port: u16, token: Option<&str>) -> u16 {
     said.trim().parse().unwrap()
 }
 
-fn answers_again(there: &There, port: u16, token: &dyn Fn() -> String) -> Duration {
+pub(crate) fn answers_again(there: &There, port: u16, token: &dyn Fn() -> String) -> Duration {
     let started = Instant::now();
     loop {
         let has_token = there.root().join("sessions/envspec-lab/token").exists();

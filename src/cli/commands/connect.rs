@@ -54,12 +54,15 @@ pub(super) fn run(app: &App<'_>, args: &Args) -> Result<Exit, Failure> {
     way.environment = target.environment.to_string();
     way.server = args.server;
     way.chosen_port = args.port;
+    let environment = way.environment.clone();
+    let submitted = launch::Submitted::default();
     let connected = std::cell::Cell::new(false);
     let outcome = walk::block_on(async {
         if args.launch {
             let login = walk::login(app, &way).await?;
             let sessions = way.sessions(&login);
-            let started = launch::start(app, &way, &sessions, target, &args.asks).await?;
+            let started =
+                launch::start(app, &way, &sessions, target, &args.asks, &submitted).await?;
             way.server = Some(started.server);
         }
         let mut said = String::new();
@@ -88,14 +91,17 @@ pub(super) fn run(app: &App<'_>, args: &Args) -> Result<Exit, Failure> {
                 if !lost {
                     app.ui.status(format!(
                         "The connection was lost and is being mended: {}",
-                        first_line(&causes(error))
+                        in_one_line(&causes(error))
                     ));
                 }
                 lost = true;
             }
         };
-        session::connect(&mut way, &mut events).await?;
-        app.ui.status("The session has ended");
+        let end = session::connect(&mut way, &mut events).await?;
+        app.ui.status(match end.how() {
+            Some(how) => format!("The session has ended: {how}; {}", end.help()),
+            None => "The session has ended".to_owned(),
+        });
         Ok(Exit::Done)
     });
     match outcome {
@@ -104,7 +110,18 @@ pub(super) fn run(app: &App<'_>, args: &Args) -> Result<Exit, Failure> {
             app.ui.status("Disconnected; the server goes on");
             Ok(Exit::Done)
         }
-        outcome => outcome,
+        outcome => {
+            outcome.map_err(|failure| launch::not_waited_for(failure, &environment, submitted))
+        }
+    }
+}
+
+/// An error in one line, with the last words of a program that said many: they
+/// are its reason, what is before them may be a host's greeting.
+fn in_one_line(error: &str) -> String {
+    match error.trim().rsplit_once('\n') {
+        Some((before, last)) => format!("{} {}", first_line(before), last.trim()),
+        None => first_line(error).to_owned(),
     }
 }
 

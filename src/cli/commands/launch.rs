@@ -120,13 +120,29 @@ impl Asks {
 pub(super) fn run(app: &App<'_>, args: &Args) -> Result<Exit, Failure> {
     let target = args.site.target(app, args.spec.as_deref())?;
     let way = args.site.way(app, &target.site)?;
-    walk::block_on(async {
+    let environment = target.environment.to_string();
+    let submitted = Submitted::default();
+    let outcome = walk::block_on(async {
         let login = walk::login(app, &way).await?;
         let sessions = way.sessions(&login);
-        let session = start(app, &way, &sessions, target, &args.asks).await?;
+        let session = start(app, &way, &sessions, target, &args.asks, &submitted).await?;
         app.ui.answer(how_to_connect(&session, &way))?;
         Ok(Exit::Done)
-    })
+    });
+    outcome.map_err(|failure| not_waited_for(failure, &environment, submitted))
+}
+
+/// The session that was given to the scheduler, once there is one.
+pub(super) type Submitted = std::cell::Cell<Option<String>>;
+
+/// Ctrl-C ends the waiting and not the session, and that is said.
+pub(super) fn not_waited_for(failure: Failure, environment: &str, submitted: Submitted) -> Failure {
+    match submitted.into_inner() {
+        Some(session) if failure.exit == Exit::Interrupted => {
+            Failure::not_waited_for(environment, &session)
+        }
+        _ => failure,
+    }
 }
 
 /// Starts one more server of an environment and waits until it is ready.
@@ -136,6 +152,7 @@ pub(super) async fn start(
     sessions: &Sessions<'_>,
     target: Target,
     asks: &Asks,
+    submitted: &Submitted,
 ) -> Result<Session, Failure> {
     let environment = target.environment.clone();
     let (root, user, served) = match &way.hops {
@@ -147,7 +164,7 @@ pub(super) async fn start(
         .judge(&asks.over(served.asked.clone()))
         .map_err(|fault| Failure::usage(fault.reason, fault.help))?;
     let look = sessions.look().await?;
-    let number = look.free_server(environment.as_str());
+    let mut number = look.free_server(environment.as_str(), 1);
     let mut users = BTreeMap::new();
     if let (Some(hop), Some(user)) = (
         served.site.login(),
@@ -155,28 +172,35 @@ pub(super) async fn start(
     ) {
         users.insert(hop.host().clone(), user);
     }
-    let recipe = Recipe::new(&Request {
-        env: &environment,
-        generation: &served.prefix.to_string_lossy(),
-        root: &root,
-        site: &served.site,
-        launch: &launch,
-        kernels: &served.kernels,
-        transport: asks
-            .transport
-            .map_or(served.site.ssh.transport, Transport::from),
-        variables: &served.variables,
-        users: &users,
-        ssh: SshVersion::default(),
-        outer_hops: OuterHops::default(),
-        login: if asks.password {
-            LoginWith::Password
-        } else {
-            LoginWith::Token
-        },
-        server: NonZeroU16::new(number).unwrap_or(NonZeroU16::MIN),
-    })?;
-    let started = sessions.start(&recipe.session, &recipe.script.text).await?;
+    let (recipe, started) = loop {
+        let recipe = Recipe::new(&Request {
+            env: &environment,
+            generation: &served.prefix.to_string_lossy(),
+            root: &root,
+            site: &served.site,
+            launch: &launch,
+            kernels: &served.kernels,
+            transport: asks
+                .transport
+                .map_or(served.site.ssh.transport, Transport::from),
+            variables: &served.variables,
+            users: &users,
+            ssh: SshVersion::default(),
+            outer_hops: OuterHops::default(),
+            login: if asks.password {
+                LoginWith::Password
+            } else {
+                LoginWith::Token
+            },
+            server: NonZeroU16::new(number).unwrap_or(NonZeroU16::MIN),
+        })?;
+        submitted.set(Some(recipe.session.clone()));
+        match sessions.start(&recipe.session, &recipe.script.text).await? {
+            Some(started) => break (recipe, started),
+            // Another launch was quicker.
+            None => number = look.free_server(environment.as_str(), number + 1),
+        }
+    };
     let name = styled(NAME, &recipe.session);
     match started {
         Started::Job(job) => app.ui.status(format!("Submitted {name} as job {job}")),

@@ -96,6 +96,9 @@ pub(super) fn state_text(session: &Session) -> String {
         (State::Starting, _) => "starting".to_owned(),
         (State::Ready, _) => styled(GOOD, "ready"),
         (State::Ending, _) => "ending".to_owned(),
-        (State::Unknown, _) => "unknown".to_owned(),
+        (State::Unknown, _) if session.record.is_some() && session.job.is_none() => {
+            "unknown (it is another machine's)".to_owned()
+        }
+        (State::Unknown, _) => "unknown (the scheduler does not answer)".to_owned(),
     }
 }

@@ -44,6 +44,10 @@ pub(super) fn run(app: &App<'_>, args: &Args) -> Result<Exit, Failure> {
             .filter(|session| args.server.is_none_or(|server| session.server == server))
             .collect();
         match chosen.as_slice() {
+            [] if look.trouble.is_some() => {
+                let said = look.trouble.unwrap_or_default();
+                return Err(SessionError::Silent { said }.into());
+            }
             [] => return Err(SessionError::NoSession { environment }.into()),
             [_] => {}
             several if !args.all => {

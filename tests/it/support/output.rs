@@ -18,6 +18,11 @@ impl Ran {
         })
     }
 
+    /// Whether it exited with 0, where a test can't know that before.
+    pub(crate) fn succeeded(&self) -> bool {
+        self.0.code == Some(0)
+    }
+
     /// It exited with 0.
     #[track_caller]
     pub(crate) fn success(self) -> CommandOutput {
