@@ -216,8 +216,8 @@ async fn attempt(
     let login = wanted.login(patience).await?;
     let sessions = wanted.sessions(&login);
     let environment = || wanted.environment.clone();
-    // One that was reached stays the one that is meant, whatever is started later.
-    let server = wanted.server.or(reached.as_ref().map(|it| it.server));
+    // One that was found stays the one that is meant, whatever is started later.
+    let mut server = wanted.server.or(reached.as_ref().map(|it| it.server));
     let (session, record, user) = loop {
         let look = sessions.look().await?;
         let of_it = look.sessions.iter().filter(|session| {
@@ -242,6 +242,7 @@ async fn attempt(
                 });
             }
         };
+        server = Some(session.server);
         let before = reached.as_ref().map(|it| &it.record);
         match (session.state, &session.record) {
             (State::Ready, Some(record)) => {
