@@ -27,5 +27,8 @@ mod write;
 pub use model::{Format, Recipe, ScriptFile, Step, StepKind, Where};
 pub use request::{
     Endpoint, KernelChannels, Login, OuterHops, RecipeError, Request, SshVersion, local_port,
+    unusable,
 };
 pub use shell::{CommandLine, Word, quote};
+#[cfg(test)]
+pub(crate) use tests::hostile;

@@ -6,7 +6,7 @@
 //! `ENVSPEC_TEST_TOOLS=require` is set.
 
 mod forms;
-mod hostile;
+pub(crate) mod hostile;
 mod server;
 mod tunnel;
 mod variables;
