@@ -12,6 +12,8 @@
 mod bridge;
 mod connect;
 mod front;
+#[cfg(test)]
+mod hostile_tests;
 mod http;
 mod model;
 mod sessions;
