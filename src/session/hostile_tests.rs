@@ -103,17 +103,18 @@ proptest! {
         let there = There::new(&name);
         let root = path(&there.root);
         for shell in ["dash", "bash"] {
-            there.write("gen/lab-1/.envspec/receipt.json", &format!("{text}\n"));
-            there.write("gen/lab-1/.envspec/spec.yaml", "");
+            there.write("gen/lab-1/.envspec/receipt.json", &text);
+            there.write("gen/lab-1/.envspec/spec.yaml", "name: lab");
             fs_err::create_dir_all(there.root.join("envs")).unwrap();
             drop(std::os::unix::fs::symlink("../gen/lab-1", there.root.join("envs/lab")));
             let (said, _) = there.run(shell, script("generation"), &["lab"], "");
             prop_assert_eq!(&said[..2], &[format!("@root {root}"), format!("@prefix {root}/gen/lab-1")]);
-            let receipt: Vec<String> = text.lines().map(|line| format!("@receipt {line}")).collect();
-            let is_receipt = |line: &&String| line.starts_with("@receipt");
-            // `lines` takes a carriage return off the end, and sees no empty text.
-            let read: Vec<String> = said.iter().filter(is_receipt).cloned().collect();
-            prop_assert!(text.is_empty() || read == receipt, "{:?} {:?}", read, receipt);
+            let marked = |said: &[String], mark: &str| -> Vec<String> {
+                said.iter().filter_map(|line| line.strip_prefix(mark)).map(str::to_owned).collect()
+            };
+            let lines: Vec<&str> = text.lines().collect();
+            prop_assert_eq!(marked(&said, "@receipt "), lines.clone());
+            prop_assert_eq!(marked(&said, "@spec "), ["name: lab"]);
 
             let (said, came) = there.run(shell, script("start"), &["slurm", "envspec-lab"], &text);
             prop_assert!(said.contains(&"@job 17".to_owned()), "{said:?}");
@@ -124,6 +125,7 @@ proptest! {
             there.write("sessions/17.log", &text);
             let (said, _) = there.run(shell, script("log"), &["17"], "");
             prop_assert_eq!(&said[1], &format!("@log {root}/sessions/17.log"));
+            prop_assert_eq!(marked(&said, "@line "), &lines[lines.len().saturating_sub(15)..]);
 
             // Two folders of jobs, of which Slurm knows one; and something else.
             for key in ["17-0", "18-0"] {
