@@ -18,6 +18,7 @@ mod errors;
 mod kernels;
 mod lock;
 mod plan;
+mod policy;
 mod readme;
 mod recipe;
 mod registration;
