@@ -269,8 +269,8 @@ fn check_path(what: &'static str, path: &str) -> Result<(), RecipeError> {
 }
 
 /// Why a path can't be the one of a root, a generation or a socket; `None` if it
-/// can. Shells take any text between quotes; what is refused here has a meaning
-/// to a program that knows no quotes.
+/// can. envspec's own scripts take any text between quotes; what is refused here
+/// has a meaning to a program that knows no quotes, or escapes nothing in them.
 pub fn unusable(path: &str) -> Option<&'static str> {
     if !path.starts_with('/') {
         Some("it is not absolute")
@@ -280,8 +280,11 @@ pub fn unusable(path: &str) -> Option<&'static str> {
         Some("Slurm gives a backslash in a path a meaning of its own")
     } else if path.contains(':') {
         Some("a colon separates the parts of PATH and of a tunnel")
-    } else if path.contains(['%', '$', '"']) {
-        Some("ssh and its server fill in what stands behind % and $, and end a path at a \"")
+    } else if path.contains(['%', '$']) {
+        Some("ssh and its server fill in what stands behind % and $")
+    } else if path.contains(['"', '\'', '`']) {
+        // `exec "PREFIX/bin/python"` in a shell, `'BINDIR': 'PREFIX/bin'` in Python.
+        Some("packages write the path into their programs, between quotes of all kinds")
     } else {
         None
     }

@@ -15,6 +15,7 @@ mod crash;
 mod doctor;
 mod edit;
 mod errors;
+mod injection;
 mod kernels;
 mod lock;
 mod plan;

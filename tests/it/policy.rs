@@ -207,10 +207,10 @@ fn with_fake_slurm(forbidden: &str) -> TestEnv {
     let sites = env.path("home/.config/envspec/sites");
     fs_err::create_dir_all(&sites).unwrap();
     let site = format!(
-        "name: strict\ntitle: a strict site\nssh: {{hops: [login.strict.org], nodes: [node*]}}\n\
-         scheduler:\n{HEAVY}{forbidden}"
+        "name: strict\ntitle: a strict site\nssh: {{hops: [{{hosts: [login.strict.org]}}], nodes: [{}*]}}\n\
+         scheduler:\n{HEAVY}{forbidden}",
+        rustix::system::uname().nodename().to_str().unwrap()
     );
-    let site = site.replace("[login.strict.org]", "[{hosts: [login.strict.org]}]");
     fs_err::write(sites.join("strict.yaml"), site).unwrap();
     env
 }
@@ -264,4 +264,27 @@ fn a_forbidden_channel_is_refused_where_it_is_asked_for_with_the_sites_reason() 
         }
     }
     assert!(!env.work().join("envs/lab.lock").exists());
+}
+
+#[test]
+fn from_a_node_of_a_site_that_forbids_it_no_ssh_leads_onward() {
+    let rule = "forbidden: {practices: {onward_hop: nothing leads on from here}}\n";
+    let mut env = with_fake_slurm(rule);
+    let far =
+        "name: far\ntitle: far\nssh: {hops: [{hosts: [far.invalid]}]}\nscheduler: {slurm: {}}\n";
+    fs_err::write(env.path("home/.config/envspec/sites/far.yaml"), far).unwrap();
+    env.set("SLURM_JOB_ID", "7");
+    for command in ["launch", "connect", "sessions", "stop", "doctor"] {
+        env.run(&[command, "lab", "--site", "far"])
+            .fails_with(2)
+            .says("belongs to strict, and an ssh from there to far.invalid is one onward: nothing leads on from here")
+            .says("type this on your laptop");
+    }
+    // A laptop that is called as a node is has no Slurm.
+    for name in ["SLURM_JOB_ID", "SLURM_CONF"] {
+        env.set(name, "");
+    }
+    env.run(&["sessions", "lab", "--site", "far"])
+        .fails_with(6)
+        .says("could not connect to far.invalid");
 }

@@ -195,6 +195,8 @@ fn paths_and_variables_that_no_script_can_hold_are_refused() {
         "/a%hb",
         "/a$b",
         "/a\"b",
+        "/a'b",
+        "/a`b",
         "",
     ] {
         let mut case = Case::at("local");

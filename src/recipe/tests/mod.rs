@@ -7,6 +7,7 @@
 
 mod forms;
 pub(crate) mod hostile;
+mod policy;
 mod server;
 mod tunnel;
 mod variables;
