@@ -28,11 +28,9 @@ fn spec(variable: &str) -> String {
     )
 }
 
-#[test]
-fn hostile_values_reach_the_server_as_text_through_a_login_shell_that_is_no_sh() {
-    let Some(there) = There::up(ROOT) else {
-        return;
-    };
+/// Gives `ada` the spec and the site, forwardings of her own in her ssh config,
+/// and a login shell on the cluster that is no `sh`.
+fn settle(there: &There) {
     let cluster = &there.cluster;
     let text = serde_json::to_string(TEXT).unwrap();
     for home in [cluster.home("ada"), there.workstation()] {
@@ -59,6 +57,15 @@ fn hostile_values_reach_the_server_as_text_through_a_login_shell_that_is_no_sh()
                      cat /tmp/passwd >/etc/passwd && grep -q '^ada:.*/tcsh$' /etc/passwd";
         drop(cluster.host(host).user("root").sh(shell).success());
     }
+}
+
+#[test]
+fn hostile_values_reach_the_server_as_text_through_a_login_shell_that_is_no_sh() {
+    let Some(there) = There::up(ROOT) else {
+        return;
+    };
+    settle(&there);
+    let cluster = &there.cluster;
     let alias = format!(
         "ENVSPEC_CHANNEL_ALIAS=file://{}/",
         crate::support::channels().display()
