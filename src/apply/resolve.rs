@@ -215,7 +215,8 @@ fn refuse_forbidden(
     for request in requests {
         let span = request.origin.span();
         if let Some(channel) = &request.spec.channel {
-            asked.push((channel.name().to_owned(), span));
+            // The field: `name()` is the URL where the alias is a folder.
+            asked.extend(channel.name.iter().map(|name| (name.clone(), span)));
             asked.push((channel.base_url.url().to_string(), span));
         }
         asked.extend(request.spec.url.iter().map(|url| (url.to_string(), span)));

@@ -18,6 +18,7 @@ use crate::apply::{Context, SpecFile, Who};
 use crate::conda::{ChannelAlias, Network, Progress, Silent};
 use crate::jupyter;
 use crate::kernel::Catalogue;
+use crate::recipe;
 use crate::site::{Site, Sites};
 use crate::store::Root;
 
@@ -199,17 +200,17 @@ impl<'u> App<'u> {
         };
         let path = Self::absolute(&path)?;
         // Said before anything is made there, not when the recipe is written.
-        let fits = path
-            .to_str()
-            .is_some_and(|text| !text.contains([':', '\\']) && !text.chars().any(char::is_control));
-        if !fits {
-            return Err(Failure::usage(
-                format!("the root {} can't be used", path.display()),
-                "a colon separates the parts of PATH, Slurm gives a backslash a meaning, and names must \
-                 be UTF-8; choose another one: --root DIR or ENVSPEC_ROOT",
-            ));
+        match path.to_str().map(recipe::unusable) {
+            Some(None) => Ok(Root::new(path)),
+            unusable => Err(Failure::usage(
+                format!(
+                    "the root {} can't be used: {}",
+                    path.display().to_string().escape_debug(),
+                    unusable.flatten().unwrap_or("it is not UTF-8")
+                ),
+                "choose another one: --root DIR or ENVSPEC_ROOT",
+            )),
         }
-        Ok(Root::new(path))
     }
 
     /// The root of a spec, by its site.

@@ -14,7 +14,7 @@ use crate::apply::SpecFile;
 use crate::cluster::{Hops, Questions, sockets_folder};
 use crate::recipe::{OuterHops, local_port};
 use crate::session::{Place, Scheduling, Through, Wanted};
-use crate::site::{HostName, Scheduler, Site, UserName};
+use crate::site::{HostName, Practice, Scheduler, Site, UserName};
 use crate::spec::EnvName;
 
 /// Which site, and how it is reached.
@@ -49,6 +49,30 @@ pub(super) fn is_login_node(site: &Site, machine: &str) -> bool {
     hosts
         .map(|host| label(host.as_str()))
         .any(|host| host == label(machine))
+}
+
+/// Refuses a way that leads out of a cluster whose site forbids that. The machine
+/// is known by its name; a laptop may by chance be called as nodes are, but then
+/// it has no Slurm.
+fn stays_inside(app: &App<'_>, hops: &Hops) -> Result<(), Failure> {
+    let machine = App::host();
+    let may_be_node = app.has_slurm() || app.variable("SLURM_JOB_ID").is_some();
+    let sites = app.sites()?;
+    for site in sites.names().filter_map(|name| sites.find(Some(name)).ok()) {
+        let is_node = may_be_node && site.ssh.nodes.iter().any(|nodes| nodes.matches(&machine));
+        let reason = site.forbids(Practice::OnwardHop);
+        if let Some(reason) = reason.filter(|_| is_node || is_login_node(&site, &machine)) {
+            return Err(Failure::usage(
+                format!(
+                    "{machine} belongs to {}, and an ssh from there to {} is one onward: {reason}",
+                    site.name,
+                    hops.login()
+                ),
+                "type this on your laptop, or on the login node that the sessions belong to",
+            ));
+        }
+    }
+    Ok(())
 }
 
 fn hop_user(text: &str) -> Result<(Option<HostName>, UserName), String> {
@@ -126,6 +150,9 @@ impl SiteFlags {
             || is_login_node(site, &App::host())
             || (is_slurm && root.path().is_dir() && app.has_slurm());
         let hops = Hops::of(site, outer, &users).filter(|_| !is_here);
+        if let Some(hops) = &hops {
+            stays_inside(app, hops)?;
+        }
         let place = match (is_slurm, &hops) {
             (true, _) => Place::Node,
             (false, Some(_)) => Place::LoginNode,

@@ -93,10 +93,13 @@ pub fn ssh_config(hops: Option<&Hops>, sockets: &Path, include: Option<&Path>) -
     }
     put(&mut text, format_args!("Host *"));
     for line in [
+        // Those of the user's config would open ports, also backwards, which
+        // sites forbid. What is forwarded here is asked for later.
+        "ClearAllForwardings yes",
+        "Tunnel no",
         "ControlMaster no",
         "ControlPersist no",
         "ControlPath none",
-        "ExitOnForwardFailure yes",
         "ForwardAgent no",
         "ForwardX11 no",
         "PermitLocalCommand no",
@@ -123,8 +126,108 @@ fn put(text: &mut String, line: std::fmt::Arguments<'_>) {
 
 #[cfg(test)]
 mod tests {
+    use std::process::Command;
+
+    use proptest::prelude::*;
+
     use super::*;
+    use crate::recipe::hostile::hostile;
     use crate::site::Sites;
+
+    /// What ssh makes of a config for a host.
+    fn read_by_ssh(config: &str, folder: &Path, host: &str) -> Vec<String> {
+        let file = folder.join("config");
+        fs_err::write(&file, config).unwrap();
+        let mut command = Command::new("ssh");
+        command.arg("-G").arg("-F").arg(&file).arg(host);
+        let output = command.output().unwrap();
+        let said = String::from_utf8_lossy(&output.stderr);
+        assert!(
+            output.status.success() && said.is_empty(),
+            "{said}\n{config}"
+        );
+        let settings = String::from_utf8(output.stdout).unwrap();
+        settings.lines().map(str::to_owned).collect()
+    }
+
+    fn hops(one: &str, two: &str, user: &str) -> Option<Hops> {
+        let host = |text: &str| {
+            // ssh writes an address out: `1.2` is 1.0.0.2, also as `0x1.2`.
+            let is_address = text
+                .chars()
+                .all(|c| c.is_ascii_hexdigit() || "xX.".contains(c));
+            let host = HostName::new(text).filter(|_| !is_address)?;
+            Some((host, UserName::new(user)))
+        };
+        let hosts = vec![host(one)?, host(two)?];
+        let (one, two) = (one.to_lowercase(), two.to_lowercase());
+        // Two blocks of one name are one; and ssh reads names without their case.
+        (one != two).then_some(Hops { hosts })
+    }
+
+    /// Names as a hostile site file would have them, and legal ones of odd signs.
+    fn name() -> impl Strategy<Value = String> {
+        prop_oneof![
+            1 => hostile(),
+            4 => "[A-Za-z0-9][A-Za-z0-9._-]{0,20}",
+            1 => prop::sample::select(vec!["none", "yes", "no", "Host", "Match", "all"]).prop_map(str::to_owned),
+        ]
+    }
+
+    proptest! {
+        #![proptest_config(ProptestConfig { cases: 64, failure_persistence: None, ..ProptestConfig::default() })]
+
+        #[test]
+        fn ssh_reads_every_name_as_it_is_and_no_other_setting_changes(
+            one in name(), two in name(), user in prop_oneof![hostile(), "[a-z_][a-z0-9._@+-]{0,12}"],
+        ) {
+            let Some(hostile) = hops(&one, &two, &user) else { return Ok(()) };
+            let plain = hops("first", "second", "somebody").unwrap();
+            let folder = tempfile::tempdir().unwrap();
+            let user = UserName::new(&user);
+            let of = |hops: &Hops| ssh_config(Some(hops), folder.path(), None);
+            for (host, stands_for) in [(one.as_str(), "first"), (&two, "second"), ("node1", "node1")] {
+                let read = read_by_ssh(&of(&hostile), folder.path(), host);
+                let expected = read_by_ssh(&of(&plain), folder.path(), stands_for);
+                for (read, expected) in read.iter().zip(&expected) {
+                    let (key, expected) = expected.split_once(' ').unwrap_or((expected, ""));
+                    let expected = match (key, expected) {
+                        ("user", "somebody") => match &user {
+                            Some(user) => user.to_string(),
+                            None => continue,
+                        },
+                        ("host" | "hostname", "first" | "second") => host.to_lowercase(),
+                        ("proxyjump", "first") => one.clone(),
+                        ("proxyjump", "second") => two.clone(),
+                        _ => expected.to_owned(),
+                    };
+                    let read = if key.starts_with("host") { read.to_lowercase() } else { read.clone() };
+                    prop_assert_eq!(read, format!("{key} {expected}"));
+                }
+                prop_assert_eq!(read.len(), expected.len());
+            }
+        }
+    }
+
+    #[test]
+    fn what_the_users_own_config_forwards_is_not_forwarded() {
+        let folder = tempfile::tempdir().unwrap();
+        let own = folder.path().join("own");
+        let text = "Host *\n  RemoteForward 7000 localhost:22\n  DynamicForward 7001\n  \
+                    LocalForward 7002 localhost:22\n  ClearAllForwardings no\n  Tunnel yes\n  User ada\n";
+        fs_err::write(&own, text).unwrap();
+        let hops = hops("jump", "login", "-").unwrap();
+        let config = ssh_config(Some(&hops), folder.path(), Some(&own));
+        for host in ["jump", "login", "node1"] {
+            let read = read_by_ssh(&config, folder.path(), host).join("\n");
+            assert!(
+                read.contains("user ada"),
+                "the user's config counts: {read}"
+            );
+            assert!(!read.contains("forward 700"), "{read}");
+            assert!(read.contains("\ntunnel false"), "{read}");
+        }
+    }
 
     #[test]
     fn the_way_leads_through_each_hop_to_the_node_and_the_login_is_shared() {

@@ -79,38 +79,9 @@ impl Connection {
     ) -> Result<(), ClusterError> {
         let host = hops.login().to_string();
         let mut command = self.command();
-        command
-            .args(["-o", "ControlMaster=yes", "-N"])
-            .arg(&host)
-            .stdin(Stdio::null())
-            .stdout(Stdio::null())
-            .stderr(Stdio::piped());
-        let mut master = spawn(&mut command, "ssh")?;
-        let socket = self.folder.path().join("login.control");
-        let connected = async {
-            loop {
-                if socket.exists() {
-                    return true;
-                }
-                if master.try_wait().is_ok_and(|status| status.is_some()) {
-                    return false;
-                }
-                tokio::time::sleep(LOOK_EVERY).await;
-            }
-        };
-        let connected = tokio::time::timeout(patience, connected).await;
-        if connected != Ok(true) {
-            drop(master.start_kill());
-            let said = words(&mut master).await;
-            return Err(ClusterError::Unreachable {
-                host,
-                said: match connected {
-                    Ok(_) => said,
-                    Err(_) => format!("{said}no answer within {} s", patience.as_secs()),
-                },
-            });
-        }
-        self.master = Some(master);
+        command.stderr(Stdio::piped());
+        let orders = self.folder.path().join("login.control");
+        self.master = Some(master(command, &host, &orders, patience).await?);
         self.host = host;
         Ok(())
     }
@@ -137,7 +108,14 @@ impl Connection {
             .prefix("envspec-")
             .tempdir_in(sockets_in)
             .map_err(no_folder)?;
-        let include = user_config.filter(|path| path.is_file() && plain(path));
+        let link = folder.path().join("user");
+        let include = match user_config.filter(|path| path.is_file()) {
+            Some(path) if !plain(path) => {
+                std::os::unix::fs::symlink(path, &link).map_err(no_folder)?;
+                Some(link.as_path())
+            }
+            path => path,
+        };
         fs_err::write(
             folder.path().join("config"),
             format!("{settings}{}", ssh_config(hops, folder.path(), include)),
@@ -195,8 +173,81 @@ fn guard(folder: &Path) -> Result<Option<ChildStdin>, ClusterError> {
     Ok(spawn(&mut command, "sh")?.stdin)
 }
 
+/// Starts an ssh of which all is said but the host, and waits until it is
+/// connected: from then on it takes orders at a socket.
+pub(crate) async fn master(
+    mut command: Command,
+    host: &str,
+    orders: &Path,
+    patience: Duration,
+) -> Result<Child, ClusterError> {
+    command
+        .args(["-o", "ControlMaster=yes", "-N", "-S"])
+        .arg(orders)
+        .arg(host)
+        .stdin(Stdio::null())
+        .stdout(Stdio::null());
+    let mut master = spawn(&mut command, "ssh")?;
+    let connected = async {
+        loop {
+            if orders.exists() {
+                return true;
+            }
+            if master.try_wait().is_ok_and(|status| status.is_some()) {
+                return false;
+            }
+            tokio::time::sleep(LOOK_EVERY).await;
+        }
+    };
+    let connected = tokio::time::timeout(patience, connected).await;
+    if connected == Ok(true) {
+        return Ok(master);
+    }
+    drop(master.start_kill());
+    let said = words(&mut master).await;
+    Err(ClusterError::Unreachable {
+        host: host.to_owned(),
+        said: match connected {
+            Ok(_) => said,
+            Err(_) => format!("{said}no answer within {} s", patience.as_secs()),
+        },
+    })
+}
+
+/// Orders a connected ssh to lead from a socket of this machine to a socket or
+/// port behind it. An order and no `-L`: what clears the forwardings of the
+/// user's config would clear that too.
+pub(crate) async fn forward(
+    orders: &Path,
+    host: &str,
+    from: &Path,
+    to: &str,
+) -> Result<(), ClusterError> {
+    let output = Command::new("ssh")
+        .args(["-F", "/dev/null", "-S"])
+        .arg(orders)
+        .args(["-O", "forward", "-L"])
+        .arg(format!("{}:{to}", from.display()))
+        .arg(host)
+        .stdin(Stdio::null())
+        .kill_on_drop(true)
+        .output()
+        .await
+        .map_err(|source| ClusterError::NoProgram {
+            program: "ssh".to_owned(),
+            source,
+        })?;
+    if output.status.success() {
+        return Ok(());
+    }
+    Err(ClusterError::Unreachable {
+        host: host.to_owned(),
+        said: String::from_utf8_lossy(&output.stderr).into_owned(),
+    })
+}
+
 /// Starts a program of this machine.
-pub(crate) fn spawn(command: &mut Command, program: &str) -> Result<Child, ClusterError> {
+fn spawn(command: &mut Command, program: &str) -> Result<Child, ClusterError> {
     command.spawn().map_err(|source| ClusterError::NoProgram {
         program: program.to_owned(),
         source,

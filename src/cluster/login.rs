@@ -8,7 +8,7 @@ use tokio::process::Command;
 
 use super::connection::Connection;
 use super::error::ClusterError;
-use crate::recipe::Word;
+use crate::recipe::quote;
 
 /// Where commands are given.
 #[derive(Debug)]
@@ -83,6 +83,27 @@ impl Said {
 /// empty: a shell's greeting may end without ending its line.
 const READ_AND_RUN: &str = "echo; eval \"$(dd bs=1 count=$0 2>/dev/null)\"";
 
+/// The command that runs any script, told how many bytes it has. The arguments
+/// are a part of the script: no login shell reads them, and no list of
+/// processes shows them.
+fn command_for(length: usize) -> [String; 4] {
+    ["sh", "-c", READ_AND_RUN, &length.to_string()].map(str::to_owned)
+}
+
+/// A script behind the line that gives it its arguments.
+fn with_arguments(script: &Script<'_>) -> String {
+    let mut text = String::from("set --");
+    for argument in script.arguments {
+        text.push_str(" '");
+        // All else is itself between the single quotes of `sh`.
+        text.push_str(&argument.replace('\'', "'\\''"));
+        text.push('\'');
+    }
+    text.push('\n');
+    text.push_str(script.text);
+    text
+}
+
 impl Login {
     /// The host's name for messages.
     pub fn host(&self) -> &str {
@@ -139,23 +160,18 @@ async fn output(
     host: &str,
     script: Script<'_>,
 ) -> Result<Output, ClusterError> {
-    let length = script.text.len().to_string();
-    let words = ["sh", "-c", READ_AND_RUN, &length]
-        .into_iter()
-        .chain(script.arguments.iter().copied());
+    let text = with_arguments(&script);
+    let words = command_for(text.len());
     let mut command = match connection {
         None => {
-            let mut words = words;
-            let mut command = Command::new(words.next().unwrap_or_default());
-            command.args(words);
+            let mut command = Command::new(&words[0]);
+            command.args(&words[1..]);
             command
         }
         Some(connection) => {
             let mut command = connection.command();
             // The login shell reads these once more.
-            command
-                .arg(host)
-                .args(words.map(|word| Word::text(word).quoted()));
+            command.arg(host).args(words.map(|word| quote(&word)));
             command
         }
     };
@@ -174,10 +190,9 @@ async fn output(
         .spawn()
         .map_err(failed)?;
     let mut stdin = child.stdin.take().expect("it is piped");
-    let text = format!("{}{}", script.text, script.input);
     let write = async move {
         // One that has ended already says why itself.
-        drop(stdin.write_all(text.as_bytes()).await);
+        drop(stdin.write_all((text + script.input).as_bytes()).await);
     };
     let (output, ()) = tokio::join!(child.wait_with_output(), write);
     output.map_err(failed)
@@ -185,7 +200,10 @@ async fn output(
 
 #[cfg(test)]
 mod tests {
+    use proptest::prelude::*;
+
     use super::*;
+    use crate::recipe::hostile::{hostile, login_shells};
 
     fn script<'a>(text: &'static str, arguments: &'a [&'a str], input: &'a str) -> Script<'a> {
         Script {
@@ -208,6 +226,38 @@ mod tests {
         assert_eq!(said.all("arg").collect::<Vec<_>>(), arguments);
         assert_eq!(said.one("input"), Some("echo not run"));
         assert_eq!(said.one("Welcome"), None);
+    }
+
+    proptest! {
+        #![proptest_config(ProptestConfig { cases: 24, failure_persistence: None, ..ProptestConfig::default() })]
+
+        #[test]
+        fn whatever_the_login_shell_is_a_script_gets_its_arguments_as_they_were(
+            arguments in proptest::collection::vec(hostile(), 0..4), input in hostile(),
+        ) {
+            let arguments: Vec<&str> = arguments.iter().map(String::as_str).collect();
+            let shows = script("printf '%s\\0' \"$@\"; cat", &arguments, "");
+            let text = with_arguments(&shows);
+            let words = command_for(text.len()).map(|word| quote(&word)).join(" ");
+            // Its first line ends a greeting of the shell's.
+            let expected = format!("\n{}\0{input}", arguments.join("\0"));
+            for shell in login_shells() {
+                // What sshd does with a command.
+                let mut child = std::process::Command::new(shell)
+                    .args(["-c", &words])
+                    .stdin(Stdio::piped())
+                    .stdout(Stdio::piped())
+                    .spawn()
+                    .unwrap();
+                std::io::Write::write_all(
+                    &mut child.stdin.take().unwrap(),
+                    format!("{text}{input}").as_bytes(),
+                )
+                .unwrap();
+                let output = child.wait_with_output().unwrap();
+                prop_assert_eq!(String::from_utf8_lossy(&output.stdout), &*expected, "{}", shell);
+            }
+        }
     }
 
     #[tokio::test]

@@ -15,7 +15,7 @@ mod slurm;
 
 pub use config::{Hops, ssh_config};
 pub use connection::{Connection, Questions, sockets_folder};
-pub(crate) use connection::{spawn, words};
+pub(crate) use connection::{forward, master, words};
 pub use error::ClusterError;
 pub use examine::{Asked, Check, Verdict, examine};
 pub use login::{Login, Said, Script};

@@ -1,5 +1,5 @@
 //! The script that starts a server: what differs from session to session,
-//! followed by `server.sh`, which never does.
+//! followed by `config.py`, `probe.py` and `server.sh`, which never do.
 //!
 //! The values are assignments to shell variables, each one quoted word; the
 //! program below them has no holes to fill. Slurm's own options are comments of
@@ -9,8 +9,17 @@ use super::request::{Endpoint, Facts, Login, Place};
 use super::shell::quote;
 use crate::spec::Interface;
 
-/// The part that is the same for every session.
-const PROGRAM: &str = include_str!("server.sh");
+/// The part that is the same for every session: two programs of Python as
+/// functions that print them, and what uses them.
+const PROGRAM: &str = concat!(
+    "# --- from here on the script is the same for every session ---------------------\n",
+    "config() { cat <<'END_OF_PYTHON'\n",
+    include_str!("config.py"),
+    "END_OF_PYTHON\n}\nprobe() { cat <<'END_OF_PYTHON'\n",
+    include_str!("probe.py"),
+    "END_OF_PYTHON\n}\n",
+    include_str!("server.sh")
+);
 
 /// The script.
 pub(super) fn script(facts: &Facts<'_>) -> String {

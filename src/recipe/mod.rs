@@ -25,5 +25,9 @@ mod tests;
 mod write;
 
 pub use model::{Format, Recipe, ScriptFile, Step, StepKind, Where};
-pub use request::{Endpoint, Login, OuterHops, RecipeError, Request, SshVersion, local_port};
+pub use request::{
+    Endpoint, Login, OuterHops, RecipeError, Request, SshVersion, local_port, unusable,
+};
 pub use shell::{CommandLine, Word, quote};
+#[cfg(test)]
+pub(crate) use tests::hostile;

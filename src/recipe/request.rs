@@ -263,22 +263,39 @@ impl<'a> Facts<'a> {
 }
 
 fn check_path(what: &'static str, path: &str) -> Result<(), RecipeError> {
-    let why = if !path.starts_with('/') {
-        "it is not absolute"
+    match unusable(path) {
+        None => Ok(()),
+        Some(why) => Err(RecipeError::Path {
+            what,
+            path: path.to_owned(),
+            why,
+        }),
+    }
+}
+
+/// Why a path can't be the one of a root, a generation or a socket; `None` if it
+/// can. envspec's own scripts take any text between quotes; what is refused here
+/// has a meaning to a program that knows no quotes, or escapes nothing in them.
+pub fn unusable(path: &str) -> Option<&'static str> {
+    if !path.starts_with('/') {
+        Some("it is not absolute")
     } else if path.chars().any(char::is_control) {
-        "it holds a control character"
+        Some("it holds a control character")
     } else if path.contains('\\') {
-        "Slurm gives a backslash in a path a meaning of its own"
+        Some("Slurm gives a backslash in a path a meaning of its own")
     } else if path.contains(':') {
-        "a colon separates the parts of PATH and of a tunnel"
+        Some("a colon separates the parts of PATH and of a tunnel")
+    } else if path.contains(['%', '$']) {
+        Some("ssh and its server fill in what stands behind % and $")
+    } else if path.contains(['"', '\'', '`']) {
+        // `exec "PREFIX/bin/python"` in a shell, `'BINDIR': 'PREFIX/bin'` in Python.
+        Some("packages write the path into their programs, between quotes of all kinds")
+    } else if path.contains([';', '&', '|', '<', '>', '(', ')']) {
+        // `R_HOME_DIR=PREFIX/lib/R` in R's own script.
+        Some("R has its path in its start script, without any quotes")
     } else {
-        return Ok(());
-    };
-    Err(RecipeError::Path {
-        what,
-        path: path.to_owned(),
-        why,
-    })
+        None
+    }
 }
 
 /// What tells the start scripts of a session's variants apart: a recipe that was

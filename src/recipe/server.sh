@@ -1,4 +1,3 @@
-# --- from here on the script is the same for every session ---------------------
 set -eu
 umask 077
 export LC_ALL="${LC_ALL:-C.UTF-8}"
@@ -162,69 +161,7 @@ protections=(
 # How this server differs from Jupyter's own.
 {
   printf 'script = %d\n' "$$"
-  cat <<'END_OF_CONFIG'
-import atexit, json, os, shutil, signal, sys, threading, time
-
-import zmq
-from jupyter_client.kernelspec import KernelSpecManager
-from jupyter_server.services.kernels.kernelmanager import AsyncMappingKernelManager
-
-
-def read(*path):
-    with open(os.path.join(*path)) as file:
-        return json.load(file)
-
-
-environment = read(sys.prefix, ".envspec", "receipt.json")["environment"]
-
-
-# Each kernel once: those that apply registered for the user's other servers are
-# copies of what this environment has itself. Notebooks that name one still start.
-class EachOnce(KernelSpecManager):
-    def find_kernel_specs(self):
-        found = super().find_kernel_specs()
-        return {name: path for name, path in found.items() if not self.is_copy(path)}
-
-    def is_copy(self, path):
-        try:
-            mark = read(path, "kernel.json")["metadata"]["envspec"]
-            return mark["environment"] == environment and not path.startswith(sys.prefix + os.sep)
-        except (OSError, ValueError, LookupError, TypeError):
-            return False
-
-
-# What is said between the server and a kernel: every user of the node can read the
-# ports of the loopback, where Jupyter has it. Kernels that can have sockets in the
-# folder of this configuration instead, and of the others those that can encrypt do.
-class PrivateChannels(AsyncMappingKernelManager):
-    def pre_start_kernel(self, *args, **options):
-        manager, *rest = super().pre_start_kernel(*args, **options)
-        path = os.path.splitext(manager.connection_file)[0] + "-ipc-5"
-        can = manager.kernel_spec.metadata.get("supported_transport", [])
-        # The kernel's limit for the path of a socket is 107 bytes.
-        if "ipc" in can and len(os.fsencode(path)) <= 107:
-            manager.transport = "ipc"
-        return manager, *rest
-
-
-c.ServerApp.kernel_spec_manager_class = EachOnce
-c.ServerApp.kernel_manager_class = PrivateChannels
-if hasattr(AsyncMappingKernelManager, "transport_encryption") and zmq.has("curve"):
-    c.MappingKernelManager.transport_encryption = "auto"
-
-
-# A server ends with this script, which cleans up after it, however that ended.
-def end_with_the_script():
-    while os.getppid() == script:
-        time.sleep(1)
-    atexit.register(shutil.rmtree, os.path.dirname(os.environ["JUPYTER_CONFIG_DIR"]), True)
-    os.kill(os.getpid(), signal.SIGTERM)
-    time.sleep(90)
-    os.kill(os.getpid(), signal.SIGKILL)
-
-
-threading.Thread(target=end_with_the_script, daemon=True).start()
-END_OF_CONFIG
+  config
 } >"$scratch/config/jupyter_server_config.py"
 
 case $login in
@@ -325,120 +262,7 @@ launch() {
 prove() {
   "$generation/bin/python" -I - "$server" "$scratch/runtime" "$token_file" "$node" \
     "$private" "$key" "$session" "$environment" "${generation##*/}" "${SLURM_JOB_ID:-}" \
-    "$restart" "$$" "$url_path" "$login" "$port_was_taken" <<'END_OF_PROBE' &
-import glob, http.client, json, os, socket, sys, time
-
-server, runtime, token_file, node, private = sys.argv[1:6]
-key, session, environment, generation, job, restart, pid, url_path, login = sys.argv[6:15]
-port_was_taken = int(sys.argv[15])
-
-
-class Connection(http.client.HTTPConnection):
-    def __init__(self, info):
-        super().__init__("127.0.0.1", info["port"] or None, timeout=30)
-        self.path = info.get("sock")
-
-    def connect(self):
-        if not self.path:
-            return super().connect()
-        self.sock = socket.socket(socket.AF_UNIX)
-        self.sock.settimeout(self.timeout)
-        self.sock.connect(self.path)
-
-
-def status(info, headers):
-    connection = Connection(info)
-    try:
-        connection.request("GET", info["base_url"] + "api/status", headers=headers)
-        return connection.getresponse().status
-    finally:
-        connection.close()
-
-
-def alive():
-    try:
-        os.kill(int(server), 0)
-    except OSError:
-        return False
-    return True
-
-
-def listens(port):
-    """Whether it is the server that listens. It writes its info file before it takes the port,
-    which another user's program may have taken meanwhile: that must not get the token."""
-    rows = []
-    for table in ("/proc/net/tcp", "/proc/net/tcp6"):
-        try:
-            with open(table) as file:
-                rows += [line.split() for line in file][1:]
-        except OSError:
-            pass
-    if not rows:
-        return True  # no Linux
-    listening = {row[9] for row in rows if row[3] == "0A" and row[1].endswith(":%04X" % port)}
-    folder = f"/proc/{server}/fd"
-    held = {os.readlink(os.path.join(folder, name)) for name in os.listdir(folder)}
-    return any(f"socket:[{inode}]" in held for inode in listening)
-
-
-def answer():
-    waits_for_its_port = False
-    while alive():
-        for path in glob.glob(os.path.join(glob.escape(runtime), "jpserver-*.json")):
-            try:
-                with open(path) as file:
-                    info = json.load(file)
-                if info.get("sock") or listens(info["port"]):
-                    return info, status(info, {})
-                waits_for_its_port = True
-            except (OSError, ValueError):
-                pass
-        time.sleep(0.1)
-    if waits_for_its_port:
-        sys.exit(port_was_taken)
-    sys.exit("envspec: the server ended before it answered")
-
-
-info, anonymous = answer()
-if anonymous not in (401, 403):
-    sys.exit(f"envspec: a request without token got {anonymous}: this server is open to everybody")
-with open(token_file) as file:
-    owner = status(info, {"Authorization": "token " + file.read()})
-if owner != 200:
-    sys.exit(f"envspec: the server answered its owner with {owner}")
-where = info.get("sock") or "127.0.0.1:%d" % info["port"]
-
-
-def publish(name, text):
-    path = os.path.join(private, name)
-    try:
-        with open(path + ".new", "w") as file:
-            file.write(text + "\n")
-        os.rename(path + ".new", path)
-    except OSError as error:
-        sys.exit(f"envspec: {path} could not be written: {error.strerror}")
-
-
-# For programs; on one line, and without the token.
-record = {
-    "version": 1,
-    "key": key,
-    "session": session,
-    "environment": environment,
-    "generation": generation,
-    "job": int(job) if job else None,
-    "restart": int(restart),
-    "node": node,
-    "pid": int(pid),
-    "at": where,
-    "url_path": url_path,
-    "login": login,
-    "ready": int(time.time()),
-}
-publish("endpoint", f"{node} {where}")
-# The last: by this the session counts as ready.
-publish("session.json", json.dumps(record))
-END_OF_PROBE
+    "$restart" "$$" "$url_path" "$login" "$port_was_taken" <<<"$(probe)" &
   probe=$!
 }
 

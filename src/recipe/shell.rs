@@ -122,21 +122,33 @@ pub(super) fn join(words: &[Word]) -> String {
     words.iter().map(Word::quoted).collect::<Vec<_>>().join(" ")
 }
 
-/// A text as one shell word: bare where no shell minds, else in plain single
-/// quotes; the rare rest is the library's. Control characters never appear as
-/// such, so that a copied line is always one line.
+/// A text as one shell word: bare where no shell minds, else in single quotes
+/// that every login shell reads alike, csh and fish among them. Control
+/// characters never appear as such, so that a copied line is always one line;
+/// a word that has some is for bash and zsh alone.
 pub fn quote(text: &str) -> String {
     // In an option `=` can't be an assignment and `%` no job.
     let in_option = |c: char| is_bare(c) || c == '=' || c == '%';
     let bare = text.chars().all(is_bare);
     let option = text.starts_with('-') && text.chars().all(in_option);
     if !text.is_empty() && (bare || option) {
-        text.to_owned()
-    } else if text.contains('\'') || text.chars().any(char::is_control) {
-        text.quoted(Bash)
-    } else {
-        format!("'{text}'")
+        return text.to_owned();
     }
+    if text.chars().any(char::is_control) {
+        return text.quoted(Bash);
+    }
+    let mut word = String::from("'");
+    for c in text.chars() {
+        // Between single quotes csh looks for `!` in its history, and fish takes
+        // a backslash for its own.
+        if matches!(c, '\'' | '!' | '\\') {
+            word.extend(['\'', '\\', c, '\'']);
+        } else {
+            word.push(c);
+        }
+    }
+    word.push('\'');
+    word
 }
 
 /// Characters that no shell gives a meaning, wherever they stand in a word.

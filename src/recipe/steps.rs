@@ -24,8 +24,7 @@ pub(super) struct Commands {
 impl Commands {
     pub(super) fn new(facts: &Facts<'_>) -> Self {
         let session = facts.session.as_str();
-        // In the name of a log Slurm reads `%j`, and `%%` for a `%`.
-        let log = format!("--output={}/%j.log", facts.sessions.replace('%', "%%"));
+        let log = format!("--output={}/%j.log", facts.sessions);
         let mut interactive = vec!["screen".to_owned(), "-S".to_owned(), session.to_owned()];
         if facts.place == Place::Node {
             interactive.extend(["srun".to_owned(), "--pty".to_owned()]);

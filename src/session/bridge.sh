@@ -15,7 +15,7 @@ if [ ! -s "$bridge/host_key" ]; then
   mv -f -- "$bridge/new.$$.pub" "$bridge/host_key.pub"
   mv -f -- "$bridge/new.$$" "$bridge/host_key"
 fi
-# Forwards to this machine and does nothing else. The path of a root holds no quote.
+# Forwards to this machine and does nothing else. The path of a root holds neither `"` nor `%`.
 put sshd_config <<END_OF_CONFIG
 HostKey "$bridge/host_key"
 AuthorizedKeysFile "$bridge/authorized_keys"

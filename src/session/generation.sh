@@ -7,8 +7,9 @@ prefix=$(cd "$link" 2>/dev/null && pwd -P) || {
 }
 printf '@prefix %s\n' "$prefix"
 printf '@user %s\n' "$(id -un)"
-sed 's/^/@receipt /' "$prefix/.envspec/receipt.json"
-sed 's/^/@spec /' "$prefix/.envspec/spec.yaml"
+# A last line may have no end.
+sed 's/^/@receipt /' "$prefix/.envspec/receipt.json" && echo
+sed 's/^/@spec /' "$prefix/.envspec/spec.yaml" && echo
 for server in lab notebook server; do
   if [ -x "$prefix/bin/jupyter-$server" ]; then printf '@server %s\n' "$server"; fi
 done

@@ -7,6 +7,8 @@ fi
 if [ -s "$log" ]; then
   printf '@log %s\n' "$log"
   tail -n 15 -- "$log" | sed 's/^/@line /'
+  # The last line may have no end: a killed server's.
+  echo
 fi
 # A full disk takes no log either: what a write says now was the reason then.
 if ! said=$( (head -c 65536 /dev/urandom >"$sessions/.try.$$") 2>&1); then

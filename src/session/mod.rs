@@ -13,6 +13,8 @@ mod bridge;
 mod connect;
 mod error;
 mod front;
+#[cfg(test)]
+mod hostile_tests;
 mod http;
 mod model;
 mod sessions;

@@ -3,7 +3,9 @@
 use serde::{Deserialize, Serialize};
 
 use crate::cluster::{Job, JobState, Said};
+use crate::recipe::unusable;
 use crate::site::HostName;
+use crate::spec::EnvName;
 
 /// The record of a server that is ready, as its start script wrote it.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -54,9 +56,9 @@ impl Record {
         let fits = record.version == RECORD_VERSION
             && plain(&record.key)
             && HostName::new(&record.node).is_some()
-            && (record.is_socket() || record.port().is_some())
-            && !record.at.chars().any(char::is_control)
-            && record.url_path.starts_with('/');
+            && (record.port().is_some() || unusable(&record.at).is_none())
+            && record.url_path.starts_with('/')
+            && (record.url_path == "/" || plain(&record.url_path[1..]));
         fits.then_some(record)
     }
 
@@ -132,6 +134,8 @@ impl Session {
             Some((environment, number)) => (environment, number.parse().ok()?),
             None => (rest, 1),
         };
+        // A job of the user's own may be called anything.
+        EnvName::new(environment)?;
         Some(Self {
             name: name.to_owned(),
             environment: environment.to_owned(),

@@ -6,6 +6,9 @@ case $root in
   '') root=${XDG_DATA_HOME:-$HOME/.local/share}/envspec ;;
   '~') root=$HOME ;;
   '~/'*) root=$HOME/${root#??} ;;
+  /*) ;;
+  # So that none is taken for an option.
+  *) root=$PWD/$root ;;
 esac
 # shellcheck disable=SC2034 # of those that follow
 sessions=$root/sessions

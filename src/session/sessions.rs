@@ -14,6 +14,18 @@ macro_rules! script {
     };
 }
 
+/// All of them, for the test that tries them.
+#[cfg(test)]
+pub(super) const SCRIPTS: [(&str, &str); 7] = [
+    ("generation", script!("generation.sh")),
+    ("start", script!("start.sh")),
+    ("log", script!("log.sh")),
+    ("look", script!("look.sh")),
+    ("token", script!("token.sh")),
+    ("end", script!("end.sh")),
+    ("bridge", script!("bridge.sh")),
+];
+
 /// How long a look may take: schedulers are busy at times.
 const PATIENCE: Duration = Duration::from_mins(1);
 

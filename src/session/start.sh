@@ -1,7 +1,6 @@
 # --- puts the start script, which is the input, into its place, and starts it ---
 scheduler=$1
 name=$2
-shift 2
 umask 077
 mkdir -p -- "$sessions/start" || exit
 chmod 700 "$sessions" "$sessions/start"
@@ -41,9 +40,7 @@ if ! cat >"$script.new.$$" || ! mv -f -- "$script.new.$$" "$script"; then
 fi
 case $scheduler in
   slurm)
-    # In the name of a log Slurm reads `%j`, and `%%` for a `%`.
-    logs=$(printf '%s' "$sessions" | sed 's/%/%%/g')
-    if answer=$(sbatch --parsable --output="$logs/%j.log" "$@" "$script" 2>&1); then
+    if answer=$(sbatch --parsable --output="$sessions/%j.log" "$script" 2>&1); then
       printf '%s\n' "$answer" | sed -n 's/^\([0-9][0-9]*\).*/@job \1/p'
     else
       printf '%s\n' "$answer" | sed 's/^/@refused /'

@@ -9,10 +9,7 @@ use tokio::process::{Child, Command};
 use super::error::SessionError;
 use super::front::Target;
 use super::model::Record;
-use crate::cluster::{ClusterError, spawn, words};
-
-/// How often a socket that is to open is tried.
-const TRY_EVERY: Duration = Duration::from_millis(10);
+use crate::cluster::{forward, master, words};
 
 /// Which machine the server runs on, seen from where the tunnel begins.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -49,8 +46,7 @@ impl Tunnel {
         })
     }
 
-    /// Opens a way to a server by an ssh of which all is said but the host and
-    /// what to forward. `socket` is in a folder that nobody else may enter.
+    /// Opens a way to a server by an ssh of which all is said but the host. `socket` is in a folder that nobody else may enter.
     pub(super) async fn open(
         mut command: Command,
         host: String,
@@ -58,45 +54,15 @@ impl Tunnel {
         socket: PathBuf,
         patience: Duration,
     ) -> Result<Self, SessionError> {
-        let control = socket.with_extension("control");
-        command
-            .args(["-N", "-o", "ControlMaster=yes", "-o"])
-            .arg(format!("ControlPath={}", control.display()))
-            .arg("-L")
-            .arg(format!("{}:{}", socket.display(), record.at))
-            .arg(&host)
-            .stdin(Stdio::null())
-            .stdout(Stdio::null())
-            .stderr(Stdio::piped());
-        let mut ssh = spawn(&mut command, "ssh")?;
-        let target = Target::Socket(socket);
-        let opened = async {
-            loop {
-                if target.connect().await.is_ok() {
-                    return true;
-                }
-                if !matches!(ssh.try_wait(), Ok(None)) {
-                    return false;
-                }
-                tokio::time::sleep(TRY_EVERY).await;
-            }
-        };
-        match tokio::time::timeout(patience, opened).await {
-            Ok(true) => Ok(Self {
-                target,
-                ssh: Some(ssh),
-                host,
-            }),
-            outcome => {
-                drop(ssh.start_kill());
-                let said = words(&mut ssh).await;
-                let said = match outcome {
-                    Ok(_) => said,
-                    Err(_) => format!("{said}no answer within {} s", patience.as_secs()),
-                };
-                Err(ClusterError::Unreachable { host, said }.into())
-            }
-        }
+        command.stderr(Stdio::piped());
+        let orders = socket.with_extension("control");
+        let ssh = master(command, &host, &orders, patience).await?;
+        forward(&orders, &host, &socket, &record.at).await?;
+        Ok(Self {
+            target: Target::Socket(socket),
+            ssh: Some(ssh),
+            host,
+        })
     }
 
     /// Its near end.

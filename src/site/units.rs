@@ -86,9 +86,13 @@ macro_rules! limited_text {
 
 limited_text! {
     /// The name or address of an ssh host: letters, digits, `.`, `-` and `_`,
-    /// the first one a letter or a digit.
+    /// the first one a letter or a digit. A host can't be called `none`, which is
+    /// ssh's word for no way at all.
     HostName: "a host name (letters, digits, `.`, `-`, `_`)",
-        |text| text.len() <= 253 && starts_plain(text) && only(text, ".-_");
+        |text| text.len() <= 253
+            && starts_plain(text)
+            && only(text, ".-_")
+            && !text.eq_ignore_ascii_case("none");
     /// A pattern of host names as ssh's config has them, with `*` and `?`.
     HostPattern: "a host name, in which `*` and `?` stand for any characters",
         |text| !text.is_empty() && !text.starts_with('-') && only(text, ".-_*?");
@@ -109,6 +113,24 @@ limited_text! {
     /// it can't move the cursor, in a comment it can't end the comment.
     Line: "text without control characters",
         |text| !text.trim().is_empty() && !text.chars().any(char::is_control);
+}
+
+impl HostPattern {
+    /// Whether it stands for a host.
+    pub fn matches(&self, host: &str) -> bool {
+        fn fits(pattern: &[u8], host: &[u8]) -> bool {
+            match (pattern, host) {
+                ([], rest) => rest.is_empty(),
+                ([b'*', pattern @ ..], _) => (0..=host.len()).any(|at| fits(pattern, &host[at..])),
+                ([b'?', pattern @ ..], [_, host @ ..]) => fits(pattern, host),
+                ([one, pattern @ ..], [other, host @ ..]) => {
+                    one.eq_ignore_ascii_case(other) && fits(pattern, host)
+                }
+                (_, []) => false,
+            }
+        }
+        fits(self.0.as_bytes(), host.as_bytes())
+    }
 }
 
 fn starts_plain(text: &str) -> bool {
@@ -261,6 +283,27 @@ mod tests {
     }
 
     #[test]
+    fn a_pattern_stands_for_the_hosts_that_ssh_takes_it_for() {
+        let stands_for = |pattern, host| HostPattern::new(pattern).unwrap().matches(host);
+        for (pattern, host) in [
+            ("med*", "med0101"),
+            ("n?-*.org", "N1-a.b.org"),
+            ("*", "x"),
+            ("a", "a"),
+        ] {
+            assert!(stands_for(pattern, host), "{pattern} {host}");
+        }
+        for (pattern, host) in [
+            ("med*", "login"),
+            ("n?", "n"),
+            ("n?", "n12"),
+            ("a*b", "abc"),
+        ] {
+            assert!(!stands_for(pattern, host), "{pattern} {host}");
+        }
+    }
+
+    #[test]
     fn a_name_that_a_shell_or_ssh_would_read_differently_is_no_name() {
         for text in [
             "",
@@ -277,6 +320,7 @@ mod tests {
             assert_eq!(UserName::new(text), None, "{text:?}");
             assert_eq!(SlurmName::new(text), None, "{text:?}");
         }
+        assert_eq!(HostName::new("None"), None);
         assert_eq!(Line::new("a\u{1b}[2Jb"), None);
         assert!(HostName::new("hpc-login-1.cubi.bihealth.org").is_some());
     }

@@ -18,7 +18,7 @@ mod rollback;
 mod sessions;
 mod show;
 mod stop;
-mod walk;
+pub(super) mod walk;
 
 use clap::{Parser, Subcommand};
 

@@ -89,13 +89,15 @@ pub(super) fn block_on<T>(work: impl Future<Output = Result<T, Failure>>) -> Res
     outcome
 }
 
-/// Ends with the first signal that asks the program to end.
-async fn interrupted() {
+/// Ends with the first signal that asks the program to end. SIGUSR1 is one: it
+/// is how a Ctrl-C comes through `srun`.
+pub(in crate::cli) async fn interrupted() {
     use tokio::signal::unix::{SignalKind, signal};
     let signals = [
         SignalKind::interrupt(),
         SignalKind::terminate(),
         SignalKind::hangup(),
+        SignalKind::user_defined1(),
     ];
     let Ok(mut streams) = signals
         .into_iter()

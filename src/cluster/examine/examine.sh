@@ -5,6 +5,8 @@ case $root in
   '') root=${XDG_DATA_HOME:-$HOME/.local/share}/envspec ;;
   '~') root=$HOME ;;
   '~/'*) root=$HOME/${root#??} ;;
+  /*) ;;
+  *) root=$PWD/$root ;;
 esac
 # A file system that hangs must not hold up the rest.
 limited() {

@@ -7,7 +7,8 @@ use std::time::Duration;
 use tokio::net::UnixStream;
 use tokio::process::Command;
 
-use super::super::connection::Connection;
+use super::super::connection::{Connection, forward, master};
+use super::super::error::ClusterError;
 use super::super::login::{Script, run_at};
 
 /// How often what is waited for is looked at.
@@ -144,14 +145,18 @@ pub(super) async fn socket(
         connection.sockets().join("err"),
     );
     let mut command = connection.command();
-    let mut ssh = command
-        .args(["-S", "none", "-vv", "-N", "-L"])
-        .arg(format!("{}:{there}", here.display()))
-        .arg(host)
-        .stdin(Stdio::null())
-        .stdout(Stdio::null())
-        .stderr(std::fs::File::create(&err)?)
-        .spawn()?;
+    command.arg("-vv").stderr(std::fs::File::create(&err)?);
+    let orders = connection.sockets().join("try.orders");
+    let opened = async {
+        let ssh = master(command, host, &orders, patience).await?;
+        forward(&orders, host, &here, &there).await?;
+        Ok::<_, ClusterError>(ssh)
+    };
+    let mut ssh = match opened.await {
+        Ok(ssh) => ssh,
+        Err(ClusterError::NoProgram { source, .. }) => return Err(source),
+        Err(_) => return Ok(Forwarding::Untold(last_words(&text(&err)))),
+    };
     let told = async {
         let mut connected = None;
         loop {

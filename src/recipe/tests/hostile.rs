@@ -10,7 +10,7 @@ use crate::recipe::{Format, RecipeError};
 use crate::site::{HostName, Sites, UserName};
 
 /// Text made of what shells, ssh and Slurm give a meaning to.
-pub(super) fn hostile() -> impl Strategy<Value = String> {
+pub(crate) fn hostile() -> impl Strategy<Value = String> {
     let pieces = prop_oneof![
         Just("'".to_owned()),
         Just("\"".to_owned()),
@@ -30,9 +30,18 @@ pub(super) fn hostile() -> impl Strategy<Value = String> {
         Just("*?[a]{b,c}".to_owned()),
         Just("%h %j =x !! <(id) >x".to_owned()),
         Just("gr\u{fc}\u{df}e \u{1f600}\u{202e}".to_owned()),
+        Just("!! !x \u{2191}\u{c1}".to_owned()),
         "[ -~]{0,12}".prop_map(String::from),
     ];
     proptest::collection::vec(pieces, 0..6).prop_map(|pieces| pieces.concat())
+}
+
+/// The shells that a user may log in with, as far as they are here.
+pub(crate) fn login_shells() -> Vec<&'static str> {
+    let others = ["zsh", "tcsh", "fish"]
+        .into_iter()
+        .filter(|shell| has(shell));
+    ["sh", "bash"].into_iter().chain(others).collect()
 }
 
 /// What bash prints when it runs a text.
@@ -111,7 +120,7 @@ proptest! {
                 let stub = "sbatch() { printf '%s\\0' \"$@\"; }; eval \"$submit\"";
                 let printed = bash(&format!("{}{stub}", &form[..cut]));
                 let root = case.root.trim_end_matches('/');
-                let log = format!("--output={}/sessions/%j.log", root.replace('%', "%%"));
+                let log = format!("--output={root}/sessions/%j.log");
                 let expected = format!("{log}\0{root}/sessions/start/envspec-lab.sh\0");
                 prop_assert_eq!(String::from_utf8(printed).unwrap(), expected);
             }
@@ -176,7 +185,20 @@ fn nothing_ran_while_hostile_values_were_printed() {
 
 #[test]
 fn paths_and_variables_that_no_script_can_hold_are_refused() {
-    for path in ["relative", "~/x", "/a\nb", "/a\u{1b}b", "/a:b", "/a\\b", ""] {
+    for path in [
+        "relative",
+        "~/x",
+        "/a\nb",
+        "/a\u{1b}b",
+        "/a:b",
+        "/a\\b",
+        "/a%hb",
+        "/a$b",
+        "/a\"b",
+        "/a'b",
+        "/a`b",
+        "",
+    ] {
         let mut case = Case::at("local");
         case.generation = path.to_owned();
         assert!(

@@ -6,7 +6,8 @@
 //! `ENVSPEC_TEST_TOOLS=require` is set.
 
 mod forms;
-mod hostile;
+pub(crate) mod hostile;
+mod policy;
 mod server;
 mod tunnel;
 mod variables;

@@ -24,6 +24,11 @@ is_there() {
   # A laptop may have a Slurm of its own; it has not the cluster's files.
   [ "$place" = node ] && command -v sbatch >/dev/null 2>&1 && [ -d "${start_script%/sessions/*}" ]
 }
+# A job is no place to start another session from: srun would take the job's own
+# cores, and a screen there ends with the job.
+not_in_a_job() {
+  [ -z "${SLURM_JOB_ID:-}" ] || die "this is inside job $SLURM_JOB_ID${1:+, and $1}; type it on the login node"
+}
 over_ssh() { ssh -F "$config" "$@"; }
 # Runs a command line where the session is started: here, or through ssh.
 there() {
@@ -64,6 +69,8 @@ close_tunnel() {
   if over_ssh -O exit "$session" 2>/dev/null; then printf 'tunnel closed\n'; fi
 }
 
+# From where no sbatch is, an ssh would lead out of the cluster and in again.
+if [ -n "$no_onward_hop" ] && ! is_there; then not_in_a_job "$no_onward_hop"; fi
 write_config
 case ${1:-} in
   start)
@@ -75,6 +82,8 @@ case ${1:-} in
     esac
     ;;
   interactive)
+    [ -z "$not_interactive" ] || die "$not_interactive; submit it instead: bash $0 start"
+    if [ "$place" = node ]; then not_in_a_job "$no_screen_on_node"; fi
     start_script_text | there "$store"
     in_terminal_there "$interactive"
     ;;

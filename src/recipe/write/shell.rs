@@ -10,6 +10,7 @@ use crate::recipe::request::{Facts, Login, Place};
 use crate::recipe::shell::{Word, join, quote};
 use crate::recipe::ssh::{self, ConfigFile};
 use crate::recipe::steps::{Commands, line};
+use crate::site::{InteractiveForm, Line, Practice};
 
 /// The part that is the same for every session.
 const PROGRAM: &str = include_str!("session.sh");
@@ -46,6 +47,11 @@ pub(in crate::recipe) fn script(facts: &Facts<'_>, start: &ScriptFile) -> String
         facts.asked.env,
         facts.asked.site.title
     );
+    let not_interactive = match &facts.asked.launch.interactive {
+        InteractiveForm::Allowed => "",
+        InteractiveForm::Forbidden(reason) => reason.as_str(),
+    };
+    let practice = |practice| facts.asked.site.forbids(practice).map_or("", Line::as_str);
     for (name, value) in [
         ("session", facts.session.as_str()),
         ("place", place),
@@ -55,6 +61,9 @@ pub(in crate::recipe) fn script(facts: &Facts<'_>, start: &ScriptFile) -> String
         ("url", &facts.url()),
         ("config", &ssh::own_file(facts)),
         ("start_script", &start.path),
+        ("not_interactive", not_interactive),
+        ("no_screen_on_node", practice(Practice::ScreenOnNode)),
+        ("no_onward_hop", practice(Practice::OnwardHop)),
     ] {
         put!(text, "{name}={}\n", quote(value));
     }

@@ -85,7 +85,9 @@ impl There {
     fn settle(&self) {
         let site = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/world/cluster/site.yaml");
         let site = fs_err::read_to_string(site).unwrap();
-        let site = format!("{site}\nstorage: {{root: {}}}\n", self.root.display());
+        // The root may be called anything: YAML reads JSON.
+        let root = serde_json::to_string(&self.root).unwrap();
+        let site = format!("{site}\nstorage: {{root: {root}}}\n");
         let spec = "name: lab\nchannels: [conda-forge]\ndependencies: [python, jupyterlab]\n\
                     kernels: [python, r, bash]\nsite: world\nlaunch: {memory: 500M}\n";
         for home in [self.cluster.home("ada"), self.workstation()] {

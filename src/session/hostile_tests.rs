@@ -1,0 +1,175 @@
+//! The scripts that are sent to a login node, with roots and texts that try to
+//! become syntax, through the real shells that may be `sh` there. In the place of
+//! Slurm's programs stand ones that write down their words.
+
+use std::os::unix::fs::PermissionsExt as _;
+use std::path::{Path, PathBuf};
+use std::process::{Command, Stdio};
+
+use proptest::prelude::*;
+
+use super::sessions::SCRIPTS;
+use crate::recipe::hostile::hostile;
+use crate::recipe::unusable;
+
+/// A root with an environment and a session, and programs that stand for Slurm's.
+struct There {
+    folder: tempfile::TempDir,
+    root: PathBuf,
+}
+
+impl There {
+    /// With a root of that name, without what no root can be called.
+    fn new(name: &str) -> Self {
+        let folder = tempfile::tempdir().unwrap();
+        let usable = |c: &char| *c != '/' && unusable(&format!("/{c}")).is_none();
+        // A file's name has 255 bytes at most.
+        let name: String = name.chars().filter(usable).take(60).collect();
+        let root = folder.path().join(format!("-{name}"));
+        fs_err::create_dir_all(&root).unwrap();
+        let programs = folder.path().join("bin");
+        fs_err::create_dir(&programs).unwrap();
+        for (name, answer) in [
+            ("sbatch", "echo 17"),
+            ("scancel", ""),
+            (
+                "squeue",
+                "case \"$*\" in *--name=*) ;; *) echo '17|RUNNING|0:01|9:59|med0101|None|lab-1|envspec-lab' ;; esac",
+            ),
+        ] {
+            let path = programs.join(name);
+            let text = format!("#!/bin/sh\nprintf '%s\\0' \"$0\" \"$@\" >>\"$CAME\"\n{answer}\n");
+            fs_err::write(&path, text).unwrap();
+            std::fs::set_permissions(path, std::fs::Permissions::from_mode(0o755)).unwrap();
+        }
+        Self { folder, root }
+    }
+
+    fn write(&self, path: &str, text: &str) {
+        let path = self.root.join(path);
+        fs_err::create_dir_all(path.parent().unwrap()).unwrap();
+        fs_err::write(path, text).unwrap();
+    }
+
+    /// Runs a script and gives its marked lines, and the words that Slurm got.
+    fn run(
+        &self,
+        shell: &str,
+        text: &str,
+        arguments: &[&str],
+        input: &str,
+    ) -> (Vec<String>, String) {
+        let came = self.folder.path().join("came");
+        drop(std::fs::remove_file(&came));
+        let bin = self.folder.path().join("bin");
+        let path = format!("{}:{}", bin.display(), std::env::var("PATH").unwrap());
+        let mut child = Command::new(shell)
+            .args(["-c", text, "sh", self.root.to_str().unwrap()])
+            .args(arguments)
+            .envs([("PATH", path.as_str()), ("CAME", came.to_str().unwrap())])
+            .stdin(Stdio::piped())
+            .stdout(Stdio::piped())
+            .stderr(Stdio::piped())
+            .spawn()
+            .unwrap();
+        let mut stdin = child.stdin.take().unwrap();
+        drop(std::io::Write::write_all(&mut stdin, input.as_bytes()));
+        drop(stdin);
+        let output = child.wait_with_output().unwrap();
+        assert_eq!(String::from_utf8_lossy(&output.stderr), "", "{text}");
+        let said = String::from_utf8(output.stdout).unwrap();
+        assert!(said.ends_with("@end\n"), "{said}");
+        let came = std::fs::read_to_string(&came).unwrap_or_default();
+        let came = came.replace(&format!("{}/", bin.display()), "");
+        (said.lines().map(str::to_owned).collect(), came)
+    }
+}
+
+/// The text of a script, by its name.
+fn script(name: &str) -> &'static str {
+    let (_, text) = SCRIPTS.iter().find(|(of, _)| *of == name).unwrap();
+    text
+}
+
+fn path(path: &Path) -> &str {
+    path.to_str().unwrap()
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig { cases: 24, failure_persistence: None, ..ProptestConfig::default() })]
+
+    #[test]
+    fn every_script_of_a_session_takes_its_root_and_its_input_as_text(name in hostile(), text in hostile()) {
+        let there = There::new(&name);
+        let root = path(&there.root);
+        for shell in ["dash", "bash"] {
+            there.write("gen/lab-1/.envspec/receipt.json", &text);
+            there.write("gen/lab-1/.envspec/spec.yaml", "name: lab");
+            fs_err::create_dir_all(there.root.join("envs")).unwrap();
+            drop(std::os::unix::fs::symlink("../gen/lab-1", there.root.join("envs/lab")));
+            let (said, _) = there.run(shell, script("generation"), &["lab"], "");
+            prop_assert_eq!(&said[..2], &[format!("@root {root}"), format!("@prefix {root}/gen/lab-1")]);
+            let marked = |said: &[String], mark: &str| -> Vec<String> {
+                said.iter().filter_map(|line| line.strip_prefix(mark)).map(str::to_owned).collect()
+            };
+            let lines: Vec<&str> = text.lines().collect();
+            prop_assert_eq!(marked(&said, "@receipt "), lines.clone());
+            prop_assert_eq!(marked(&said, "@spec "), ["name: lab"]);
+
+            let (said, came) = there.run(shell, script("start"), &["slurm", "envspec-lab"], &text);
+            prop_assert!(said.contains(&"@job 17".to_owned()), "{said:?}");
+            let started = format!("{root}/sessions/start/envspec-lab.sh");
+            let (asked, came) = came.split_once("sbatch\0").unwrap();
+            prop_assert_eq!(asked, "squeue\0--me\0--noheader\0--name=envspec-lab\0--format=%A\0");
+            prop_assert_eq!(came, format!("--parsable\0--output={root}/sessions/%j.log\0{started}\0"));
+            prop_assert_eq!(fs_err::read_to_string(&started).unwrap(), text.as_str());
+
+            there.write("sessions/17.log", &text);
+            let (said, _) = there.run(shell, script("log"), &["17", "none"], "");
+            let log: &[String] = if text.is_empty() { &[] } else { &[format!("{root}/sessions/17.log")] };
+            prop_assert_eq!(&marked(&said, "@log "), log);
+            prop_assert_eq!(marked(&said, "@line "), &lines[lines.len().saturating_sub(15)..]);
+
+            // Two folders of jobs, of which Slurm knows one; and something else.
+            for key in ["17-0", "18-0"] {
+                there.write(&format!("sessions/{key}/token"), "0123");
+                there.write(&format!("sessions/{key}/session.json"), "{}\n");
+            }
+            there.write("kept/token", "");
+            let (said, came) = there.run(shell, script("look"), &["%i;$(id)", "", "slurm"], "");
+            prop_assert_eq!(came, "squeue\0--me\0--noheader\0--format=%i;$(id)\0");
+            prop_assert!(said.contains(&"@record alive {}".to_owned()), "{said:?}");
+            prop_assert!(said.contains(&"@cleaned 18-0".to_owned()), "{said:?}");
+            prop_assert!(there.root.join("sessions/17-0").exists() && there.root.join("kept/token").exists());
+            prop_assert!(!there.root.join("sessions/18-0").exists());
+
+            let (said, _) = there.run(shell, script("token"), &["17-0"], "");
+            prop_assert_eq!(&said[1], "@token 0123");
+            let (_, came) = there.run(shell, script("end"), &["job", "17"], "");
+            prop_assert_eq!(came, "scancel\0--\x0017\0");
+
+            let (said, _) = there.run(shell, include_str!("../cluster/examine/examine.sh"), &["none"], "");
+            prop_assert_eq!(&said[0], &format!("@path root {root}"));
+            prop_assert!(said.contains(&"@writable root".to_owned()), "{said:?}");
+        }
+        prop_assert!(!Path::new("/tmp/envspec-was-here").exists());
+    }
+
+    #[test]
+    fn the_sshd_of_a_job_reads_any_root_as_it_is(name in hostile()) {
+        let there = There::new(&name);
+        let bridge = format!("{}/sessions/17-0/bridge", path(&there.root));
+        let (said, _) = there.run("dash", script("bridge"), &["17-0"], "ssh-ed25519 AAAA\n");
+        let run = format!("@run {bridge}/run");
+        prop_assert!(said.contains(&run), "{said:?}");
+        let sshd = Command::new("/usr/sbin/sshd")
+            .args(["-T", "-f", &format!("{bridge}/sshd_config")])
+            .output()
+            .unwrap();
+        let read = String::from_utf8(sshd.stdout).unwrap();
+        for line in [format!("hostkey {bridge}/host_key"), format!("authorizedkeysfile {bridge}/authorized_keys")] {
+            prop_assert!(read.contains(&format!("{line}\n")), "{line}\n{}", String::from_utf8_lossy(&sshd.stderr));
+        }
+        prop_assert!(read.contains("allowtcpforwarding local\n") && read.contains("forcecommand false\n"));
+    }
+}
