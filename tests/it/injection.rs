@@ -166,7 +166,7 @@ fn a_root_that_some_program_would_misread_is_refused_before_anything_is_made() {
     let env = TestEnv::new();
     env.tiny(&["left"]);
     for root in [
-        "a'b", "a\"b", "a`id`b", "a$(id)b", "a%hb", "a:b", "a\\b", "a\nb",
+        "a'b", "a\"b", "a`id`b", "a$(id)b", "a%hb", "a:b", "a\\b", "a\nb", "a;b", "a&b",
     ] {
         let root = env.work().join(root);
         let refused = env

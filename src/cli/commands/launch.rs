@@ -16,7 +16,7 @@ use crate::site::Transport;
 use crate::spec::{At, Launch, MemorySize, SourceText, Span, WallTime};
 use crate::store::Receipt;
 
-use super::walk;
+use super::{recipe, walk};
 
 /// Start a server, and wait until it is ready
 ///
@@ -159,6 +159,7 @@ pub(super) async fn start(
         None => here(app, &target)?,
         Some(_) => there(app, sessions, target).await?,
     };
+    recipe::warn_if_outdated(app, &served);
     let launch = served
         .site
         .judge(&asks.over(served.asked.clone()))

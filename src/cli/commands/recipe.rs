@@ -126,18 +126,23 @@ pub(super) fn text(app: &App<'_>, context: &Context, served: &Served) -> Result<
     Ok(recipe.render(Format::Text).trim_end().to_owned())
 }
 
-fn make(
-    app: &App<'_>,
-    context: &Context,
-    served: &Served,
-    wishes: Wishes,
-) -> Result<Recipe, Failure> {
+/// Says so when the spec of now can't be read, and that of then is taken.
+pub(super) fn warn_if_outdated(app: &App<'_>, served: &Served) {
     if let Some(error) = &served.outdated {
         app.ui.warning(format!(
             "site and launch are those of the time when the generation was made: {}",
             first_line(&error.to_string())
         ));
     }
+}
+
+fn make(
+    app: &App<'_>,
+    context: &Context,
+    served: &Served,
+    wishes: Wishes,
+) -> Result<Recipe, Failure> {
+    warn_if_outdated(app, served);
     // Whoever prints the recipe is on the cluster: the account is this one.
     let mut users = BTreeMap::new();
     let user = context.who.user.as_deref().and_then(UserName::new);
