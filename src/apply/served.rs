@@ -59,33 +59,37 @@ impl Served {
     }
 }
 
-/// Finds out what a server of a generation of this machine is started with.
+/// Finds out what a server of a generation of this machine is started with;
+/// `site` goes before the spec's.
 pub fn served(
     context: &Context,
     environment: &EnvName,
     prefix: &Path,
     receipt: &Receipt,
+    site: Option<&Site>,
 ) -> Result<Served, ApplyError> {
     let copy = Receipt::spec_path(prefix);
     let then = SpecFile::open(&copy, &copy.to_string_lossy())?;
     let origin = &receipt.spec.path;
     let now = SpecFile::open(origin, &origin.to_string_lossy());
-    Served::new(context, environment, prefix, receipt, then, now)
+    Served::new(context, environment, prefix, receipt, site, then, now)
 }
 
 impl Served {
-    /// From the spec as it was when the generation was made, and as it is now.
+    /// From the spec as it was when the generation was made, and as it is now;
+    /// `site` goes before theirs.
     pub fn new(
         context: &Context,
         environment: &EnvName,
         prefix: &Path,
         receipt: &Receipt,
+        site: Option<&Site>,
         then: SpecFile,
         now: Result<SpecFile, ApplyError>,
     ) -> Result<Self, ApplyError> {
         let now = now.and_then(|now| {
             if now.spec.name == *environment {
-                let (site, launch) = now.session(context)?;
+                let (site, launch) = now.session(context, site)?;
                 Ok((site, launch, now.spec.launch))
             } else {
                 Err(ApplyError::OtherEnvironment {
@@ -97,7 +101,7 @@ impl Served {
         let ((site, launch, asked), outdated) = match now {
             Ok(session) => (session, None),
             Err(error) => {
-                let (site, launch) = then.session(context)?;
+                let (site, launch) = then.session(context, site)?;
                 ((site, launch, then.spec.launch.clone()), Some(error))
             }
         };

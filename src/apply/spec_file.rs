@@ -96,8 +96,15 @@ impl SpecFile {
     }
 
     /// The site that the spec names, and its launch as the site takes it.
-    pub(super) fn session(&self, context: &Context) -> Result<(Site, ResolvedLaunch), ApplyError> {
-        let site = self.site(context)?;
+    pub(super) fn session(
+        &self,
+        context: &Context,
+        site: Option<&Site>,
+    ) -> Result<(Site, ResolvedLaunch), ApplyError> {
+        let site = match site {
+            Some(site) => site.clone(),
+            None => self.site(context)?,
+        };
         let launch = self.launch(&site)?;
         Ok((site, launch))
     }

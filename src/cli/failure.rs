@@ -107,11 +107,15 @@ impl Failure {
     }
 
     /// The user had enough of waiting for a session, which goes on without them.
-    pub(super) fn not_waited_for(environment: &str, session: &str) -> Self {
+    pub(super) fn not_waited_for(self, environment: &str, session: &str) -> Self {
+        let why = match self.exit {
+            Exit::Interrupted => "interrupted".to_owned(),
+            _ => self.report.to_string(),
+        };
         Self::new(
-            Exit::Interrupted,
+            self.exit,
             Plain {
-                message: format!("interrupted; {session} is not ended by that"),
+                message: format!("{why}; {session} is not ended by that"),
                 help: format!(
                     "see how far it is: envspec sessions. Wait for it: envspec connect \
                      {environment}. End it: envspec stop {environment}"

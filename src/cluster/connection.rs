@@ -17,6 +17,7 @@ use tokio::process::{Child, ChildStdin, Command};
 
 use super::config::{Hops, ssh_config};
 use super::error::ClusterError;
+use super::login::harmless;
 
 /// How often the socket of a connection that is being made is looked for.
 const LOOK_EVERY: Duration = Duration::from_millis(10);
@@ -151,13 +152,6 @@ impl Connection {
         command.kill_on_drop(true);
         command
     }
-
-    /// Whether the connection is certainly gone.
-    pub fn is_lost(&mut self) -> bool {
-        self.master
-            .as_mut()
-            .is_some_and(|master| !matches!(master.try_wait(), Ok(None)))
-    }
 }
 
 /// Starts the guard of a folder.
@@ -262,7 +256,7 @@ pub(crate) async fn words(child: &mut Child) -> String {
         let read = stderr.read_to_end(&mut said);
         drop(tokio::time::timeout(Duration::from_secs(2), read).await);
     }
-    String::from_utf8_lossy(&said).into_owned()
+    harmless(&String::from_utf8_lossy(&said).replace("\r\n", "\n"))
 }
 
 /// Whether ssh's config can hold a path without quoting it.

@@ -48,13 +48,20 @@ impl std::fmt::Display for Said {
 /// What each line of an answer begins with.
 const MARK: char = '@';
 
+/// A text from elsewhere without what a terminal would obey: control characters
+/// but tabs and ends of lines.
+pub(super) fn harmless(text: &str) -> String {
+    let obeyed = |c: char| c.is_control() && c != '\t' && c != '\n';
+    text.replace(obeyed, "\u{fffd}")
+}
+
 impl Said {
     pub(super) fn new(output: &[u8]) -> Self {
         let text = String::from_utf8_lossy(output);
         Self(
             text.lines()
                 .filter_map(|line| line.strip_prefix(MARK))
-                .map(str::to_owned)
+                .map(harmless)
                 .collect(),
         )
     }

@@ -1,6 +1,6 @@
 # Jupyter's configuration of a session; `c` is Jupyter's, `script` the number of the
 # start script's process.
-import atexit, json, os, shutil, signal, sys, threading, time
+import atexit, hashlib, json, os, shutil, signal, sys, threading, time
 
 import zmq
 from jupyter_client.kernelspec import KernelSpecManager
@@ -43,6 +43,10 @@ class PrivateChannels(AsyncMappingKernelManager):
             manager.transport = "ipc"
         return manager, *rest
 
+
+# A page that is logged in stays so when the job goes on elsewhere with its token.
+with open(os.environ["JUPYTER_TOKEN_FILE"], "rb") as file:
+    c.ServerApp.cookie_secret = hashlib.sha256(b"cookie secret" + file.read()).digest()
 
 c.ServerApp.kernel_spec_manager_class = EachOnce
 c.ServerApp.kernel_manager_class = PrivateChannels

@@ -38,8 +38,14 @@ scratch=
 clean() {
   if [ -n "$server" ]; then kill -TERM "$server" 2>/dev/null || :; fi
   if [ -n "$probe" ]; then kill -KILL "$probe" 2>/dev/null || :; fi
-  if [ -n "$scratch" ]; then rm -rf -- "$scratch"; fi
-  rm -rf -- "$private"
+  # In this order: who sees that the second is gone knows that the first is.
+  if [ -n "$scratch" ]; then rm -rf -- "$scratch" || return; fi
+  if [ -n "$ending" ] && [ -n "${SLURM_JOB_ID:-}" ]; then
+    # Told to end, maybe to go on elsewhere: the token opens the page there too.
+    find "$private" -mindepth 1 ! -name token -exec rm -rf -- {} +
+  else
+    rm -rf -- "$private"
+  fi
   if [ "$(readlink -- "$pointer" 2>/dev/null)" = "$key" ]; then
     rm -f -- "$pointer"
     # Another server of this name, if there is one.
@@ -51,10 +57,14 @@ clean() {
     done
   fi
 }
+kept=
 if [ "$restart" -gt 0 ]; then
-  # What this same job left behind when it was killed elsewhere.
+  # What this same job left behind when it was ended elsewhere. Its token goes on,
+  # so that the same address opens the page.
   for earlier in $(seq 0 "$((restart - 1))"); do
-    rm -rf -- "${sessions:?}/$SLURM_JOB_ID-$earlier"
+    earlier=${sessions:?}/$SLURM_JOB_ID-$earlier
+    if [ -O "$earlier/token" ]; then kept=$(cat -- "$earlier/token"); fi
+    rm -rf -- "$earlier"
   done
 fi
 if [ -e "$private" ]; then die "$private exists: this job runs a server already"; fi
@@ -77,7 +87,7 @@ mkdir -- "$scratch/config" "$scratch/runtime"
 # that lives has the lock of its folder, from before the lock's name is there.
 if command -v flock >/dev/null 2>&1; then
   for left in /tmp/envspec.*; do
-    if [ ! -L "$left" ] && [ -O "$left/lock" ]; then
+    if [ ! -L "$left" ] && [ -O "$left" ] && [ ! -L "$left/lock" ] && [ -f "$left/lock" ]; then
       flock --nonblock "$left/lock" rm -rf -- "$left" || :
     fi
   done
@@ -92,7 +102,11 @@ ln -sfn -- "$key" "$pointer"
 # 2. The token: made here, written to one file, and in no argv, no environment
 # and no log. No newline at its end: Jupyter would take it as part of the token.
 token_file=$private/token
-od -An -vN32 -tx1 /dev/urandom | tr -d ' \n' >"$token_file"
+if [ "${#kept}" -eq 64 ]; then
+  printf %s "$kept" >"$token_file"
+else
+  od -An -vN32 -tx1 /dev/urandom | tr -d ' \n' >"$token_file"
+fi
 [ "$(wc -c <"$token_file")" -eq 64 ] || die "no random bytes from /dev/urandom"
 
 # 3. The environment. ----------------------------------------------------------
@@ -282,6 +296,7 @@ if [ "$status" -ne 0 ] && [ -z "$ending" ]; then
   end
   await "$server" || :
   if [ -n "$log" ]; then tail -n 20 -- "$log" >&2; fi
+  ending=
   die "the session did not become ready${log:+; all that it said is in $log}"
 fi
 
@@ -300,6 +315,11 @@ status=0
 await "$server" || status=$?
 server=
 if [ -n "$ending" ]; then status=0; fi
-if [ "$status" -eq 0 ] && [ -n "$log" ]; then rm -f -- "$log"; fi
 say "$session has ended"
+# What ended by itself has nothing more to tell.
+if [ "$status" -eq 0 ] && [ -z "$ending" ]; then
+  rm -f -- "${log:-$sessions/$session.log}" "$sessions/${SLURM_JOB_ID:-$session}.log"
+elif [ "$status" -eq 0 ] && [ -n "$log" ]; then
+  rm -f -- "$log"
+fi
 exit "$status"

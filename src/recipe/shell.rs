@@ -86,7 +86,9 @@ impl CommandLine {
         match self {
             Self::Run(words) => join(words),
             Self::Read { into, from } => {
-                format!("read -r {} < <({} | tail -n 1)", into.join(" "), join(from))
+                // What comes from there may end in a command line of ssh's own.
+                let (into, from) = (into.join(" "), join(from));
+                format!("read -r {into} < <({from} | tail -n 1 | tr -d '$`;&|<>()')")
             }
         }
     }

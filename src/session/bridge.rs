@@ -4,7 +4,7 @@
 //!
 //! So it has all that ssh has (many connections at once, sockets), no port is
 //! opened anywhere, and it sees the job's own `/tmp`. That sshd knows one key,
-//! made for this connection, and forwards to its own machine only.
+//! made for this connection, and does nothing but forward.
 
 use std::process::Stdio;
 

@@ -1,7 +1,7 @@
 # --- an sshd of the user's own, for one key, to be run inside the session's job ---
-bridge=$sessions/$1/bridge
 umask 077
-mkdir -p -- "$bridge" || exit
+# A folder for each connection; none if the session has ended meanwhile.
+bridge=$(mktemp -d "$sessions/$1/bridge.XXXXXXXX") || exit
 # A file whole, or none: the disk may be full.
 put() {
   if ! cat >"$bridge/$1.$$" || ! mv -f -- "$bridge/$1.$$" "$bridge/$1"; then
@@ -15,7 +15,7 @@ if [ ! -s "$bridge/host_key" ]; then
   mv -f -- "$bridge/new.$$.pub" "$bridge/host_key.pub"
   mv -f -- "$bridge/new.$$" "$bridge/host_key"
 fi
-# Forwards to this machine and does nothing else. The path of a root holds neither `"` nor `%`.
+# Forwards and does nothing else. The path of a root holds neither `"` nor `%`.
 put sshd_config <<END_OF_CONFIG
 HostKey "$bridge/host_key"
 AuthorizedKeysFile "$bridge/authorized_keys"

@@ -13,7 +13,8 @@ use super::error::{End, SessionError};
 use super::front::{Front, Target};
 use super::http::{answers, prove};
 use super::model::{Record, Session, State};
-use super::sessions::{LOOK_EVERY, LOOK_SOON, Scheduling, Sessions};
+use super::pace::Pace;
+use super::sessions::{Scheduling, Sessions};
 use super::tunnel::{Place, Tunnel};
 use crate::cluster::{ClusterError, Connection, Hops, Login, Questions};
 
@@ -23,8 +24,13 @@ const FIRST: Duration = Duration::from_mins(2);
 /// How long one may take that mends a broken one.
 const AGAIN: Duration = Duration::from_secs(10);
 
-/// The pause between two attempts to mend.
-const PAUSE: Duration = Duration::from_millis(700);
+/// The first pause between two attempts to mend, and the longest: a hop that is
+/// down is back at some moment, and then nobody should wait long.
+const PAUSES: (Duration, Duration) = (Duration::from_millis(700), Duration::from_secs(3));
+
+/// The same where ssh was refused: what does not help at once may never, and who
+/// knocks too often is locked out.
+const REFUSED: (Duration, Duration) = (Duration::from_secs(5), Duration::from_mins(2));
 
 /// How often an open way is tried.
 const TRY_EVERY: Duration = Duration::from_secs(3);
@@ -87,10 +93,28 @@ pub enum Event<'e> {
     Lost(&'e SessionError),
 }
 
-/// The server that was reached last.
-struct Reached {
-    server: u16,
-    record: Record,
+/// The session that is meant, once one was seen.
+struct Seen {
+    session: Session,
+    /// Its record, once it was reached.
+    reached: Option<Record>,
+}
+
+/// How long to wait before the next attempt to mend.
+fn pause(error: &SessionError, attempt: u32) -> Duration {
+    let (first, longest) = if is_refusal(error) { REFUSED } else { PAUSES };
+    let pause = first.saturating_mul(2_u32.saturating_pow(attempt / 3));
+    pause.min(longest)
+}
+
+/// Whether ssh reached a host that would not have it.
+fn is_refusal(error: &SessionError) -> bool {
+    let SessionError::Cluster(ClusterError::Unreachable { said, .. }) = error else {
+        return false;
+    };
+    ["Permission denied", "Host key", "Too many authentication"]
+        .iter()
+        .any(|words| said.contains(words))
 }
 
 impl Wanted {
@@ -126,7 +150,7 @@ impl Wanted {
         patience: Duration,
     ) -> Result<(Option<Connection>, Tunnel), SessionError> {
         if self.place == Place::Here {
-            return Ok((None, Tunnel::here(record)?));
+            return Ok((None, Tunnel::here(record)));
         }
         // From a login node to a compute node there is no connection yet.
         let direct = match sessions.login() {
@@ -175,49 +199,71 @@ impl Wanted {
     }
 }
 
-/// Connects, and stays connected until the session ends. The first way has to
-/// succeed; one that breaks later is mended.
+/// Connects, and stays connected until the session ends. The first way to a
+/// server that is ready has to succeed; one that breaks later is mended. `meant`
+/// is a session that was started just now.
 pub async fn connect(
     wanted: &mut Wanted,
+    meant: Option<Session>,
     events: &mut dyn FnMut(Event<'_>),
 ) -> Result<End, SessionError> {
     let mut front = None;
-    let mut reached = None;
+    let mut seen = meant.map(|session| Seen {
+        session,
+        reached: None,
+    });
+    let mut first = true;
+    let mut attempts = 0;
     loop {
-        let outcome = attempt(wanted, events, &mut reached, &mut front).await;
+        let mut stands = false;
+        let mut events = |event: Event<'_>| {
+            stands |= matches!(event, Event::Ready { .. });
+            events(event);
+        };
+        let patience = if first { FIRST } else { AGAIN };
+        if let (Some(hops), true) = (&wanted.hops, first) {
+            events(Event::Connecting(hops.login().as_str()));
+        }
+        first = false;
+        let outcome = attempt(wanted, patience, &mut events, &mut seen, &mut front).await;
         if let Some(front) = &front {
             front.lead_to(None);
         }
-        match outcome {
+        let error = match outcome {
             Ok(end) => return Ok(end),
+            Err(error) => error,
+        };
+        let goes_on = match (&seen, &error) {
             // A server that is open to strangers is nothing to go back to.
-            Err(error @ SessionError::Open { .. }) => return Err(error),
-            Err(error) if reached.is_none() => return Err(error),
-            Err(error) => {
-                // Whoever was asked once is not asked again and again.
-                wanted.questions = Questions::NotAsked;
-                events(Event::Lost(&error));
-                tokio::time::sleep(PAUSE).await;
-            }
+            (None, _) | (_, SessionError::Open { .. }) => false,
+            (Some(it), _) if it.reached.is_some() => true,
+            // It is still waited for; one that is ready has to be reached.
+            (Some(it), error) => it.session.state != State::Ready && error.is_of_the_way(),
+        };
+        if !goes_on {
+            return Err(error);
         }
+        // Whoever was asked once is not asked again and again.
+        wanted.questions = Questions::NotAsked;
+        events(Event::Lost(&error));
+        attempts = if stands { 0 } else { attempts + 1 };
+        tokio::time::sleep(pause(&error, attempts)).await;
     }
 }
 
 async fn attempt(
     wanted: &Wanted,
+    patience: Duration,
     events: &mut dyn FnMut(Event<'_>),
-    reached: &mut Option<Reached>,
+    seen: &mut Option<Seen>,
     front: &mut Option<Front>,
 ) -> Result<End, SessionError> {
-    let patience = if reached.is_some() { AGAIN } else { FIRST };
-    if let (Some(hops), None) = (&wanted.hops, &reached) {
-        events(Event::Connecting(hops.login().as_str()));
-    }
     let login = wanted.login(patience).await?;
     let sessions = wanted.sessions(&login);
     let environment = || wanted.environment.clone();
     // One that was found stays the one that is meant, whatever is started later.
-    let mut server = wanted.server.or(reached.as_ref().map(|it| it.server));
+    let mut server = wanted.server.or(seen.as_ref().map(|it| it.session.server));
+    let mut pace = Pace::default();
     let (session, record, user) = loop {
         let look = sessions.look().await?;
         let of_it = look.sessions.iter().filter(|session| {
@@ -225,11 +271,20 @@ async fn attempt(
                 && server.is_none_or(|server| session.server == server)
         });
         let found: Vec<&Session> = of_it.collect();
-        let session = match (found.as_slice(), &reached) {
+        let session = match (found.as_slice(), &seen) {
             ([only], _) => *only,
             // A scheduler that says nothing has not said that there is none.
             ([], _) if look.trouble.is_some() => return Err(silent(look.trouble)),
-            ([], Some(it)) => return sessions.ended(&it.record.log_name()).await,
+            ([], Some(it)) => {
+                let end = sessions.ended(&it.session.log_name()).await?;
+                return match &it.reached {
+                    Some(_) => Ok(end),
+                    None => Err(SessionError::EndedEarly {
+                        session: it.session.name.clone(),
+                        end,
+                    }),
+                };
+            }
             ([], None) => {
                 return Err(SessionError::NoSession {
                     environment: environment(),
@@ -243,13 +298,18 @@ async fn attempt(
             }
         };
         server = Some(session.server);
-        let before = reached.as_ref().map(|it| &it.record);
+        let before = seen.take().and_then(|it| it.reached);
+        let reached = before.clone();
+        *seen = Some(Seen {
+            session: session.clone(),
+            reached,
+        });
         match (session.state, &session.record) {
             (State::Ready, Some(record)) => {
                 break (session.clone(), record.clone(), look.user);
             }
             // The scheduler is silent: what was reached before is tried, and proves itself.
-            (State::Unknown, Some(record)) if before == Some(record) => {
+            (State::Unknown, Some(record)) if before.as_ref() == Some(record) => {
                 break (session.clone(), record.clone(), look.user);
             }
             (State::Unknown, Some(record)) if record.job.is_none() => {
@@ -259,11 +319,7 @@ async fn attempt(
             _ => {}
         }
         events(Event::Waiting(session));
-        tokio::time::sleep(match session.state {
-            State::Starting => LOOK_SOON,
-            _ => LOOK_EVERY,
-        })
-        .await;
+        tokio::time::sleep(pace.after(session)).await;
     };
     let port = wanted.local_port(&session);
     let (token, tunnel) = tokio::join!(
@@ -286,14 +342,17 @@ async fn attempt(
             port
         }
     };
-    let server = session.server;
-    let record = &reached.insert(Reached { server, record }).record;
     events(Event::Ready {
-        record,
+        record: &record,
         port,
         token: &token,
     });
-    Err(broken(record, &mut tunnel).await)
+    let error = broken(&record, &mut tunnel).await;
+    *seen = Some(Seen {
+        session,
+        reached: Some(record),
+    });
+    Err(error)
 }
 
 fn silent(trouble: Option<String>) -> SessionError {

@@ -179,6 +179,17 @@ impl SessionError {
     }
 }
 
+impl SessionError {
+    /// Whether it says something of the way there and nothing of the session,
+    /// which may go on.
+    pub fn is_of_the_way(&self) -> bool {
+        matches!(
+            self,
+            Self::Cluster(_) | Self::Silent { .. } | Self::NoAnswer { .. }
+        )
+    }
+}
+
 fn options(servers: &[u16]) -> String {
     let options: Vec<_> = servers.iter().map(|n| format!("--server {n}")).collect();
     options.join(", ")

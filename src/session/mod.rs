@@ -17,6 +17,7 @@ mod front;
 mod hostile_tests;
 mod http;
 mod model;
+mod pace;
 mod sessions;
 mod stop;
 mod tunnel;

@@ -42,8 +42,8 @@ pub struct Record {
 const RECORD_VERSION: u32 = 1;
 
 impl Record {
-    /// Reads a record; `None` if a part of it can't be what the script wrote:
-    /// all of it goes into an ssh's arguments.
+    /// Reads a record; `None` if a part of it can't be what the script wrote: it
+    /// goes into an ssh's arguments, and to a terminal.
     fn parse(text: &str) -> Option<Self> {
         let record: Self = serde_json::from_str(text).ok()?;
         let plain = |text: &str| {
@@ -55,6 +55,10 @@ impl Record {
         };
         let fits = record.version == RECORD_VERSION
             && plain(&record.key)
+            && plain(&record.environment)
+            && plain(&record.generation)
+            && plain(&record.login)
+            && Session::named(&record.session).is_some()
             && HostName::new(&record.node).is_some()
             && (record.port().is_some() || unusable(&record.at).is_none())
             && record.url_path.starts_with('/')
@@ -65,12 +69,6 @@ impl Record {
     /// Whether it listens on a socket.
     pub fn is_socket(&self) -> bool {
         self.at.starts_with('/')
-    }
-
-    /// By what its log is named.
-    pub(super) fn log_name(&self) -> String {
-        self.job
-            .map_or_else(|| self.session.clone(), |job| job.to_string())
     }
 
     /// The port, if it listens on one.
@@ -127,6 +125,23 @@ pub struct Session {
 const PREFIX: &str = "envspec-";
 
 impl Session {
+    /// One that was given to the scheduler just now; `None` if no session is
+    /// called that.
+    pub fn of_job(name: &str, job: u64) -> Option<Self> {
+        let session = Self::named(name)?;
+        Some(Self {
+            job: Some(job),
+            state: State::Pending,
+            ..session
+        })
+    }
+
+    /// By what its log is named.
+    pub(super) fn log_name(&self) -> String {
+        self.job
+            .map_or_else(|| self.name.clone(), |job| job.to_string())
+    }
+
     /// A session of a name; `None` if no session is called that.
     pub(super) fn named(name: &str) -> Option<Self> {
         let rest = name.strip_prefix(PREFIX)?;

@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use super::error::{End, SessionError};
 use super::model::{Look, Record, Session, State};
+use super::pace::Pace;
 use crate::cluster::{ClusterError, JOB_COLUMNS, Login, Said, Script};
 use crate::site::{Scheduler, Site};
 
@@ -28,13 +29,6 @@ pub(super) const SCRIPTS: [(&str, &str); 7] = [
 
 /// How long a look may take: schedulers are busy at times.
 const PATIENCE: Duration = Duration::from_mins(1);
-
-/// How often a session that waits for its turn is looked at: schedulers don't
-/// like to be asked more often.
-pub(super) const LOOK_EVERY: Duration = Duration::from_secs(2);
-
-/// The same for one that runs already, which takes moments.
-pub(super) const LOOK_SOON: Duration = Duration::from_millis(400);
 
 /// The sessions of one root.
 #[derive(Debug)]
@@ -146,6 +140,7 @@ impl<'l> Sessions<'l> {
             Started::Job(_) => String::new(),
             Started::Process(process) => process.to_string(),
         };
+        let mut pace = Pace::default();
         loop {
             let (look, lives) = self.look_for(&process).await?;
             let is_it = |session: &&Session| match started {
@@ -175,8 +170,13 @@ impl<'l> Sessions<'l> {
                     });
                 }
             }
-            let pending = found.is_some_and(|session| session.state == State::Pending);
-            tokio::time::sleep(if pending { LOOK_EVERY } else { LOOK_SOON }).await;
+            let state = match found {
+                Some(session) => session.state,
+                None if look.trouble.is_some() => State::Unknown,
+                None => State::Starting,
+            };
+            let is_job = matches!(started, Started::Job(_));
+            tokio::time::sleep(pace.after_state(state, is_job)).await;
         }
     }
 
@@ -250,7 +250,9 @@ impl<'l> Sessions<'l> {
         let said = self
             .run(what, script!("token.sh"), &[&record.key], "")
             .await?;
-        let token = said.one("token").filter(|token| !token.is_empty());
+        // As the start script makes it: it goes into an address.
+        let hex = |token: &&str| token.len() == 64 && token.bytes().all(|b| b.is_ascii_hexdigit());
+        let token = said.one("token").filter(hex);
         token
             .map(str::to_owned)
             // Without the answer: it may hold the token.

@@ -3,7 +3,7 @@ scheduler=$1
 name=$2
 umask 077
 mkdir -p -- "$sessions/start" || exit
-chmod 700 "$sessions" "$sessions/start"
+chmod 700 "$sessions" "$sessions/start" || exit
 script=$sessions/start/$name.sh
 # Of launches at the same time one gets the name: it is its claim's until the
 # scheduler knows the job. One that was cut off in between loses it.

@@ -42,16 +42,17 @@ pub async fn stop(
         return Err(SessionError::elsewhere(record));
     }
     let why = match ask(wanted, sessions, user, session).await {
-        Ok(()) => {
-            if gone(sessions, session, BY_ITSELF).await? {
-                return Ok(Stopped::ByItself);
+        Ok(()) => match gone(sessions, session, BY_ITSELF).await? {
+            Some(Gone::CleanedUp) => return Ok(Stopped::ByItself),
+            Some(Gone::Killed) => {
+                return Ok(Stopped::ByForce("it was killed while it ended".to_owned()));
             }
-            "it did not end when it was asked to".to_owned()
-        }
+            None => "it did not end when it was asked to".to_owned(),
+        },
         Err(why) => why,
     };
     sessions.end(session).await?;
-    if gone(sessions, session, BY_FORCE).await? {
+    if gone(sessions, session, BY_FORCE).await?.is_some() {
         return Ok(Stopped::ByForce(why));
     }
     Err(SessionError::StaysOn {
@@ -78,23 +79,38 @@ async fn ask(
     shut_down(tunnel.target(), &token).await
 }
 
+/// What became of a session's files.
+enum Gone {
+    /// Its script removed them: those of the node first, then those of the root.
+    CleanedUp,
+    /// It did not come to that; those of the root were removed in its place.
+    Killed,
+}
+
 /// Waits until a session is gone, and its files with it.
 async fn gone(
     sessions: &Sessions<'_>,
     session: &Session,
     patience: Duration,
-) -> Result<bool, SessionError> {
+) -> Result<Option<Gone>, SessionError> {
     let started = Instant::now();
+    let key = session.record.as_ref().map(|record| &record.key);
+    let mut killed = false;
     loop {
         let look = sessions.look().await?;
         let is_it = |other: &Session| (&other.name, other.job) == (&session.name, session.job);
+        killed |= key.is_some_and(|key| look.cleaned.contains(key));
         if look.trouble.is_none() && !look.sessions.iter().any(is_it) {
-            return Ok(true);
+            return Ok(Some(if killed {
+                Gone::Killed
+            } else {
+                Gone::CleanedUp
+            }));
         }
         if started.elapsed() > patience {
             return match look.trouble {
                 Some(said) => Err(SessionError::Silent { said }),
-                None => Ok(false),
+                None => Ok(None),
             };
         }
         tokio::time::sleep(LOOK_EVERY).await;

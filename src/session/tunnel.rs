@@ -33,20 +33,20 @@ pub struct Tunnel {
 }
 
 impl Tunnel {
-    /// The way to a server that listens on a port of this machine.
-    pub(super) fn here(record: &Record) -> Result<Self, SessionError> {
-        let port = record.port().ok_or_else(|| SessionError::NoAnswer {
-            session: record.session.clone(),
-            why: format!("it listens at {}", record.at),
-        })?;
-        Ok(Self {
-            target: Target::Port(port),
+    /// The way to a server of this machine.
+    pub(super) fn here(record: &Record) -> Self {
+        Self {
+            target: match record.port() {
+                Some(port) => Target::Port(port),
+                None => Target::Socket(PathBuf::from(&record.at)),
+            },
             ssh: None,
             host: record.node.clone(),
-        })
+        }
     }
 
-    /// Opens a way to a server by an ssh of which all is said but the host. `socket` is in a folder that nobody else may enter.
+    /// Opens a way to a server by an ssh of which all is said but the host.
+    /// `socket` is in a folder that nobody else may enter.
     pub(super) async fn open(
         mut command: Command,
         host: String,

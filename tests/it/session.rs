@@ -205,11 +205,11 @@ fn the_same_address_works_again_after_a_dead_hop_a_cut_network_and_another_node(
     let drain = format!("scontrol update NodeName={node} State=DRAIN Reason=test");
     drop(root.sh(&drain).success());
     drop(cluster.login().run(["scontrol", "requeue", &job]).success());
-    soon("the other node's token", || {
-        let path = there.root().join("sessions/envspec-lab/token");
-        let token = fs_err::read_to_string(path).ok()?;
-        (token != before).then_some(())
+    let again = there.root().join(format!("sessions/{job}-1/session.json"));
+    soon("the server on the other node", || {
+        again.exists().then_some(())
     });
+    assert_eq!(token(), before, "the address would not open the page");
     answers_again(&there, port, &token);
     let listed = cluster
         .login()
@@ -218,11 +218,8 @@ fn the_same_address_works_again_after_a_dead_hop_a_cut_network_and_another_node(
         .json();
     assert_ne!(listed["sessions"][0]["node"].as_str().unwrap(), node);
     assert_eq!(listed["sessions"][0]["job"].to_string(), job);
-    // The new server has a new token: its address is said again.
-    soon("the address again", || {
-        let said = connect.stdout().matches("http://127.0.0.1:").count();
-        (said == 2).then_some(())
-    });
+    // Nothing is new for the user, and nothing is said anew.
+    assert_eq!(connect.stdout().matches("http://127.0.0.1:").count(), 1);
     assert!(connect.ended().is_none(), "{}", connect.stderr());
     assert!(
         connect.stderr().contains("Connected again"),
@@ -619,12 +616,15 @@ fn on_this_machine_the_chosen_port_leads_to_the_server_too() {
     let env = TestEnv::new();
     env.spec(
         "lab",
-        "channels: [conda-forge]\ndependencies: [python, jupyterlab]\n",
+        // What is said on the command line goes before the spec, in all.
+        "channels: [conda-forge]\ndependencies: [python, jupyterlab]\nsite: slurm\n",
     );
+    let here = ["--site", "local"];
     env.run(&["apply"]).success();
-    env.run(&["launch"]).success();
-    let port = free_port();
-    let connect = env.start(&["connect", "lab", "--port", &port.to_string()]);
+    env.run(&[&["launch"], &here[..]].concat()).success();
+    let port = free_port().to_string();
+    let connect = ["connect", "lab", "--port", &port];
+    let connect = env.start(&[&connect, &here[..]].concat());
     soon("an answer at the chosen port", || {
         let url = format!("http://127.0.0.1:{port}/api");
         let asked = env.program("curl").args(["-s", "-m", "5", &url]).output();
@@ -632,12 +632,16 @@ fn on_this_machine_the_chosen_port_leads_to_the_server_too() {
             .contains("version")
             .then_some(())
     });
-    env.run(&["stop"])
+    env.run(&[&["stop"], &here[..]].concat())
         .success()
         .says("has shut down; nothing of it is left");
     connect.wait().success().says("The session has ended");
-    let sessions = env.run(&["sessions", "--json"]).success().json();
-    assert_eq!(sessions["sessions"], serde_json::json!([]));
+    let sessions = env.run(&[&["sessions", "--json"], &here[..]].concat());
+    assert_eq!(sessions.success().json()["sessions"], serde_json::json!([]));
+    // The start script alone stays, and no log of what went well.
+    let left = fs_err::read_dir(env.root().join("sessions")).unwrap();
+    let left: Vec<_> = left.map(|entry| entry.unwrap().file_name()).collect();
+    assert_eq!(left, ["start"]);
 }
 
 /// Types a password where the command in the arguments asks for one.
@@ -698,4 +702,40 @@ fn a_password_that_was_set_as_the_recipe_says_stands_in_the_place_of_the_token()
     env.run(&["stop"]).success().says("nothing of it is left");
     let told = connect.wait().success().stdout;
     assert_eq!(told, format!("{root}/lab\n"), "an address with a token");
+}
+
+#[test]
+fn a_network_that_is_lost_while_a_job_waits_makes_no_second_job() {
+    let Some(there) = There::up("lost_while_pending") else {
+        return;
+    };
+    let cluster = &there.cluster;
+    let root = cluster.host("login").user("root");
+    for node in ["med0101", "med0102"] {
+        let drain = format!("scontrol update NodeName={node} State=DRAIN Reason=test");
+        drop(root.sh(&drain).success());
+    }
+    let mut connect = cluster.ws().start_envspec(["connect", "lab", "--launch"]);
+    let mut says = |words: &str| {
+        soon(words, || {
+            assert!(connect.ended().is_none(), "{}", connect.stderr());
+            connect.stderr().contains(words).then_some(())
+        });
+    };
+    says("pending (");
+    cluster.host("jump").sshd_stop();
+    says("is being mended");
+    cluster.host("jump").sshd_start();
+    for node in ["med0101", "med0102"] {
+        let resume = format!("scontrol update NodeName={node} State=RESUME");
+        drop(root.sh(&resume).success());
+    }
+    let port = connected(&mut connect);
+    assert_eq!(status(&there, port, Some(&there.token())), 200);
+    let jobs = cluster
+        .login()
+        .sh("squeue --me --noheader | wc -l")
+        .success();
+    assert_eq!(jobs.stdout.trim(), "1");
+    cluster.ws().envspec(["stop", "lab"]).success();
 }

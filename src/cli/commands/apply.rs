@@ -124,7 +124,7 @@ fn say_recipe(
     let Some(receipt) = Receipt::read(&prefix)? else {
         return Ok(());
     };
-    let served = apply::served(context, name, &prefix, &receipt)?;
+    let served = apply::served(context, name, &prefix, &receipt, None)?;
     match served.missing_server() {
         None => app.ui.answer(recipe::text(app, context, &served)?)?,
         Some(package) => app.ui.status(format!(

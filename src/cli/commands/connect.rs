@@ -8,7 +8,7 @@ use crate::cli::app::App;
 use crate::cli::failure::{Exit, Failure};
 use crate::cli::reach::SiteFlags;
 use crate::cli::say::{NAME, causes, first_line, styled};
-use crate::session::{self, Event, Record};
+use crate::session::{self, Event, Record, Session, Started};
 
 use super::launch::{self, Asks};
 use super::walk;
@@ -58,16 +58,25 @@ pub(super) fn run(app: &App<'_>, args: &Args) -> Result<Exit, Failure> {
     let submitted = launch::Submitted::default();
     let connected = std::cell::Cell::new(false);
     let outcome = walk::block_on(async {
+        let mut meant = None;
         if args.launch {
             let login = walk::login(app, &way).await?;
             let sessions = way.sessions(&login);
-            let started =
+            let launched =
                 launch::start(app, &way, &sessions, target, &args.asks, &submitted).await?;
-            way.server = Some(started.server);
+            meant = Some(match launched.started {
+                // To wait for it is the connection's work, which a lost network
+                // does not end.
+                Started::Job(job) => Session::of_job(&launched.name, job),
+                Started::Process(_) => {
+                    Some(launch::ready(app, &sessions, &launched, &submitted).await?)
+                }
+            })
+            .flatten();
         }
         let mut said = String::new();
         let mut page = None;
-        let mut key: Option<String> = None;
+        let mut shown: Option<String> = None;
         let mut lost = false;
         let mut events = |event: Event<'_>| match event {
             Event::Connecting(host) => app.ui.status(format!("Connecting to {host}")),
@@ -81,10 +90,10 @@ pub(super) fn run(app: &App<'_>, args: &Args) -> Result<Exit, Failure> {
                 if connected.replace(true) {
                     app.ui.status("Connected again");
                 }
-                // One that was started anew, on another node, has a new token.
-                if key.as_deref() != Some(record.key.as_str()) {
+                // One that was started anew by hand has a new token.
+                if shown.as_deref() != Some(token) {
                     page = say_ready(app, args.open, record, port, token);
-                    key = Some(record.key.clone());
+                    shown = Some(token.to_owned());
                 }
             }
             Event::Lost(error) => {
@@ -97,7 +106,7 @@ pub(super) fn run(app: &App<'_>, args: &Args) -> Result<Exit, Failure> {
                 lost = true;
             }
         };
-        let end = session::connect(&mut way, &mut events).await?;
+        let end = session::connect(&mut way, meant, &mut events).await?;
         app.ui.status(match end.how() {
             Some(how) => format!("The session has ended: {how}; {}", end.help()),
             None => "The session has ended".to_owned(),

@@ -11,7 +11,7 @@ use crate::cli::say::{NAME, styled};
 use crate::cli::select;
 use crate::conda::Network;
 use crate::recipe::{Login as LoginWith, OuterHops, Recipe, Request, SshVersion};
-use crate::session::{Place, Session, Sessions, Started, Wanted};
+use crate::session::{Place, Session, SessionError, Sessions, Started, Wanted};
 use crate::site::Transport;
 use crate::spec::{At, Launch, MemorySize, SourceText, Span, WallTime};
 use crate::store::Receipt;
@@ -125,7 +125,8 @@ pub(super) fn run(app: &App<'_>, args: &Args) -> Result<Exit, Failure> {
     let outcome = walk::block_on(async {
         let login = walk::login(app, &way).await?;
         let sessions = way.sessions(&login);
-        let session = start(app, &way, &sessions, target, &args.asks, &submitted).await?;
+        let launched = start(app, &way, &sessions, target, &args.asks, &submitted).await?;
+        let session = ready(app, &sessions, &launched, &submitted).await?;
         app.ui.answer(how_to_connect(&session, &way))?;
         Ok(Exit::Done)
     });
@@ -135,17 +136,42 @@ pub(super) fn run(app: &App<'_>, args: &Args) -> Result<Exit, Failure> {
 /// The session that was given to the scheduler, once there is one.
 pub(super) type Submitted = std::cell::Cell<Option<String>>;
 
-/// Ctrl-C ends the waiting and not the session, and that is said.
+/// What ends the waiting (Ctrl-C, a lost network) does not end the session, and
+/// that is said: who runs the command again has two.
 pub(super) fn not_waited_for(failure: Failure, environment: &str, submitted: Submitted) -> Failure {
     match submitted.into_inner() {
-        Some(session) if failure.exit == Exit::Interrupted => {
-            Failure::not_waited_for(environment, &session)
-        }
-        _ => failure,
+        Some(session) => failure.not_waited_for(environment, &session),
+        None => failure,
     }
 }
 
-/// Starts one more server of an environment and waits until it is ready.
+/// A server that was started, and may not be ready.
+pub(super) struct Launched {
+    /// The session's name.
+    pub(super) name: String,
+    /// What it is.
+    pub(super) started: Started,
+}
+
+/// Waits until a server is ready.
+pub(super) async fn ready(
+    app: &App<'_>,
+    sessions: &Sessions<'_>,
+    launched: &Launched,
+    submitted: &Submitted,
+) -> Result<Session, Failure> {
+    let mut said = String::new();
+    let mut say = |session: &Session| walk::say_state(app, session, &mut said);
+    let ready = sessions
+        .ready(&launched.name, launched.started, &mut say)
+        .await;
+    if !ready.as_ref().is_err_and(SessionError::is_of_the_way) {
+        submitted.set(None);
+    }
+    Ok(ready?)
+}
+
+/// Starts one more server of an environment.
 pub(super) async fn start(
     app: &App<'_>,
     way: &Wanted,
@@ -153,7 +179,7 @@ pub(super) async fn start(
     target: Target,
     asks: &Asks,
     submitted: &Submitted,
-) -> Result<Session, Failure> {
+) -> Result<Launched, Failure> {
     let environment = target.environment.clone();
     let (root, user, served) = match &way.hops {
         None => here(app, &target)?,
@@ -196,8 +222,15 @@ pub(super) async fn start(
             server: NonZeroU16::new(number).unwrap_or(NonZeroU16::MIN),
         })?;
         submitted.set(Some(recipe.session.clone()));
-        match sessions.start(&recipe.session, &recipe.script.text).await? {
-            Some(started) => break (recipe, started),
+        let outcome = sessions.start(&recipe.session, &recipe.script.text).await;
+        if !outcome.as_ref().is_err_and(SessionError::is_of_the_way) {
+            submitted.set(None);
+        }
+        match outcome? {
+            Some(started) => {
+                submitted.set(Some(recipe.session.clone()));
+                break (recipe, started);
+            }
             // Another launch was quicker.
             None => number = look.free_server(environment.as_str(), number + 1),
         }
@@ -207,9 +240,10 @@ pub(super) async fn start(
         Started::Job(job) => app.ui.status(format!("Submitted {name} as job {job}")),
         Started::Process(_) => app.ui.status(format!("Started {name}")),
     }
-    let mut said = String::new();
-    let mut say = |session: &Session| walk::say_state(app, session, &mut said);
-    Ok(sessions.ready(&recipe.session, started, &mut say).await?)
+    Ok(Launched {
+        name: recipe.session,
+        started,
+    })
 }
 
 /// The environment as this machine has it: root, user, and what is served.
@@ -217,7 +251,13 @@ fn here(app: &App<'_>, target: &Target) -> Result<(String, Option<String>, Serve
     let root = app.root(&target.site)?;
     let applied = select::applied_in(root, &target.environment)?;
     let context = app.context(applied.root, Network::Offline)?;
-    let served = apply::served(&context, &applied.name, &applied.prefix, &applied.receipt)?;
+    let served = apply::served(
+        &context,
+        &applied.name,
+        &applied.prefix,
+        &applied.receipt,
+        Some(&target.site),
+    )?;
     if let Some(package) = served.missing_server() {
         return Err(no_server(package, &target.environment.to_string()));
     }
@@ -249,8 +289,16 @@ async fn there(
     };
     let context = app.context(app.root(&target.site)?, Network::Offline)?;
     let prefix = std::path::Path::new(&found.prefix);
-    let served = Served::new(&context, &target.environment, prefix, &receipt, then, now)
-        .map_err(|error: ApplyError| Failure::from(error))?;
+    let served = Served::new(
+        &context,
+        &target.environment,
+        prefix,
+        &receipt,
+        Some(&target.site),
+        then,
+        now,
+    )
+    .map_err(|error: ApplyError| Failure::from(error))?;
     let interface = served.launch.interface.as_str();
     if !found.servers.iter().any(|there| there == interface) {
         return Err(no_server(

@@ -70,7 +70,13 @@ impl From<Form> for Format {
 pub(super) fn run(app: &App<'_>, args: &Args) -> Result<Exit, Failure> {
     let applied = select::applied(app, args.spec.as_deref())?;
     let context = app.context(applied.root, Network::Offline)?;
-    let served = apply::served(&context, &applied.name, &applied.prefix, &applied.receipt)?;
+    let served = apply::served(
+        &context,
+        &applied.name,
+        &applied.prefix,
+        &applied.receipt,
+        None,
+    )?;
     let wishes = Wishes {
         server: args.server,
         login: if args.password {

@@ -265,7 +265,7 @@ fn a_real_jupyter_of_a_spec_with_the_scripts_own_names_is_private_and_cleans_onl
     }
 
     assert_eq!(session.end(), Some(0), "{}", session.log());
-    assert!(!session.sessions.join("4711-0").exists());
+    assert!(!session.sessions.join("4711-0/session.json").exists());
     assert!(!Path::new(&at).parent().unwrap().exists());
     precious.check();
 }

@@ -54,6 +54,9 @@ find_it() {
   line=$(there "$endpoint" | tail -n 1) || die "not ready yet; see: bash $0 where"
   read -r node at <<<"$line"
   [ -n "$at" ] || die "not ready yet; see: bash $0 where"
+  # What comes from there is not believed more than it has to be.
+  case $node in -* | *[!A-Za-z0-9._-]*) die "$node is no name of a node" ;; esac
+  case $at in /* | 127.0.0.1:*) ;; *) die "$at is no place where a server listens" ;; esac
   if [ "$place" = node ] && ! there "$running" | grep -qxF -- "$node"; then
     # The file outlives a server whose node was lost; Slurm knows better.
     die "Slurm runs no $session on $node; see: bash $0 where"
