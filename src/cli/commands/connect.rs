@@ -1,6 +1,7 @@
 //! `envspec connect`: the way from this machine to a server, kept open.
 
 use std::io::Write as _;
+use std::num::NonZeroU16;
 use std::os::unix::fs::OpenOptionsExt as _;
 use std::path::PathBuf;
 
@@ -39,7 +40,7 @@ pub(in crate::cli) struct Args {
 
     /// The port of this machine [default: always the same for the environment]
     #[arg(long, value_name = "N")]
-    port: Option<u16>,
+    port: Option<NonZeroU16>,
 
     #[command(flatten)]
     asks: Asks,
@@ -53,7 +54,7 @@ pub(super) fn run(app: &App<'_>, args: &Args) -> Result<Exit, Failure> {
     let mut way = args.site.way(app, &target.site)?;
     way.environment = target.environment.to_string();
     way.server = args.server;
-    way.chosen_port = args.port;
+    way.chosen_port = args.port.map(NonZeroU16::get);
     let environment = way.environment.clone();
     let submitted = launch::Submitted::default();
     let connected = std::cell::Cell::new(false);
