@@ -136,7 +136,7 @@ pub enum SessionError {
     },
 
     /// The local port can't be had, for another reason.
-    #[error("the port {port} of this machine can't be opened: {source}")]
+    #[error("the port {port} of this machine can't be opened")]
     #[diagnostic(help(
         "take another port: --port N; those below 1024 are often the administrator's alone"
     ))]

@@ -149,7 +149,7 @@ async fn hung_up(caller: &mut TcpStream, said: &mut Vec<u8>) {
             Ok(_) => {}
         }
     }
-    std::future::pending().await
+    std::future::pending().await;
 }
 
 #[cfg(test)]
@@ -271,6 +271,7 @@ mod tests {
             .await
             .unwrap_err();
         assert!(matches!(error, SessionError::NoPort { .. }), "{error}");
-        assert!(error.to_string().contains("assign"), "{error}");
+        let why = std::error::Error::source(&error).unwrap().to_string();
+        assert!(why.contains("assign"), "{why}");
     }
 }

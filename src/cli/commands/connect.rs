@@ -1,9 +1,8 @@
 //! `envspec connect`: the way from this machine to a server, kept open.
 
-use std::io::Write as _;
 use std::num::NonZeroU16;
-use std::os::unix::fs::OpenOptionsExt as _;
-use std::path::PathBuf;
+
+use tokio::sync::mpsc::unbounded_channel;
 
 use crate::cli::app::App;
 use crate::cli::failure::{Exit, Failure};
@@ -12,7 +11,7 @@ use crate::cli::say::{NAME, causes, first_line, styled};
 use crate::session::{self, Event, Record};
 
 use super::launch::{self, Asks};
-use super::walk;
+use super::{open_page, walk};
 
 /// Connect this machine to a server, and stay connected
 ///
@@ -67,7 +66,8 @@ pub(super) fn run(app: &App<'_>, args: &Args) -> Result<Exit, Failure> {
             way.server = Some(started.server);
         }
         let mut said = String::new();
-        let mut page = None;
+        let (pages, to_open) = unbounded_channel();
+        let sockets_in = way.sockets_in.clone();
         let mut key: Option<String> = None;
         let mut lost = false;
         let mut events = |event: Event<'_>| match event {
@@ -84,7 +84,11 @@ pub(super) fn run(app: &App<'_>, args: &Args) -> Result<Exit, Failure> {
                 }
                 // One that was started anew, on another node, has a new token.
                 if key.as_deref() != Some(record.key.as_str()) {
-                    page = say_ready(app, args.open, record, port, token);
+                    let address = say_ready(app, record, port, token);
+                    if args.open {
+                        // Whoever opens it is there as long as this.
+                        drop(pages.send(address));
+                    }
                     key = Some(record.key.clone());
                 }
             }
@@ -98,7 +102,10 @@ pub(super) fn run(app: &App<'_>, args: &Args) -> Result<Exit, Failure> {
                 lost = true;
             }
         };
-        let end = session::connect(&mut way, &mut events).await?;
+        let end = tokio::select! {
+            end = session::connect(&mut way, &mut events) => end?,
+            never = open_page::each(app, &sockets_in, to_open) => match never {},
+        };
         app.ui.status(match end.how() {
             Some(how) => format!("The session has ended: {how}; {}", end.help()),
             None => "The session has ended".to_owned(),
@@ -126,19 +133,9 @@ fn in_one_line(error: &str) -> String {
     }
 }
 
-/// What the browser opens: a file that only the user can read, so that the
-/// token is in nobody's list of processes. Removed when dropped.
-struct Page(PathBuf);
-
-impl Drop for Page {
-    fn drop(&mut self) {
-        drop(fs_err::remove_file(&self.0));
-    }
-}
-
 /// Prints the address, with the token for a terminal alone: a pipe may lead
-/// into a log.
-fn say_ready(app: &App<'_>, open: bool, record: &Record, port: u16, token: &str) -> Option<Page> {
+/// into a log. Gives the address with the token.
+fn say_ready(app: &App<'_>, record: &Record, port: u16, token: &str) -> String {
     let url = format!("http://127.0.0.1:{port}{}", record.url_path);
     let with_token = match record.login.as_str() {
         "token" => format!("{url}?token={token}"),
@@ -155,48 +152,5 @@ fn say_ready(app: &App<'_>, open: bool, record: &Record, port: u16, token: &str)
         "Connected to {} on {}. Ctrl-C closes the way; the server goes on",
         record.session, record.node
     ));
-    if !open {
-        return None;
-    }
-    match open_page(app, &with_token) {
-        Ok(page) => Some(page),
-        Err(why) => {
-            app.ui
-                .warning(format!("the browser could not be opened: {why}"));
-            None
-        }
-    }
-}
-
-fn open_page(app: &App<'_>, url: &str) -> std::io::Result<Page> {
-    let folder = app
-        .variable("XDG_RUNTIME_DIR")
-        .map_or_else(std::env::temp_dir, PathBuf::from);
-    let path = folder.join(format!("envspec-open-{}.html", std::process::id()));
-    let mut file = std::fs::OpenOptions::new()
-        .write(true)
-        .create_new(true)
-        .mode(0o600)
-        .open(&path)?;
-    let page = Page(path);
-    // The address is made of digits, hex and a fixed path: nothing to escape.
-    writeln!(
-        file,
-        "<!doctype html><meta http-equiv=\"refresh\" content=\"0; url={url}\">"
-    )?;
-    let opener = app.variable("BROWSER").unwrap_or_else(|| {
-        if cfg!(target_os = "macos") {
-            "open"
-        } else {
-            "xdg-open"
-        }
-        .into()
-    });
-    std::process::Command::new(opener)
-        .arg(&page.0)
-        .stdin(std::process::Stdio::null())
-        .stdout(std::process::Stdio::null())
-        .stderr(std::process::Stdio::null())
-        .spawn()?;
-    Ok(page)
+    with_token
 }
