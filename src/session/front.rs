@@ -149,7 +149,7 @@ async fn hung_up(caller: &mut TcpStream, said: &mut Vec<u8>) {
             Ok(_) => {}
         }
     }
-    std::future::pending().await;
+    std::future::pending::<()>().await;
 }
 
 #[cfg(test)]
