@@ -1,5 +1,7 @@
 //! A folder of this process's own, which goes with it.
 
+use std::fs::Permissions;
+use std::os::unix::fs::PermissionsExt as _;
 use std::path::{Path, PathBuf};
 use std::process::Stdio;
 
@@ -22,9 +24,10 @@ pub struct PrivateFolder {
 impl PrivateFolder {
     /// Makes one.
     pub fn new(within: &Path) -> Result<Self, ClusterError> {
-        // Of the mode 0700.
+        // The default is what the user's umask leaves open.
         let folder = tempfile::Builder::new()
             .prefix("envspec-")
+            .permissions(Permissions::from_mode(0o700))
             .tempdir_in(within)
             .map_err(|source| ClusterError::NoFolder { source })?;
         let guarded = guard(folder.path())?;

@@ -465,7 +465,7 @@ fn with_kernels(there: &There, port: u16, node: &str) {
         let asked = there.cluster.ws().sh(&ask).success();
         assert_eq!(asked.stdout, "201", "{kernel}");
     }
-    let look = "pgrep -u ada -af 'ipykernel|IRkernel|bash_kernel' | grep -vc pgrep; true";
+    let look = "pgrep -u ada -fc 'kernel-[0-9a-f-]*.json'; true";
     soon("the kernels", || {
         let seen = there.cluster.host(node).user("root").sh(look).success();
         (seen.stdout.trim().parse::<u32>().unwrap() >= 3).then_some(())
@@ -484,10 +484,12 @@ fn another_user_of_the_nodes_gets_no_token_and_no_answer() {
     let jupyter = there.root().join("envs/lab/bin/jupyter-lab");
     let log = there.root().join("wiki.log");
     let plain = format!(
-        "#!/bin/bash\n#SBATCH --output={}\numask 022\n\
+        "#!/bin/bash\n#SBATCH --output={}\n\
+         chmod a+r {}\necho 'open http://127.0.0.1:28888/lab?token=wikis-secret'\n\
          {jupyter} --no-browser --ServerApp.sock=/tmp/wiki.sock --ServerApp.sock_mode=0666 \
            --ServerApp.token=wikis-secret &\n\
          exec {jupyter} --no-browser --ip=127.0.0.1 --port=28888 --ServerApp.token=wikis-secret\n",
+        log.display(),
         log.display(),
         jupyter = jupyter.display()
     );
