@@ -207,7 +207,8 @@ impl From<SessionError> for Failure {
             | SessionError::NoSession { .. }
             | SessionError::Several { .. }
             | SessionError::Elsewhere { .. }
-            | SessionError::PortTaken { .. } => Exit::Usage,
+            | SessionError::PortTaken { .. }
+            | SessionError::NoPort { .. } => Exit::Usage,
             _ => Exit::Cluster,
         };
         Self::new(exit, error)

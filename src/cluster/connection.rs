@@ -2,21 +2,21 @@
 //!
 //! Its master is a child of this process and its socket lies in a private folder
 //! of this process: it is closed by ending that child, and no other program's
-//! connection is ever touched. A process that is killed ends no child: a guard
-//! beside it does that then, and removes the folder. (The `openssh` crate puts its master into the
+//! connection is ever touched. A process that is killed ends no child: the folder's
+//! guard does that then. (The `openssh` crate puts its master into the
 //! background, where one that hangs can't be ended; a connection that is to heal
 //! must be.)
 
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::process::Stdio;
 use std::time::Duration;
 
-use tempfile::TempDir;
 use tokio::io::AsyncReadExt as _;
-use tokio::process::{Child, ChildStdin, Command};
+use tokio::process::{Child, Command};
 
 use super::config::{Hops, ssh_config};
 use super::error::ClusterError;
+use super::folder::PrivateFolder;
 use super::login::harmless;
 
 /// How often the socket of a connection that is being made is looked for.
@@ -35,12 +35,9 @@ pub enum Questions {
 /// if there is one between.
 #[derive(Debug)]
 pub struct Connection {
-    folder: TempDir,
+    folder: PrivateFolder,
     host: String,
     questions: Questions,
-    /// Until this is closed the guard waits. After the folder: one that was removed
-    /// in order leaves it nothing to do.
-    _guarded: Option<ChildStdin>,
     /// `None` where nodes are reached from this machine itself.
     master: Option<Child>,
 }
@@ -104,11 +101,7 @@ impl Connection {
         settings: &str,
     ) -> Result<Self, ClusterError> {
         let no_folder = |source| ClusterError::NoFolder { source };
-        // Of the mode 0700, and removed when dropped.
-        let folder = tempfile::Builder::new()
-            .prefix("envspec-")
-            .tempdir_in(sockets_in)
-            .map_err(no_folder)?;
+        let folder = PrivateFolder::new(sockets_in)?;
         let link = folder.path().join("user");
         let include = match user_config.filter(|path| path.is_file()) {
             Some(path) if !plain(path) => {
@@ -122,10 +115,8 @@ impl Connection {
             format!("{settings}{}", ssh_config(hops, folder.path(), include)),
         )
         .map_err(no_folder)?;
-        let guarded = guard(folder.path())?;
         Ok(Self {
             folder,
-            _guarded: guarded,
             host: String::new(),
             questions,
             master: None,
@@ -152,19 +143,6 @@ impl Connection {
         command.kill_on_drop(true);
         command
     }
-}
-
-/// Starts the guard of a folder.
-fn guard(folder: &Path) -> Result<Option<ChildStdin>, ClusterError> {
-    let mut command = Command::new("sh");
-    command
-        .args(["-c", include_str!("guard.sh"), "sh"])
-        .arg(folder)
-        .current_dir("/")
-        .stdin(Stdio::piped())
-        .stdout(Stdio::null())
-        .stderr(Stdio::null());
-    Ok(spawn(&mut command, "sh")?.stdin)
 }
 
 /// Starts an ssh of which all is said but the host, and waits until it is
@@ -241,7 +219,7 @@ pub(crate) async fn forward(
 }
 
 /// Starts a program of this machine.
-fn spawn(command: &mut Command, program: &str) -> Result<Child, ClusterError> {
+pub(super) fn spawn(command: &mut Command, program: &str) -> Result<Child, ClusterError> {
     command.spawn().map_err(|source| ClusterError::NoProgram {
         program: program.to_owned(),
         source,
@@ -260,19 +238,9 @@ pub(crate) async fn words(child: &mut Child) -> String {
 }
 
 /// Whether ssh's config can hold a path without quoting it.
-fn plain(path: &Path) -> bool {
+pub(super) fn plain(path: &Path) -> bool {
     path.to_str().is_some_and(|path| {
         path.chars()
             .all(|c| c.is_ascii_alphanumeric() || "/._-+@,".contains(c))
     })
-}
-
-/// The folder for sockets: the user's own one for such things, else `/tmp`. A
-/// socket's path is limited to some hundred bytes, and to characters that ssh's
-/// config can hold.
-pub fn sockets_folder(runtime: Option<PathBuf>) -> PathBuf {
-    const LONGEST: usize = 50;
-    runtime
-        .filter(|path| path.is_dir() && plain(path) && path.as_os_str().len() <= LONGEST)
-        .unwrap_or_else(|| PathBuf::from("/tmp"))
 }

@@ -10,13 +10,15 @@ mod config;
 mod connection;
 mod error;
 mod examine;
+mod folder;
 mod login;
 mod slurm;
 
 pub use config::{Hops, ssh_config};
-pub use connection::{Connection, Questions, sockets_folder};
+pub use connection::{Connection, Questions};
 pub(crate) use connection::{forward, master, words};
 pub use error::ClusterError;
 pub use examine::{Asked, Check, Verdict, examine};
+pub use folder::{PrivateFolder, sockets_folder};
 pub use login::{Login, Said, Script};
 pub use slurm::{JOB_COLUMNS, Job, JobState};

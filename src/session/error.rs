@@ -135,6 +135,18 @@ pub enum SessionError {
         port: u16,
     },
 
+    /// The local port can't be had, for another reason.
+    #[error("the port {port} of this machine can't be opened")]
+    #[diagnostic(help(
+        "take another port: --port N; those below 1024 are often the administrator's alone"
+    ))]
+    NoPort {
+        /// The port.
+        port: u16,
+        /// What the system said.
+        source: std::io::Error,
+    },
+
     /// The server does not keep strangers out.
     #[error("the server of {session} answered a request without token with {status}")]
     #[diagnostic(help("it may be open to everybody: end it with envspec stop"))]

@@ -119,11 +119,24 @@ fn what_was_frozen_answers_at_the_same_address_after_the_thaw_or_before() {
     assert!(again < Duration::from_secs(20), "{again:?} after the thaw");
     assert_eq!(status(&there, port, None), 403);
 
-    // The ssh of the workstation: a new one does its work before the thaw.
+    // The ssh of the workstation, for a whole minute: a new one does its work
+    // before the thaw, and the old ones change nothing when they wake up.
+    let frozen = Instant::now();
     cluster.host("ws").freeze("ssh");
-    answers_again(&there, port, &token);
+    let again = answers_again(&there, port, &token);
+    assert!(
+        again < Duration::from_secs(30),
+        "{again:?} beside the frozen"
+    );
+    while frozen.elapsed() < Duration::from_mins(1) {
+        assert_eq!(status(&there, port, Some(&token())), 200);
+        std::thread::sleep(Duration::from_secs(1));
+    }
     cluster.host("ws").thaw("ssh");
-    assert_eq!(status(&there, port, Some(&token())), 200);
+    for _ in 0..10 {
+        assert_eq!(status(&there, port, Some(&token())), 200);
+        std::thread::sleep(Duration::from_millis(500));
+    }
 
     // The node's sshd: the scheduler leads there too.
     let (_, node) = job_and_node(&there);
@@ -134,6 +147,112 @@ fn what_was_frozen_answers_at_the_same_address_after_the_thaw_or_before() {
     answers_again(&there, port, &token);
     cluster.host(&node).thaw("sshd");
     stopped(&there, connect);
+}
+
+#[test]
+fn a_laptop_that_slept_finds_its_server_at_the_same_address() {
+    let Some(there) = There::up("slept") else {
+        return;
+    };
+    let cluster = &there.cluster;
+    cluster.login().envspec(["launch"]).success();
+    // A child of bash: the entry into a host stops with its own child, for ever.
+    let started = format!("'{}' connect lab & wait $!", program());
+    let mut connect = cluster.ws().start(["bash", "-c", &started]);
+    let port = connected(&mut connect);
+    let token = || there.token();
+    let ws = cluster.host("ws");
+
+    // A nap in the same network: all connections are still good.
+    ws.freeze("envspec");
+    ws.freeze("ssh");
+    std::thread::sleep(Duration::from_secs(5));
+    ws.thaw("ssh");
+    ws.thaw("envspec");
+    let nap = answers_again(&there, port, &token);
+    assert!(nap < Duration::from_secs(5), "{nap:?} after a nap");
+
+    // A sleep in which the hop gave the connection up, and one with the lid closed
+    // before the network was gone and opened before it was there.
+    ws.cut();
+    ws.freeze("envspec");
+    ws.freeze("ssh");
+    cluster.host("jump").sshd_stop();
+    cluster.host("jump").sshd_start();
+    std::thread::sleep(Duration::from_secs(40));
+    ws.thaw("ssh");
+    ws.thaw("envspec");
+    std::thread::sleep(Duration::from_secs(2));
+    assert_eq!(status(&there, port, Some(&token())), 0);
+    ws.join();
+    let sleep = answers_again(&there, port, &token);
+    println!("answers {nap:?} after a nap, {sleep:?} after a sleep");
+    assert!(sleep < Duration::from_secs(15), "{sleep:?} after a sleep");
+
+    // Only the program stopped, as by Ctrl-Z, while its way broke.
+    ws.freeze("envspec");
+    cluster.host("jump").sshd_stop();
+    cluster.host("jump").sshd_start();
+    std::thread::sleep(Duration::from_secs(10));
+    ws.thaw("envspec");
+    let stopped_for = answers_again(&there, port, &token);
+    assert!(stopped_for < Duration::from_secs(10), "{stopped_for:?}");
+    assert!(connect.ended().is_none(), "{}", connect.stderr());
+    assert_eq!(connect.stdout().matches("http://").count(), 1);
+    stopped(&there, connect);
+}
+
+#[test]
+fn a_session_ends_in_order_when_it_is_warned_and_when_it_is_idle() {
+    let Some(there) = There::up("in_order") else {
+        return;
+    };
+    let cluster = &there.cluster;
+    let (connect, port) = launched(&there);
+    let (job, _) = job_and_node(&there);
+    assert_eq!(status(&there, port, Some(&there.token())), 200);
+    let kernel = format!(
+        "curl -s -m 30 -o /dev/null -w '%{{http_code}}' -H @header -X POST \
+         -d '{{\"name\": \"python3\"}}' http://127.0.0.1:{port}/api/kernels"
+    );
+    assert_eq!(cluster.ws().sh(&kernel).success().stdout, "201");
+    // What Slurm does two minutes before the limit: `--signal=B:TERM@120`.
+    let asked = cluster.login().run(["scontrol", "show", "job", &job]);
+    drop(asked.success());
+    let batch = fs_err::read_to_string(there.root().join("sessions/start/envspec-lab.sh"));
+    assert!(batch.unwrap().contains("#SBATCH --signal=B:TERM@120\n"));
+    let warned = Instant::now();
+    let warn = ["scancel", "--signal=TERM", "--batch", &job];
+    drop(cluster.login().run(warn).success());
+    let ended = connect.wait(PATIENCE).success();
+    println!("ended {:?} after the warning", warned.elapsed());
+    // By itself: no word of the scheduler for how.
+    assert!(ended.stderr.contains("The session has ended\n"), "{ended}");
+    let log = there.root().join(format!("sessions/{job}.log"));
+    let log = fs_err::read_to_string(log).unwrap();
+    assert!(log.contains("Shutting down 1 kernel"), "{log}");
+    nothing_is_left(&there);
+
+    // Somebody is connected, and does nothing.
+    let spec = cluster.home("ada").join("envs/lab.yaml");
+    let text = fs_err::read_to_string(&spec).unwrap();
+    let idle = text.replace("memory: 500M", "memory: 500M, idle: '0:05'");
+    assert_ne!(text, idle);
+    fs_err::write(&spec, idle).unwrap();
+    let started = Instant::now();
+    let (connect, port) = launched(&there);
+    let (job, _) = job_and_node(&there);
+    assert_eq!(status(&there, port, Some(&there.token())), 200);
+    // Jupyter looks once a minute.
+    let ended = connect.wait(LONG).success();
+    let after = started.elapsed();
+    println!("ended {after:?} after the launch");
+    assert!(after < Duration::from_mins(3), "{after:?}");
+    assert!(ended.stderr.contains("The session has ended\n"), "{ended}");
+    let log = there.root().join(format!("sessions/{job}.log"));
+    let log = fs_err::read_to_string(log).unwrap();
+    assert!(log.contains("shutting down"), "{log}");
+    nothing_is_left(&there);
 }
 
 #[test]

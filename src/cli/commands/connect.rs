@@ -1,8 +1,8 @@
 //! `envspec connect`: the way from this machine to a server, kept open.
 
-use std::io::Write as _;
-use std::os::unix::fs::OpenOptionsExt as _;
-use std::path::PathBuf;
+use std::num::NonZeroU16;
+
+use tokio::sync::mpsc::unbounded_channel;
 
 use crate::cli::app::App;
 use crate::cli::failure::{Exit, Failure};
@@ -11,7 +11,7 @@ use crate::cli::say::{NAME, causes, first_line, styled};
 use crate::session::{self, Event, Record, Session, Started};
 
 use super::launch::{self, Asks};
-use super::walk;
+use super::{open_page, walk};
 
 /// Connect this machine to a server, and stay connected
 ///
@@ -39,7 +39,7 @@ pub(in crate::cli) struct Args {
 
     /// The port of this machine [default: always the same for the environment]
     #[arg(long, value_name = "N")]
-    port: Option<u16>,
+    port: Option<NonZeroU16>,
 
     #[command(flatten)]
     asks: Asks,
@@ -53,7 +53,7 @@ pub(super) fn run(app: &App<'_>, args: &Args) -> Result<Exit, Failure> {
     let mut way = args.site.way(app, &target.site)?;
     way.environment = target.environment.to_string();
     way.server = args.server;
-    way.chosen_port = args.port;
+    way.chosen_port = args.port.map(NonZeroU16::get);
     let environment = way.environment.clone();
     let submitted = launch::Submitted::default();
     let connected = std::cell::Cell::new(false);
@@ -75,7 +75,8 @@ pub(super) fn run(app: &App<'_>, args: &Args) -> Result<Exit, Failure> {
             .flatten();
         }
         let mut said = String::new();
-        let mut page = None;
+        let (pages, to_open) = unbounded_channel();
+        let sockets_in = way.sockets_in.clone();
         let mut shown: Option<String> = None;
         let mut lost = false;
         let mut events = |event: Event<'_>| match event {
@@ -92,7 +93,11 @@ pub(super) fn run(app: &App<'_>, args: &Args) -> Result<Exit, Failure> {
                 }
                 // One that was started anew by hand has a new token.
                 if shown.as_deref() != Some(token) {
-                    page = say_ready(app, args.open, record, port, token);
+                    let address = say_ready(app, record, port, token);
+                    if args.open {
+                        // Whoever opens it is there as long as this.
+                        drop(pages.send(address));
+                    }
                     shown = Some(token.to_owned());
                 }
             }
@@ -106,7 +111,10 @@ pub(super) fn run(app: &App<'_>, args: &Args) -> Result<Exit, Failure> {
                 lost = true;
             }
         };
-        let end = session::connect(&mut way, meant, &mut events).await?;
+        let end = tokio::select! {
+            end = session::connect(&mut way, meant, &mut events) => end?,
+            never = open_page::each(app, &sockets_in, to_open) => match never {},
+        };
         app.ui.status(match end.how() {
             Some(how) => format!("The session has ended: {how}; {}", end.help()),
             None => "The session has ended".to_owned(),
@@ -134,19 +142,9 @@ fn in_one_line(error: &str) -> String {
     }
 }
 
-/// What the browser opens: a file that only the user can read, so that the
-/// token is in nobody's list of processes. Removed when dropped.
-struct Page(PathBuf);
-
-impl Drop for Page {
-    fn drop(&mut self) {
-        drop(fs_err::remove_file(&self.0));
-    }
-}
-
 /// Prints the address, with the token for a terminal alone: a pipe may lead
-/// into a log.
-fn say_ready(app: &App<'_>, open: bool, record: &Record, port: u16, token: &str) -> Option<Page> {
+/// into a log. Gives the address with the token.
+fn say_ready(app: &App<'_>, record: &Record, port: u16, token: &str) -> String {
     let url = format!("http://127.0.0.1:{port}{}", record.url_path);
     let with_token = match record.login.as_str() {
         "token" => format!("{url}?token={token}"),
@@ -163,48 +161,5 @@ fn say_ready(app: &App<'_>, open: bool, record: &Record, port: u16, token: &str)
         "Connected to {} on {}. Ctrl-C closes the way; the server goes on",
         record.session, record.node
     ));
-    if !open {
-        return None;
-    }
-    match open_page(app, &with_token) {
-        Ok(page) => Some(page),
-        Err(why) => {
-            app.ui
-                .warning(format!("the browser could not be opened: {why}"));
-            None
-        }
-    }
-}
-
-fn open_page(app: &App<'_>, url: &str) -> std::io::Result<Page> {
-    let folder = app
-        .variable("XDG_RUNTIME_DIR")
-        .map_or_else(std::env::temp_dir, PathBuf::from);
-    let path = folder.join(format!("envspec-open-{}.html", std::process::id()));
-    let mut file = std::fs::OpenOptions::new()
-        .write(true)
-        .create_new(true)
-        .mode(0o600)
-        .open(&path)?;
-    let page = Page(path);
-    // The address is made of digits, hex and a fixed path: nothing to escape.
-    writeln!(
-        file,
-        "<!doctype html><meta http-equiv=\"refresh\" content=\"0; url={url}\">"
-    )?;
-    let opener = app.variable("BROWSER").unwrap_or_else(|| {
-        if cfg!(target_os = "macos") {
-            "open"
-        } else {
-            "xdg-open"
-        }
-        .into()
-    });
-    std::process::Command::new(opener)
-        .arg(&page.0)
-        .stdin(std::process::Stdio::null())
-        .stdout(std::process::Stdio::null())
-        .stderr(std::process::Stdio::null())
-        .spawn()?;
-    Ok(page)
+    with_token
 }

@@ -11,6 +11,7 @@ mod kernels_test;
 mod launch;
 mod list;
 mod lock;
+mod open_page;
 mod plan;
 mod recipe;
 mod remove;
