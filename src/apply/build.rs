@@ -14,7 +14,7 @@ use super::observe::{Prepared, prepare};
 use super::provenance::provenance;
 use super::publish::{Publishing, publish};
 use super::registration::{self, Replaced};
-use crate::conda::{Install, http_client, install, package_cache};
+use crate::conda::{Compile, Install, compile_bytecode, http_client, install, package_cache};
 use crate::lock::PackageId;
 use crate::plan::Action;
 use crate::store::{self, Event, Lease, Receipt, SpecOrigin, StoreError};
@@ -27,6 +27,8 @@ pub struct Outcome<'c> {
     pub clobbered: Vec<PathBuf>,
     /// Packages whose post-link script was not run, if a generation was built.
     pub scripts: Vec<String>,
+    /// Why not all Python sources have bytecode, if a generation was built.
+    pub no_bytecode: Option<String>,
     /// Kernelspecs that were another root's until now.
     pub replaced: Vec<Replaced>,
 }
@@ -82,6 +84,7 @@ pub async fn carry_out<'c>(
         prepared,
         clobbered: built.clobbered,
         scripts: built.scripts,
+        no_bytecode: built.no_bytecode,
         replaced,
     })
 }
@@ -92,6 +95,7 @@ struct Built {
     receipt: Option<Receipt>,
     clobbered: Vec<PathBuf>,
     scripts: Vec<String>,
+    no_bytecode: Option<String>,
 }
 
 /// Writes the lock, unless the spec has become another one meanwhile (somebody
@@ -124,7 +128,18 @@ async fn build(
     );
     // git answers while files are linked.
     let (installed, origin) = tokio::join!(installing, origin(prepared));
-    let clobbered: Vec<PathBuf> = installed?.clobbered.into_iter().collect();
+    let clobbered = installed?.clobbered;
+    let bytecode = compile_bytecode(
+        Compile {
+            prefix,
+            packages: &context.root.packages(),
+            records: &prepared.records,
+            clobbered: &clobbered,
+        },
+        &context.progress,
+    )
+    .await;
+    let clobbered: Vec<PathBuf> = clobbered.into_iter().collect();
 
     let spec = &prepared.subject.file.spec;
     write_own_variables(prefix)?;
@@ -153,6 +168,7 @@ async fn build(
         receipt: Some(receipt),
         clobbered,
         scripts: post_link_scripts(prefix, &prepared.records),
+        no_bytecode: bytecode.err().map(|error| error.to_string()),
     })
 }
 

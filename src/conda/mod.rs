@@ -5,6 +5,7 @@
 //! knows nothing of generations or kernels: it is told a prefix and fills it.
 
 mod activation;
+mod bytecode;
 mod channels;
 mod client;
 mod conflict;
@@ -15,6 +16,7 @@ mod solve;
 mod virtual_packages;
 
 pub use activation::{Captured, capture_activation};
+pub use bytecode::{Compile, compile_bytecode};
 pub use channels::{ChannelAlias, resolve_channels};
 pub use client::{Network, http_client};
 pub use conflict::Conflict;

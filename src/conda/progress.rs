@@ -14,6 +14,8 @@ pub enum Step {
     Fetch,
     /// Packages are linked into the prefix; counted in packages.
     Link,
+    /// Sources get their bytecode; counted in packages.
+    Compile,
     /// Kernels are set up, or tested; counted in kernels.
     Kernels,
 }
