@@ -17,7 +17,7 @@ use super::registration::{self, Replaced};
 use crate::conda::{Compile, Install, compile_bytecode, http_client, install, package_cache};
 use crate::lock::PackageId;
 use crate::plan::Action;
-use crate::store::{self, Event, Lease, Receipt, SpecOrigin, StoreError};
+use crate::store::{self, Event, Lease, Papers, Receipt, SpecOrigin, StoreError};
 
 /// What was done.
 pub struct Outcome<'c> {
@@ -135,6 +135,7 @@ async fn build(
             packages: &context.root.packages(),
             records: &prepared.records,
             clobbered: &clobbered,
+            distrust: false,
         },
         &context.progress,
     )
@@ -148,7 +149,10 @@ async fn build(
     // as a shell does and in capitals.
     write_variables(prefix, &spec.variables)?;
 
-    let receipt = Receipt {
+    Receipt::folder(prefix)?;
+    let manifest = store::seal(prefix, &bytecode.files)?;
+    store::flush(prefix)?;
+    let mut receipt = Receipt {
         version: Receipt::VERSION,
         environment: spec.name.to_string(),
         generation: prepared.desired.generation.to_string(),
@@ -162,13 +166,21 @@ async fn build(
         kernels: set_up.kernels,
         activation: set_up.activation,
         clobbered: clobbered.clone(),
+        manifest_sha256: None,
     };
-    receipt.write(prefix, prepared.subject.file.source.text())?;
+    receipt.write(
+        prefix,
+        Papers {
+            spec: prepared.subject.file.source.text(),
+            lock: prepared.locked.text.as_str(),
+            manifest: &manifest,
+        },
+    )?;
     Ok(Built {
         receipt: Some(receipt),
         clobbered,
         scripts: post_link_scripts(prefix, &prepared.records),
-        no_bytecode: bytecode.err().map(|error| error.to_string()),
+        no_bytecode: bytecode.lacking.map(|error| error.to_string()),
     })
 }
 

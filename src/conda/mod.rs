@@ -16,7 +16,7 @@ mod solve;
 mod virtual_packages;
 
 pub use activation::{Captured, capture_activation};
-pub use bytecode::{Compile, compile_bytecode};
+pub use bytecode::{Bytecode, Compile, compile_bytecode};
 pub use channels::{ChannelAlias, resolve_channels};
 pub use client::{Network, http_client};
 pub use conflict::Conflict;

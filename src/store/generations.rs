@@ -7,6 +7,7 @@ use fs_err as fs;
 use super::error::StoreError;
 use super::layout::Root;
 use super::receipt::Receipt;
+use super::seal::remove;
 use crate::spec::EnvName;
 
 /// What rubble is renamed to before it is deleted.
@@ -138,7 +139,7 @@ pub fn clear_rubble(root: &Root) {
     };
     for entry in entries.flatten() {
         if entry.file_name().to_string_lossy().starts_with(RUBBLE)
-            && let Err(error) = fs::remove_dir_all(entry.path())
+            && let Err(error) = remove(&entry.path())
         {
             tracing::debug!("rubble stays for now: {error}");
         }

@@ -12,7 +12,9 @@ mod layout;
 mod lease;
 #[cfg(test)]
 mod lease_tests;
+mod manifest;
 mod receipt;
+mod seal;
 mod write;
 
 pub use error::StoreError;
@@ -22,5 +24,7 @@ pub use generations::{
 pub use history::{Event, Switched, record, switches};
 pub use layout::Root;
 pub use lease::Lease;
-pub use receipt::{KernelReceipt, Receipt, SpecOrigin};
+pub use manifest::{Manifest, Thing};
+pub use receipt::{KernelReceipt, Papers, Receipt, SpecOrigin};
+pub use seal::{flush, remove, seal};
 pub use write::{write_private_script, write_whole};

@@ -5,14 +5,20 @@ use std::path::{Path, PathBuf};
 
 use fs_err as fs;
 use serde::{Deserialize, Serialize};
+use sha2::{Digest as _, Sha256};
 
 use super::error::StoreError;
+use super::manifest::Manifest;
+use super::seal::close_folder;
 use super::write::write_whole;
 use crate::lock::PackageId;
 
 /// The file that says where a generation was made: a line of its own, because it
 /// is asked for at every start.
 const PLACE: &str = ".envspec/prefix";
+
+/// The folder of a prefix that is envspec's own.
+pub(super) const OWN: &str = ".envspec";
 
 /// Where a spec came from.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -70,6 +76,21 @@ pub struct Receipt {
     /// Paths that more than one package brings.
     #[serde(default)]
     pub clobbered: Vec<PathBuf>,
+    /// The SHA-256 of the manifest.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub manifest_sha256: Option<String>,
+}
+
+/// What a receipt is written with: the texts that a generation is made from
+/// again, and what is in it.
+#[derive(Debug, Clone, Copy)]
+pub struct Papers<'a> {
+    /// The spec.
+    pub spec: &'a str,
+    /// The lock.
+    pub lock: &'a str,
+    /// What no package tells of.
+    pub manifest: &'a Manifest,
 }
 
 impl Receipt {
@@ -79,12 +100,12 @@ impl Receipt {
     /// Where the receipt of a prefix is. Not in `conda-meta`: conda takes every
     /// JSON file there for a package.
     pub fn path(prefix: &Path) -> PathBuf {
-        prefix.join(".envspec").join("receipt.json")
+        prefix.join(OWN).join("receipt.json")
     }
 
     /// Where a prefix keeps the text of the spec that it was made from.
     pub fn spec_path(prefix: &Path) -> PathBuf {
-        prefix.join(".envspec").join("spec.yaml")
+        prefix.join(OWN).join("spec.yaml")
     }
 
     /// Whether the prefix is a whole generation, at the place that it was made
@@ -114,18 +135,31 @@ impl Receipt {
             .map_err(|source| StoreError::BadReceipt { path, source })
     }
 
-    /// Writes the receipt, with the spec's text beside it, which makes the prefix
-    /// a generation. The last act: it is on disk, whole, or not there.
-    pub fn write(&self, prefix: &Path, spec: &str) -> Result<(), StoreError> {
+    /// Writes the receipt, with its papers beside it, which makes the prefix a
+    /// generation: it is on disk, whole, or not there. The last act is to close
+    /// their folder.
+    pub fn write(&mut self, prefix: &Path, papers: Papers<'_>) -> Result<(), StoreError> {
         let path = Self::path(prefix);
-        let folder = prefix.join(".envspec");
-        fs::create_dir_all(&folder).map_err(StoreError::io("could not make", &folder))?;
-        write_whole(&Self::spec_path(prefix), spec.as_bytes())?;
+        let folder = Self::folder(prefix)?;
+        let manifest = papers.manifest.text();
+        self.manifest_sha256 = Some(hex::encode(Sha256::digest(&manifest)));
+        write_whole(&Manifest::path(prefix), manifest.as_bytes())?;
+        write_whole(&Self::spec_path(prefix), papers.spec.as_bytes())?;
+        let lock = Self::spec_path(prefix).with_extension("lock");
+        write_whole(&lock, papers.lock.as_bytes())?;
         let place = format!("{}\n", prefix.display());
         write_whole(&prefix.join(PLACE), place.as_bytes())?;
         let mut text = serde_json::to_vec_pretty(self)
             .expect("a receipt is plain text and lists, which JSON can always hold");
         text.push(b'\n');
-        write_whole(&path, &text)
+        write_whole(&path, &text)?;
+        close_folder(&folder).map_err(StoreError::io("could not make read-only", &folder))
+    }
+
+    /// Makes the folder of the receipt and its papers.
+    pub fn folder(prefix: &Path) -> Result<PathBuf, StoreError> {
+        let folder = prefix.join(OWN);
+        fs::create_dir_all(&folder).map_err(StoreError::io("could not make", &folder))?;
+        Ok(folder)
     }
 }

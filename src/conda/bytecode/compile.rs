@@ -35,6 +35,7 @@ pub(super) async fn compile(
     packages: &[&Entry],
     clobbered: &BTreeSet<PathBuf>,
 ) -> io::Result<()> {
+    fs_err::create_dir_all(folder)?;
     let scratch = tempfile::Builder::new()
         .prefix(".new-")
         .tempdir_in(folder)?;

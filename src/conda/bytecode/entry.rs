@@ -8,8 +8,10 @@ use std::path::{Component, Path, PathBuf};
 
 use fs_err as fs;
 use rattler_conda_types::RepoDataRecord;
+use sha2::{Digest as _, Sha256};
 
-/// The file that lists an entry's files, a path below the prefix in each line.
+/// The file that lists an entry's files: in each line the SHA-256 and the path
+/// below the prefix.
 const MANIFEST: &str = "manifest";
 
 /// A package's bytecode, there or not.
@@ -48,18 +50,47 @@ impl Entry {
     /// Takes the files of a folder as this entry's, by one rename; `paths` says
     /// where they belong. Another process may have been quicker: as good.
     pub(super) fn take(&self, made: &Path, paths: &[String]) -> io::Result<()> {
-        fs::write(made.join(MANIFEST), paths.join("\n"))?;
+        let mut manifest = String::new();
+        for (number, path) in paths.iter().enumerate() {
+            let digest = digest(&made.join(number.to_string()))?;
+            manifest.push_str(&format!("{digest} {path}\n"));
+        }
+        fs::write(made.join(MANIFEST), manifest)?;
         match fs::rename(made, &self.folder) {
             Err(_) if self.is_there() => fs::remove_dir_all(made),
             renamed => renamed,
         }
     }
 
-    /// Links the files to where Python looks for them in a prefix.
-    pub(super) fn link(&self, prefix: &Path, clobbered: &BTreeSet<PathBuf>) -> io::Result<()> {
+    /// Removes the entry if a file of it is not what was made.
+    pub(super) fn remove_if_damaged(&self) {
+        let is_whole = || -> io::Result<bool> {
+            let manifest = fs::read_to_string(self.folder.join(MANIFEST))?;
+            for (number, (expected, _)) in lines(&manifest).enumerate() {
+                if digest(&self.folder.join(number.to_string()))? != expected {
+                    return Ok(false);
+                }
+            }
+            Ok(true)
+        };
+        if self.is_there() && !is_whole().unwrap_or(false) {
+            tracing::debug!("bytecode {} is damaged", self.folder.display());
+            // What stays is damaged still, and seen to be by the next who looks.
+            drop(fs::remove_dir_all(&self.folder));
+        }
+    }
+
+    /// Links the files to where Python looks for them in a prefix. Gives those
+    /// that are there now, with their SHA-256.
+    pub(super) fn link(
+        &self,
+        prefix: &Path,
+        clobbered: &BTreeSet<PathBuf>,
+    ) -> io::Result<Vec<(PathBuf, String)>> {
         let manifest = fs::read_to_string(self.folder.join(MANIFEST))?;
         let mut made = PathBuf::new();
-        for (number, path) in manifest.lines().enumerate() {
+        let mut linked = Vec::new();
+        for (number, (digest, path)) in lines(&manifest).enumerate() {
             let path = Path::new(path);
             let inside = |part| matches!(part, Component::Normal(_));
             if !path.components().all(inside) || is_clobbered(path, clobbered) {
@@ -78,15 +109,26 @@ impl Entry {
             let source = self.folder.join(number.to_string());
             match std::fs::hard_link(&source, &target) {
                 Ok(()) => {}
-                Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {}
+                // A package's own.
+                Err(error) if error.kind() == io::ErrorKind::AlreadyExists => continue,
                 // Another file system, one without links, or too many of them.
                 Err(_) => {
                     fs::copy(&source, &target)?;
                 }
             }
+            linked.push((path.to_owned(), digest.to_owned()));
         }
-        Ok(())
+        Ok(linked)
     }
+}
+
+/// The lines of a manifest: digest and path.
+fn lines(manifest: &str) -> impl Iterator<Item = (&str, &str)> {
+    manifest.lines().filter_map(|line| line.split_once(' '))
+}
+
+fn digest(file: &Path) -> io::Result<String> {
+    Ok(hex::encode(Sha256::digest(fs::read(file)?)))
 }
 
 /// Whether the source of a bytecode file is one that several packages bring.

@@ -11,7 +11,7 @@
 mod compile;
 mod entry;
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -33,21 +33,30 @@ pub struct Compile<'a> {
     /// Paths that more than one package brings: whose source is there is not
     /// looked into, and no bytecode is made of them.
     pub clobbered: &'a BTreeSet<PathBuf>,
+    /// Whether what was made before is looked into, and made anew if somebody
+    /// changed it.
+    pub distrust: bool,
 }
 
-/// Gives the sources of a prefix their bytecode, made now or before. A prefix
-/// works without: it is for the caller to decide what an error means.
-pub async fn compile_bytecode(
-    compile: Compile<'_>,
-    progress: &Arc<dyn Progress>,
-) -> io::Result<()> {
+/// The bytecode of a prefix.
+#[derive(Debug, Default)]
+pub struct Bytecode {
+    /// The files that were put there, each with its SHA-256.
+    pub files: BTreeMap<PathBuf, String>,
+    /// Why there is not all of it. A prefix works without: it is for the caller
+    /// to decide what that means.
+    pub lacking: Option<io::Error>,
+}
+
+/// Gives the sources of a prefix their bytecode, made now or before.
+pub async fn compile_bytecode(compile: Compile<'_>, progress: &Arc<dyn Progress>) -> Bytecode {
     let Some(python) = compile
         .records
         .iter()
         .map(|record| &record.package_record)
         .find(|package| package.name.as_normalized() == "python")
     else {
-        return Ok(());
+        return Bytecode::default();
     };
     let python = format!("{}-{}", python.version, python.build);
     let folder = compile.packages.join(".bytecode").join(python);
@@ -56,18 +65,29 @@ pub async fn compile_bytecode(
         .iter()
         .filter_map(|record| Entry::of(&folder, record))
         .collect();
-    let (there, missing): (Vec<&Entry>, Vec<&Entry>) =
-        entries.iter().partition(|entry| entry.is_there());
+    if compile.distrust {
+        entries.par_iter().for_each(Entry::remove_if_damaged);
+    }
+    let missing: Vec<&Entry> = entries.iter().filter(|entry| !entry.is_there()).collect();
+    let mut lacking = None;
     if !missing.is_empty() {
-        fs_err::create_dir_all(&folder)?;
         progress.begin(Step::Compile, missing.len() as u64);
         let made = compile::compile(compile.prefix, &folder, &missing, compile.clobbered).await;
         progress.advance(Step::Compile, missing.len() as u64);
         progress.end(Step::Compile);
-        made?;
+        lacking = made.err();
     }
-    [there, missing]
-        .concat()
-        .into_par_iter()
-        .try_for_each(|entry| entry.link(compile.prefix, compile.clobbered))
+    let linked: Vec<io::Result<Vec<(PathBuf, String)>>> = entries
+        .par_iter()
+        .filter(|entry| entry.is_there())
+        .map(|entry| entry.link(compile.prefix, compile.clobbered))
+        .collect();
+    let mut files = BTreeMap::new();
+    for linked in linked {
+        match linked {
+            Ok(linked) => files.extend(linked),
+            Err(error) => lacking = lacking.or(Some(error)),
+        }
+    }
+    Bytecode { files, lacking }
 }
