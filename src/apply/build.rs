@@ -15,6 +15,7 @@ use super::provenance::provenance;
 use super::publish::{Publishing, publish};
 use super::registration::{self, Replaced};
 use crate::conda::{Compile, Install, compile_bytecode, http_client, install, package_cache};
+use crate::kernel::Personal;
 use crate::lock::PackageId;
 use crate::plan::Action;
 use crate::store::{self, Event, Lease, Papers, Receipt, SpecOrigin, StoreError};
@@ -144,7 +145,10 @@ async fn build(
 
     let spec = &prepared.subject.file.spec;
     write_own_variables(prefix)?;
-    let set_up = kernels::set_up(context, &prepared.subject, prefix).await?;
+    let packages: Vec<PackageId> = prepared.records.iter().map(PackageId::from).collect();
+    let personal = kernels::personal(context, &prepared.subject, &packages);
+    let set_up = kernels::set_up(context, &prepared.subject, prefix, &personal).await?;
+    make_personal(context, &personal);
     // Not before the activation was captured: the engine would read them there,
     // as a shell does and in capitals.
     write_variables(prefix, &spec.variables)?;
@@ -162,7 +166,7 @@ async fn build(
         made_with: concat!("envspec ", env!("CARGO_PKG_VERSION")).to_owned(),
         spec: origin,
         lock_sha256: hex::encode(Sha256::digest(prepared.locked.text.as_str())),
-        packages: prepared.records.iter().map(PackageId::from).collect(),
+        packages,
         kernels: set_up.kernels,
         activation: set_up.activation,
         clobbered: clobbered.clone(),
@@ -220,6 +224,16 @@ fn write_json(path: &Path, content: &serde_json::Value) -> Result<(), StoreError
     fs::create_dir_all(folder)
         .and_then(|()| fs::write(path, format!("{content:#}\n")))
         .map_err(StoreError::io("could not write", path))
+}
+
+/// Makes the folders of the personal library, which languages look for when they
+/// start. They are a convenience: without, the language says what is missing.
+fn make_personal(context: &Context, personal: &Personal) {
+    for folder in personal.folders(&context.home.to_string_lossy()) {
+        if let Err(error) = fs::create_dir_all(folder) {
+            tracing::debug!("no personal library: {error}");
+        }
+    }
 }
 
 /// The packages that brought a post-link script, which is not run.

@@ -10,6 +10,7 @@
 
 mod apply;
 mod browser_world;
+mod bytecode;
 mod cluster_world;
 mod crash;
 mod doctor;
@@ -18,6 +19,7 @@ mod errors;
 mod faults;
 mod kernels;
 mod lock;
+mod personal;
 mod plan;
 mod readme;
 mod recipe;
