@@ -58,7 +58,7 @@ pub async fn carry_out<'c>(
     let mut built = Built::default();
     let has = |wanted: fn(&Action) -> bool| prepared.plan.actions.iter().any(wanted);
     if has(|action| matches!(action, Action::BuildGeneration { .. })) {
-        let made = build(context, &prepared, &prefix).await;
+        let made = build(context, &prepared, &prefix, Manner::Fresh).await;
         if made.is_err() {
             // What is half-made must not hold the space that may have been the
             // trouble.
@@ -92,8 +92,8 @@ pub async fn carry_out<'c>(
 
 /// What building a generation left.
 #[derive(Default)]
-struct Built {
-    receipt: Option<Receipt>,
+pub(super) struct Built {
+    pub(super) receipt: Option<Receipt>,
     clobbered: Vec<PathBuf>,
     scripts: Vec<String>,
     no_bytecode: Option<String>,
@@ -108,11 +108,26 @@ fn write_lock(prepared: &Prepared<'_>) -> Result<(), ApplyError> {
     Ok(())
 }
 
-async fn build(
+/// How a generation comes to be built.
+pub(super) enum Manner {
+    /// For the first time.
+    Fresh,
+    /// Again, because it or the cache was damaged; it keeps where it came from,
+    /// if that is known.
+    Again(Option<SpecOrigin>),
+}
+
+/// Builds a generation.
+pub(super) async fn build(
     context: &Context,
     prepared: &Prepared<'_>,
     prefix: &Path,
+    manner: Manner,
 ) -> Result<Built, ApplyError> {
+    let (distrust, known_origin) = match manner {
+        Manner::Fresh => (false, None),
+        Manner::Again(origin) => (true, origin),
+    };
     store::stage(&context.root, prefix)?;
     let client = http_client(context.network);
     let cache = package_cache(&context.root.packages());
@@ -136,7 +151,7 @@ async fn build(
             packages: &context.root.packages(),
             records: &prepared.records,
             clobbered: &clobbered,
-            distrust: false,
+            distrust,
         },
         &context.progress,
     )
@@ -156,7 +171,7 @@ async fn build(
     Receipt::folder(prefix)?;
     let manifest = store::seal(prefix, &bytecode.files)?;
     store::flush(prefix)?;
-    let mut receipt = Receipt {
+    let receipt = Receipt {
         version: Receipt::VERSION,
         environment: spec.name.to_string(),
         generation: prepared.desired.generation.to_string(),
@@ -164,13 +179,12 @@ async fn build(
         created: now(),
         by: context.who.to_string(),
         made_with: concat!("envspec ", env!("CARGO_PKG_VERSION")).to_owned(),
-        spec: origin,
+        spec: known_origin.unwrap_or(origin),
         lock_sha256: hex::encode(Sha256::digest(prepared.locked.text.as_str())),
         packages,
         kernels: set_up.kernels,
         activation: set_up.activation,
         clobbered: clobbered.clone(),
-        manifest_sha256: None,
     };
     receipt.write(
         prefix,

@@ -12,6 +12,7 @@ mod conflict;
 mod error;
 mod install;
 mod progress;
+mod refresh;
 mod solve;
 mod virtual_packages;
 
@@ -23,5 +24,6 @@ pub use conflict::Conflict;
 pub use error::CondaError;
 pub use install::{Install, Installed, install, package_cache};
 pub use progress::{Progress, Silent, Step};
+pub use refresh::refresh_cache;
 pub use solve::{Gateways, Solve};
 pub use virtual_packages::virtual_packages;

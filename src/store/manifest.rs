@@ -5,8 +5,6 @@ use std::path::{Path, PathBuf};
 
 use fs_err as fs;
 
-use super::error::StoreError;
-
 /// What a path of a prefix is.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Thing {
@@ -23,6 +21,10 @@ pub struct Manifest(BTreeMap<PathBuf, Thing>);
 impl Manifest {
     pub(super) fn new(things: BTreeMap<PathBuf, Thing>) -> Self {
         Self(things)
+    }
+
+    pub(super) fn add(&mut self, path: PathBuf, sha256: String) {
+        self.0.insert(path, Thing::File(sha256));
     }
 
     /// Where a prefix keeps it.
@@ -50,17 +52,9 @@ impl Manifest {
         Some(Self(things))
     }
 
-    /// Reads the manifest of a prefix; `None` if there is none, or it is broken.
-    pub fn read(prefix: &Path) -> Result<Option<String>, StoreError> {
-        let path = Self::path(prefix);
-        match fs::read_to_string(&path) {
-            Ok(text) => Ok(Some(text)),
-            Err(error) if error.kind() == std::io::ErrorKind::NotFound => Ok(None),
-            Err(error) if error.kind() == std::io::ErrorKind::InvalidData => {
-                Ok(Some(String::new()))
-            }
-            Err(error) => Err(StoreError::io("could not read", &path)(error)),
-        }
+    /// Reads the manifest of a prefix; `None` if there is none that can be read.
+    pub fn read(prefix: &Path) -> Option<Self> {
+        Self::parse(&fs::read_to_string(Self::path(prefix)).ok()?)
     }
 
     /// Its text. Names that are no UTF-8 can't be told; no package has them.

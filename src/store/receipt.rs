@@ -76,9 +76,6 @@ pub struct Receipt {
     /// Paths that more than one package brings.
     #[serde(default)]
     pub clobbered: Vec<PathBuf>,
-    /// The SHA-256 of the manifest.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub manifest_sha256: Option<String>,
 }
 
 /// What a receipt is written with: the texts that a generation is made from
@@ -138,21 +135,29 @@ impl Receipt {
     /// Writes the receipt, with its papers beside it, which makes the prefix a
     /// generation: it is on disk, whole, or not there. The last act is to close
     /// their folder.
-    pub fn write(&mut self, prefix: &Path, papers: Papers<'_>) -> Result<(), StoreError> {
-        let path = Self::path(prefix);
+    pub fn write(&self, prefix: &Path, papers: Papers<'_>) -> Result<(), StoreError> {
         let folder = Self::folder(prefix)?;
-        let manifest = papers.manifest.text();
-        self.manifest_sha256 = Some(hex::encode(Sha256::digest(&manifest)));
-        write_whole(&Manifest::path(prefix), manifest.as_bytes())?;
-        write_whole(&Self::spec_path(prefix), papers.spec.as_bytes())?;
-        let lock = Self::spec_path(prefix).with_extension("lock");
-        write_whole(&lock, papers.lock.as_bytes())?;
-        let place = format!("{}\n", prefix.display());
-        write_whole(&prefix.join(PLACE), place.as_bytes())?;
-        let mut text = serde_json::to_vec_pretty(self)
+        let mut receipt = serde_json::to_vec_pretty(self)
             .expect("a receipt is plain text and lists, which JSON can always hold");
-        text.push(b'\n');
-        write_whole(&path, &text)?;
+        receipt.push(b'\n');
+        let place = format!("{}\n", prefix.display());
+        let receipt_path = Self::path(prefix);
+        let spec_path = Self::spec_path(prefix);
+        let all = [
+            (spec_path.with_extension("lock"), papers.lock.as_bytes()),
+            (spec_path, papers.spec.as_bytes()),
+            (prefix.join(PLACE), place.as_bytes()),
+            (receipt_path, &receipt),
+        ];
+        let mut manifest = papers.manifest.clone();
+        for (path, bytes) in &all {
+            let below = path.strip_prefix(prefix).unwrap_or(path).to_owned();
+            manifest.add(below, hex::encode(Sha256::digest(bytes)));
+        }
+        write_whole(&Manifest::path(prefix), manifest.text().as_bytes())?;
+        for (path, bytes) in &all {
+            write_whole(path, bytes)?;
+        }
         close_folder(&folder).map_err(StoreError::io("could not make read-only", &folder))
     }
 

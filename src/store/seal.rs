@@ -101,7 +101,7 @@ fn close(path: &Path, metadata: &std::fs::Metadata) -> io::Result<()> {
 }
 
 /// The SHA-256 of a file, as it is written everywhere.
-pub(super) fn digest(file: &Path) -> io::Result<String> {
+pub fn digest(file: &Path) -> io::Result<String> {
     use io::Read as _;
     let mut file = fs::File::open(file)?;
     let mut hasher = Sha256::new();

@@ -28,6 +28,7 @@ mod rollback;
 mod session;
 mod support;
 mod transport;
+mod verify;
 
 /// A file that no module names would never run.
 #[test]
