@@ -93,13 +93,11 @@ fn missing_changed_and_extra_files_are_told_apart_and_repaired_at_the_same_path(
         .expect("the package symlink has one");
     fs_err::remove_file(link).unwrap();
     fs_err::os::unix::fs::symlink("elsewhere", link).unwrap();
-    let registered = env.user_kernels().join("lab-one/kernel.json");
     let below = |path: &Path| path.strip_prefix(&prefix).unwrap().to_owned();
     assert_eq!(findings(&env), {
         let mut all = vec![
             found("missing", "bin/executable"),
             found("changed", below(link)),
-            found("changed", &registered),
             found("changed", below(&kernel)),
             found("changed", below(&shared)),
             found("extra", "share/mine"),
@@ -132,6 +130,22 @@ fn missing_changed_and_extra_files_are_told_apart_and_repaired_at_the_same_path(
 }
 
 #[test]
+fn the_users_kernelspecs_are_looked_at_and_registered_again() {
+    let env = applied();
+    let folder = env.user_kernels().join("lab-one");
+    let registered = folder.join("kernel.json");
+    let good = fs_err::read_to_string(&registered).unwrap();
+    fs_err::write(&registered, good.replace("executable\"", "false\"")).unwrap();
+    assert_eq!(findings(&env), [found("changed", &registered)]);
+    env.run(&["verify", "--repair"]).success();
+    assert_eq!(fs_err::read_to_string(&registered).unwrap(), good);
+    fs_err::remove_dir_all(&folder).unwrap();
+    assert_eq!(findings(&env), [found("missing", &registered)]);
+    env.run(&["verify", "--repair"]).success();
+    assert_eq!(fs_err::read_to_string(&registered).unwrap(), good);
+}
+
+#[test]
 fn damage_through_a_hard_link_is_repaired_in_the_cache_and_seen_in_the_other_generation() {
     let env = applied();
     let first = env.prefix("lab");
@@ -147,7 +161,9 @@ fn damage_through_a_hard_link_is_repaired_in_the_cache_and_seen_in_the_other_gen
     env.run(&["verify"]).success();
     // The other one is another's inode still.
     let id = first.file_name().unwrap().to_str().unwrap();
-    env.run(&["verify", "lab", id]).fails_with(7).says(file);
+    let seen = env.run(&["verify", "lab", id]).fails_with(7);
+    assert!(seen.stdout.contains(file), "{seen}");
+    seen.says(&format!("verify lab {id} --repair"));
     env.run(&["verify", "lab", id, "--repair"]).success();
     env.run(&["verify", "lab", id]).success();
     assert_eq!(inode(&first), inode(&second));
@@ -160,7 +176,7 @@ fn damage_through_a_hard_link_is_repaired_in_the_cache_and_seen_in_the_other_gen
 fn papers_and_records_are_looked_at_and_the_spec_beside_serves_if_the_copy_is_gone() {
     let env = applied();
     let prefix = env.prefix("lab");
-    for paper in ["receipt.json", "spec.yaml", "spec.lock", "manifest.json"] {
+    for paper in ["spec.yaml", "spec.lock", "manifest.json", "receipt.json"] {
         let path = prefix.join(".envspec").join(paper);
         let text = fs_err::read_to_string(&path).unwrap();
         overwrite(&path, &format!("{text} x"));
@@ -216,10 +232,11 @@ fn what_another_tool_installs_into_a_generation_is_noticed_bytecode_too() {
 
     // As `conda install` does: the same engine, driven from Python.
     let install = r"
-import asyncio, sys, rattler
+import asyncio, pathlib, sys, rattler
 async def main(prefix, channel, cache):
     records = await rattler.solve([channel], ['executable'], platforms=['linux-64', 'noarch'])
-    await rattler.install(records, prefix, cache_dir=cache, installed_packages=[], show_progress=False)
+    there = [rattler.PrefixRecord.from_path(path) for path in pathlib.Path(prefix).glob('conda-meta/*.json')]
+    await rattler.install([*there, *records], prefix, cache_dir=cache, installed_packages=there, show_progress=False)
 asyncio.run(main(*sys.argv[1:]))
 ";
     let mut conda = env.program(world_python());

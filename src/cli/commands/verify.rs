@@ -105,8 +105,9 @@ pub(super) fn run(app: &App<'_>, args: &Args) -> Result<Exit, Failure> {
         return Err(Failure::damaged(
             format!("{} is damaged: {compared}", found.generation),
             format!(
-                "build it again with: envspec verify {} --repair",
-                current.name
+                "build it again with: envspec verify {} {}--repair",
+                current.name,
+                wanted.map_or_else(String::new, |_| format!("{} ", found.generation))
             ),
         ));
     } else {
