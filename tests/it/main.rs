@@ -21,6 +21,7 @@ mod kernels;
 mod lock;
 mod personal;
 mod plan;
+mod power;
 mod readme;
 mod recipe;
 mod registration;
