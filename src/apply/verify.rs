@@ -82,7 +82,7 @@ pub fn verify(
     let prefix = context.root.generation(&generation)?;
     let (expected, packages) = expected(&prefix);
     let found = found(&prefix)?;
-    let total = found.values().map(|metadata| metadata.len()).sum();
+    let total = found.values().map(std::fs::Metadata::len).sum();
     context.progress.begin(Step::Verify, total);
     let mut findings: Vec<Finding> = expected
         .par_iter()

@@ -42,21 +42,16 @@ pub async fn refresh_cache(
             let cache = &cache;
             async move {
                 let package = &record.package_record;
-                let fetched = match record.url.to_file_path() {
-                    Ok(path) => {
-                        cache
-                            .get_or_fetch_from_path(&path, Some(package), None)
-                            .await
-                    }
-                    Err(()) => {
-                        let (url, client) = (record.url.clone(), client.clone());
-                        let retry = default_retry_policy();
-                        cache
-                            .get_or_fetch_from_url_with_retry(
-                                package, url, client, retry, None, None,
-                            )
-                            .await
-                    }
+                let fetched = if let Ok(path) = record.url.to_file_path() {
+                    cache
+                        .get_or_fetch_from_path(&path, Some(package), None)
+                        .await
+                } else {
+                    let (url, client) = (record.url.clone(), client.clone());
+                    let retry = default_retry_policy();
+                    cache
+                        .get_or_fetch_from_url_with_retry(package, url, client, retry, None, None)
+                        .await
                 };
                 progress.advance(Step::Cache, 1);
                 fetched.map_err(failed(record.identifier.to_string()))

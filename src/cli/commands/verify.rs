@@ -133,7 +133,7 @@ fn shown(found: &Verified) -> String {
     let mut text = table(&["", "FILE", "PACKAGE"], rows);
     if found.findings.len() > SHOWN {
         let more = counted(found.findings.len() - SHOWN, "other file");
-        text.push_str(&format!("\nand {more}; all of them: --json"));
+        text.extend(["\nand ", &more, "; all of them: --json"]);
     }
     text
 }

@@ -53,7 +53,7 @@ impl Entry {
         let mut manifest = String::new();
         for (number, path) in paths.iter().enumerate() {
             let digest = digest(&made.join(number.to_string()))?;
-            manifest.push_str(&format!("{digest} {path}\n"));
+            manifest.extend([&digest, " ", path, "\n"]);
         }
         fs::write(made.join(MANIFEST), manifest)?;
         match fs::rename(made, &self.folder) {
