@@ -301,7 +301,7 @@ fn a_repair_that_is_killed_at_any_call_is_finished_by_the_next_or_by_apply() {
     assert!(calls.len() > aside + 10, "{calls:#?}");
     for (at, call) in calls.iter().enumerate() {
         again();
-        kill_at(&env, &repair, call, &again);
+        kill_at(&env, &repair, call, again);
         let at = format!("call {at}: {call}");
         // Before anything is moved, it is as it was; else one more finishes it.
         let by = if at.len() % 2 == 0 {
