@@ -14,10 +14,11 @@ use super::observe::{Prepared, prepare};
 use super::provenance::provenance;
 use super::publish::{Publishing, publish};
 use super::registration::{self, Replaced};
-use crate::conda::{Install, http_client, install, package_cache};
+use crate::conda::{Compile, Install, compile_bytecode, http_client, install, package_cache};
+use crate::kernel::Personal;
 use crate::lock::PackageId;
 use crate::plan::Action;
-use crate::store::{self, Event, Lease, Receipt, SpecOrigin, StoreError};
+use crate::store::{self, Event, Lease, Papers, Receipt, SpecOrigin, StoreError};
 
 /// What was done.
 pub struct Outcome<'c> {
@@ -27,6 +28,8 @@ pub struct Outcome<'c> {
     pub clobbered: Vec<PathBuf>,
     /// Packages whose post-link script was not run, if a generation was built.
     pub scripts: Vec<String>,
+    /// Why not all Python sources have bytecode, if a generation was built.
+    pub no_bytecode: Option<String>,
     /// Kernelspecs that were another root's until now.
     pub replaced: Vec<Replaced>,
 }
@@ -55,7 +58,7 @@ pub async fn carry_out<'c>(
     let mut built = Built::default();
     let has = |wanted: fn(&Action) -> bool| prepared.plan.actions.iter().any(wanted);
     if has(|action| matches!(action, Action::BuildGeneration { .. })) {
-        let made = build(context, &prepared, &prefix).await;
+        let made = build(context, &prepared, &prefix, Manner::Fresh).await;
         if made.is_err() {
             // What is half-made must not hold the space that may have been the
             // trouble.
@@ -82,16 +85,18 @@ pub async fn carry_out<'c>(
         prepared,
         clobbered: built.clobbered,
         scripts: built.scripts,
+        no_bytecode: built.no_bytecode,
         replaced,
     })
 }
 
 /// What building a generation left.
 #[derive(Default)]
-struct Built {
-    receipt: Option<Receipt>,
+pub(super) struct Built {
+    pub(super) receipt: Option<Receipt>,
     clobbered: Vec<PathBuf>,
     scripts: Vec<String>,
+    no_bytecode: Option<String>,
 }
 
 /// Writes the lock, unless the spec has become another one meanwhile (somebody
@@ -103,11 +108,26 @@ fn write_lock(prepared: &Prepared<'_>) -> Result<(), ApplyError> {
     Ok(())
 }
 
-async fn build(
+/// How a generation comes to be built.
+pub(super) enum Manner {
+    /// For the first time.
+    Fresh,
+    /// Again, because it or the cache was damaged; it keeps where it came from,
+    /// if that is known.
+    Again(Option<SpecOrigin>),
+}
+
+/// Builds a generation.
+pub(super) async fn build(
     context: &Context,
     prepared: &Prepared<'_>,
     prefix: &Path,
+    manner: Manner,
 ) -> Result<Built, ApplyError> {
+    let (distrust, known_origin) = match manner {
+        Manner::Fresh => (false, None),
+        Manner::Again(origin) => (true, origin),
+    };
     store::stage(&context.root, prefix)?;
     let client = http_client(context.network);
     let cache = package_cache(&context.root.packages());
@@ -124,15 +144,33 @@ async fn build(
     );
     // git answers while files are linked.
     let (installed, origin) = tokio::join!(installing, origin(prepared));
-    let clobbered: Vec<PathBuf> = installed?.clobbered.into_iter().collect();
+    let clobbered = installed?.clobbered;
+    let bytecode = compile_bytecode(
+        Compile {
+            prefix,
+            packages: &context.root.packages(),
+            records: &prepared.records,
+            clobbered: &clobbered,
+            distrust,
+        },
+        &context.progress,
+    )
+    .await;
+    let clobbered: Vec<PathBuf> = clobbered.into_iter().collect();
 
     let spec = &prepared.subject.file.spec;
     write_own_variables(prefix)?;
-    let set_up = kernels::set_up(context, &prepared.subject, prefix).await?;
+    let packages: Vec<PackageId> = prepared.records.iter().map(PackageId::from).collect();
+    let personal = kernels::personal(context, &prepared.subject, &packages);
+    let set_up = kernels::set_up(context, &prepared.subject, prefix, &personal).await?;
+    make_personal(context, &personal);
     // Not before the activation was captured: the engine would read them there,
     // as a shell does and in capitals.
     write_variables(prefix, &spec.variables)?;
 
+    Receipt::folder(prefix)?;
+    let manifest = store::seal(prefix, &bytecode.files)?;
+    store::flush(prefix)?;
     let receipt = Receipt {
         version: Receipt::VERSION,
         environment: spec.name.to_string(),
@@ -141,18 +179,26 @@ async fn build(
         created: now(),
         by: context.who.to_string(),
         made_with: concat!("envspec ", env!("CARGO_PKG_VERSION")).to_owned(),
-        spec: origin,
+        spec: known_origin.unwrap_or(origin),
         lock_sha256: hex::encode(Sha256::digest(prepared.locked.text.as_str())),
-        packages: prepared.records.iter().map(PackageId::from).collect(),
+        packages,
         kernels: set_up.kernels,
         activation: set_up.activation,
         clobbered: clobbered.clone(),
     };
-    receipt.write(prefix, prepared.subject.file.source.text())?;
+    receipt.write(
+        prefix,
+        Papers {
+            spec: prepared.subject.file.source.text(),
+            lock: prepared.locked.text.as_str(),
+            manifest: &manifest,
+        },
+    )?;
     Ok(Built {
         receipt: Some(receipt),
         clobbered,
         scripts: post_link_scripts(prefix, &prepared.records),
+        no_bytecode: bytecode.lacking.map(|error| error.to_string()),
     })
 }
 
@@ -192,6 +238,16 @@ fn write_json(path: &Path, content: &serde_json::Value) -> Result<(), StoreError
     fs::create_dir_all(folder)
         .and_then(|()| fs::write(path, format!("{content:#}\n")))
         .map_err(StoreError::io("could not write", path))
+}
+
+/// Makes the folders of the personal library, which languages look for when they
+/// start. They are a convenience: without, the language says what is missing.
+fn make_personal(context: &Context, personal: &Personal) {
+    for folder in personal.folders(&context.home.to_string_lossy()) {
+        if let Err(error) = fs::create_dir_all(folder) {
+            tracing::debug!("no personal library: {error}");
+        }
+    }
 }
 
 /// The packages that brought a post-link script, which is not run.

@@ -44,6 +44,8 @@ pub struct Context {
     pub catalogue: Catalogue,
     /// The sites that are known.
     pub sites: Sites,
+    /// The user's home.
+    pub home: PathBuf,
     /// The user's folder of kernelspecs.
     pub kernels_dir: PathBuf,
     /// Who is at work.

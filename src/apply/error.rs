@@ -119,6 +119,18 @@ pub enum ApplyError {
         staleness: Staleness,
     },
 
+    /// A generation can't be built again.
+    #[error(
+        "what {generation} was made from is not there any more, or would be another generation by now"
+    )]
+    #[diagnostic(help(
+        "nothing was changed. Build a new one from the spec with: envspec apply. Or go back: envspec rollback"
+    ))]
+    NotAgain {
+        /// The generation.
+        generation: String,
+    },
+
     /// The lock lacks what a kernel needs.
     #[error("{name} has no package {package}, which the kernel {kernel} needs")]
     #[diagnostic(help("bring it up to date with: envspec lock"))]

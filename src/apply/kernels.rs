@@ -14,7 +14,8 @@ use super::context::Context;
 use super::error::ApplyError;
 use super::spec_file::{Subject, SubjectKernel};
 use crate::conda::{Step, capture_activation};
-use crate::kernel::{ActivationDelta, KernelDir, KernelSpec, KernelspecSource, Rewrite};
+use crate::kernel::{ActivationDelta, KernelDir, KernelSpec, KernelspecSource, Personal, Rewrite};
+use crate::lock::PackageId;
 use crate::store::{KernelReceipt, StoreError};
 
 /// Where kernelspecs are, below a prefix.
@@ -30,12 +31,29 @@ pub(super) struct SetUp {
     pub(super) activation: BTreeMap<String, String>,
 }
 
+/// Where the packages that users of an environment install for themselves go.
+pub(super) fn personal(
+    context: &Context,
+    subject: &Subject<'_>,
+    packages: &[PackageId],
+) -> Personal {
+    Personal::new(
+        &context.root.path().to_string_lossy(),
+        &context.home.to_string_lossy(),
+        subject.file.spec.name.as_str(),
+        packages
+            .iter()
+            .map(|package| (package.name.as_str(), package.version.as_str())),
+    )
+}
+
 /// Makes the kernelspecs of a freshly linked prefix: each with an absolute
 /// argv and the environment that activation gives, captured once for all.
 pub(super) async fn set_up(
     context: &Context,
     subject: &Subject<'_>,
     prefix: &Path,
+    personal: &Personal,
 ) -> Result<SetUp, ApplyError> {
     context
         .progress
@@ -50,7 +68,7 @@ pub(super) async fn set_up(
     let activated = activate(context, subject, prefix, home.path())?;
     let mut kernels = Vec::new();
     for kernel in &subject.kernels {
-        kernels.push(set_up_one(kernel, subject, prefix, home.path(), &activated).await?);
+        kernels.push(set_up_one(kernel, subject, prefix, home.path(), &activated, personal).await?);
         context.progress.advance(Step::Kernels, 1);
     }
     context.progress.end(Step::Kernels);
@@ -100,6 +118,7 @@ async fn set_up_one(
     prefix: &Path,
     home: &Path,
     activated: &Activated,
+    personal: &Personal,
 ) -> Result<KernelReceipt, ApplyError> {
     let request = &kernel.request;
     let name = request.name.value.as_str();
@@ -147,6 +166,7 @@ async fn set_up_one(
                 display_name: request.display_name.as_ref().map(|at| at.value.as_str()),
                 env: &request.env,
                 activation: &activated.delta,
+                personal,
             },
             |path| is_executable(Path::new(path)),
         )

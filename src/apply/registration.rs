@@ -12,7 +12,7 @@ use super::kernels::KERNELS;
 use crate::jupyter::{self, Staged};
 use crate::kernel::{KERNELSPEC_MARK_VERSION, KernelSpec, Mark, RegisteredName};
 use crate::plan::{Action, Plan};
-use crate::store::{Receipt, Root, StoreError};
+use crate::store::{KernelReceipt, Receipt, Root, StoreError};
 
 /// A kernelspec that belonged to another environment of envspec's until now.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -96,7 +96,7 @@ pub(super) fn stage(
 }
 
 /// Stages one kernel of a generation, with envspec's mark.
-fn stage_one(
+pub(super) fn stage_one(
     context: &Context,
     prefix: &Path,
     receipt: Option<&Receipt>,
@@ -109,28 +109,11 @@ fn stage_one(
             .find(|kernel| kernel.registered == registered)?;
         Some((receipt, kernel))
     }) else {
-        return Err(StoreError::Unknown {
-            what: "kernel in the generation",
-            name: registered.to_owned(),
-        }
-        .into());
+        return Err(no_kernel(registered).into());
     };
     let folder = prefix.join(KERNELS).join(&kernel.directory);
-    let path = folder.join("kernel.json");
-    let text = fs::read_to_string(&path).map_err(ApplyError::unreadable(&path))?;
-    let mark = Mark {
-        version: KERNELSPEC_MARK_VERSION,
-        environment: receipt.environment.clone(),
-        kernel: kernel.name.clone(),
-        generation: receipt.generation.clone(),
-        root: context.root.path().to_string_lossy().into_owned(),
-    };
-    let marked = KernelSpec::parse(&text)
-        .map_err(|source| ApplyError::Kernelspec {
-            kernel: kernel.name.clone(),
-            source,
-        })?
-        .marked(&mark, Some(&kernel.display_name));
+    let mark = mark(context, receipt, &kernel.name);
+    let marked = marked(&folder, kernel, &mark)?;
     let resources = jupyter::read_resources(&folder).map_err(ApplyError::unreadable(&folder))?;
     Ok(jupyter::stage(
         &context.kernels_dir,
@@ -139,6 +122,50 @@ fn stage_one(
         &resources,
         &|theirs| may_replace(&mark, theirs),
     )?)
+}
+
+/// What the kernelspec of a registered name in the user's folder has to say.
+pub(super) fn wanted(
+    context: &Context,
+    prefix: &Path,
+    receipt: &Receipt,
+    registered: &str,
+) -> Result<KernelSpec, ApplyError> {
+    let kernels = &receipt.kernels;
+    let kernel = kernels
+        .iter()
+        .find(|kernel| kernel.registered == registered)
+        .ok_or_else(|| no_kernel(registered))?;
+    let folder = prefix.join(KERNELS).join(&kernel.directory);
+    marked(&folder, kernel, &mark(context, receipt, &kernel.name))
+}
+
+fn no_kernel(registered: &str) -> StoreError {
+    StoreError::Unknown {
+        what: "kernel in the generation",
+        name: registered.to_owned(),
+    }
+}
+
+fn mark(context: &Context, receipt: &Receipt, kernel: &str) -> Mark {
+    Mark {
+        version: KERNELSPEC_MARK_VERSION,
+        environment: receipt.environment.clone(),
+        kernel: kernel.to_owned(),
+        generation: receipt.generation.clone(),
+        root: context.root.path().to_string_lossy().into_owned(),
+    }
+}
+
+/// The kernelspec of a folder in a generation, with envspec's mark.
+fn marked(folder: &Path, kernel: &KernelReceipt, mark: &Mark) -> Result<KernelSpec, ApplyError> {
+    let path = folder.join("kernel.json");
+    let text = fs::read_to_string(&path).map_err(ApplyError::unreadable(&path))?;
+    let kernelspec = KernelSpec::parse(&text).map_err(|source| ApplyError::Kernelspec {
+        kernel: kernel.name.clone(),
+        source,
+    })?;
+    Ok(kernelspec.marked(mark, Some(&kernel.display_name)))
 }
 
 /// Takes one of envspec's kernelspecs out of the user's folder.

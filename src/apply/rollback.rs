@@ -119,7 +119,7 @@ fn observed(
 }
 
 /// The generation that a user's text means.
-fn named(context: &Context, name: &EnvName, wanted: &str) -> Result<String, ApplyError> {
+pub(super) fn named(context: &Context, name: &EnvName, wanted: &str) -> Result<String, ApplyError> {
     let digest = wanted.strip_prefix(&format!("{name}-")).unwrap_or(wanted);
     let beginning = format!("{name}-{digest}");
     let (generations, _) = store::generations(&context.root, Some(name))?;

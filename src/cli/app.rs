@@ -309,6 +309,7 @@ impl<'u> App<'u> {
         let base = std::env::current_dir().unwrap_or_default();
         Ok(Context {
             root,
+            home: self.home()?,
             network,
             alias: ChannelAlias::new(self.global.channel_alias.clone(), &base),
             platform,

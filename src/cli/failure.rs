@@ -79,6 +79,17 @@ impl Failure {
         )
     }
 
+    /// A generation is not what it was when it was made.
+    pub(super) fn damaged(message: impl Into<String>, help: impl Into<String>) -> Self {
+        Self::new(
+            Exit::Store,
+            Plain {
+                message: message.into(),
+                help: help.into(),
+            },
+        )
+    }
+
     /// Standard output could not be written; a closed pipe is no failure.
     pub(super) fn output(error: &std::io::Error) -> Self {
         let exit = if error.kind() == std::io::ErrorKind::BrokenPipe {
@@ -172,9 +183,10 @@ impl From<ApplyError> for Failure {
             ApplyError::NoLock { .. }
             | ApplyError::StaleLock { .. }
             | ApplyError::LockLacks { .. } => Exit::Pending,
-            ApplyError::SpecChanged { .. } | ApplyError::Store(_) | ApplyError::Registration(_) => {
-                Exit::Store
-            }
+            ApplyError::SpecChanged { .. }
+            | ApplyError::NotAgain { .. }
+            | ApplyError::Store(_)
+            | ApplyError::Registration(_) => Exit::Store,
             ApplyError::NoKernelspec { .. }
             | ApplyError::Kernelspec { .. }
             | ApplyError::Installer { .. } => Exit::Cluster,

@@ -47,7 +47,10 @@ fn title(step: Step) -> &'static str {
         Step::Solve => "Resolving",
         Step::Fetch => "Fetching",
         Step::Link => "Linking",
+        Step::Compile => "Compiling",
         Step::Kernels => "Kernels",
+        Step::Cache => "Package cache",
+        Step::Verify => "Verifying",
     }
 }
 
@@ -55,8 +58,12 @@ fn style(step: Step) -> ProgressStyle {
     let template = match step {
         Step::Index => "{prefix:>20} {spinner} {bytes}",
         Step::Solve => "{prefix:>20} {spinner} {elapsed}",
-        Step::Fetch => "{prefix:>20} [{bar:32}] {bytes}/{total_bytes} {bytes_per_sec}",
-        Step::Link | Step::Kernels => "{prefix:>20} [{bar:32}] {pos}/{len}",
+        Step::Fetch | Step::Verify => {
+            "{prefix:>20} [{bar:32}] {bytes}/{total_bytes} {bytes_per_sec}"
+        }
+        Step::Link | Step::Compile | Step::Kernels | Step::Cache => {
+            "{prefix:>20} [{bar:32}] {pos}/{len}"
+        }
     };
     ProgressStyle::with_template(template)
         .unwrap_or_else(|_| ProgressStyle::default_bar())

@@ -5,21 +5,25 @@
 //! knows nothing of generations or kernels: it is told a prefix and fills it.
 
 mod activation;
+mod bytecode;
 mod channels;
 mod client;
 mod conflict;
 mod error;
 mod install;
 mod progress;
+mod refresh;
 mod solve;
 mod virtual_packages;
 
 pub use activation::{Captured, capture_activation};
+pub use bytecode::{Bytecode, Compile, compile_bytecode};
 pub use channels::{ChannelAlias, resolve_channels};
 pub use client::{Network, http_client};
 pub use conflict::Conflict;
 pub use error::CondaError;
 pub use install::{Install, Installed, install, package_cache};
 pub use progress::{Progress, Silent, Step};
+pub use refresh::refresh_cache;
 pub use solve::{Gateways, Solve};
 pub use virtual_packages::virtual_packages;

@@ -14,6 +14,13 @@ pub enum Step {
     Fetch,
     /// Packages are linked into the prefix; counted in packages.
     Link,
+    /// Packages in the cache are compared with their archives' hashes; counted in
+    /// packages.
+    Cache,
+    /// Sources get their bytecode; counted in packages.
+    Compile,
+    /// A generation is compared with what it should be; counted in bytes.
+    Verify,
     /// Kernels are set up, or tested; counted in kernels.
     Kernels,
 }

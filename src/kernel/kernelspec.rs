@@ -16,6 +16,7 @@ use thiserror::Error;
 use super::activation::ActivationDelta;
 use super::definition::KernelDefinition;
 use super::mark::Mark;
+use super::personal::Personal;
 use super::template::{compose, escape};
 
 /// How Jupyter interrupts a kernel.
@@ -78,6 +79,8 @@ pub struct Rewrite<'a> {
     pub env: &'a BTreeMap<String, String>,
     /// What activating the prefix changes.
     pub activation: &'a ActivationDelta,
+    /// Where the user's own packages go.
+    pub personal: &'a Personal,
 }
 
 impl KernelSpec {
@@ -195,7 +198,7 @@ impl KernelSpec {
         if to.definition.ipc {
             metadata(&mut document).insert(TRANSPORT.to_owned(), vec!["tcp", "ipc"].into());
         }
-        let mut env = to.activation.set().clone();
+        let mut env = to.personal.with(to.activation.set());
         for layer in [&to.definition.env, &self.env()] {
             let composed = layer
                 .iter()

@@ -3,6 +3,7 @@
 use super::activation::ActivationDelta;
 use super::kernelspec::{InterruptMode, KernelSpec, KernelSpecError, Rewrite};
 use super::mark::Mark;
+use super::personal::Personal;
 use crate::kernel::{Catalogue, substitute};
 use serde_json::{Map, Value};
 use std::collections::BTreeMap;
@@ -27,6 +28,7 @@ fn rewritten(id: &str, json: &str, user: &[(&str, &str)]) -> Result<KernelSpec, 
         display_name: None,
         env: &map(user),
         activation: &activation,
+        personal: &Personal::default(),
     };
     let bin = [
         "/g/bin/R",

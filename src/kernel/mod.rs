@@ -13,6 +13,7 @@ mod kernelspec;
 #[cfg(test)]
 mod kernelspec_tests;
 mod mark;
+mod personal;
 mod template;
 
 pub use activation::ActivationDelta;
@@ -23,4 +24,5 @@ pub use definition::{
 };
 pub use kernelspec::{InterruptMode, KernelSpec, KernelSpecError, Rewrite};
 pub use mark::{KERNELSPEC_MARK_VERSION, Mark, RegisteredName, RegisteredNameError};
+pub use personal::Personal;
 pub use template::{escape, substitute};

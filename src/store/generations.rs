@@ -7,10 +7,14 @@ use fs_err as fs;
 use super::error::StoreError;
 use super::layout::Root;
 use super::receipt::Receipt;
+use super::seal::remove;
 use crate::spec::EnvName;
 
 /// What rubble is renamed to before it is deleted.
 const RUBBLE: &str = ".rubble-";
+
+/// What a damaged generation is renamed to while it is built again.
+const DAMAGED: &str = ".damaged-";
 
 /// A whole generation on disk.
 #[derive(Debug, Clone)]
@@ -80,6 +84,11 @@ pub fn generations(
         let prefix = entry
             .map_err(StoreError::io("could not read", &folder))?
             .path();
+        // Rubble, and what is being repaired: out of use, with a receipt or not.
+        let name = prefix.file_name().unwrap_or_default().to_string_lossy();
+        if name.starts_with('.') {
+            continue;
+        }
         let receipt = match Receipt::read(&prefix) {
             Ok(Some(receipt)) => receipt,
             Ok(None) => continue,
@@ -130,6 +139,34 @@ pub fn stage(root: &Root, prefix: &Path) -> Result<(), StoreError> {
     Ok(())
 }
 
+/// Where a damaged generation is while it is built again. It keeps the papers
+/// to build it from, so nobody clears it away before.
+pub fn damaged(root: &Root, prefix: &Path) -> PathBuf {
+    let name = prefix.file_name().unwrap_or_default().to_string_lossy();
+    root.generations().join(format!("{DAMAGED}{name}"))
+}
+
+/// Moves a damaged generation aside. If one that was killed did so before, what
+/// is at the prefix by now is half-built, and only in the way.
+pub fn set_aside(root: &Root, prefix: &Path) -> Result<(), StoreError> {
+    let damaged = damaged(root, prefix);
+    if damaged.exists() || prefix.symlink_metadata().is_err() {
+        return stage(root, prefix);
+    }
+    fs::rename(prefix, damaged).map_err(StoreError::io("could not move aside", prefix))
+}
+
+/// Puts a damaged generation back where it was: better than none.
+pub fn put_back(root: &Root, prefix: &Path) -> Result<(), StoreError> {
+    stage(root, prefix)?;
+    match fs::rename(damaged(root, prefix), prefix) {
+        Err(error) if error.kind() != std::io::ErrorKind::NotFound => {
+            Err(StoreError::io("could not put back", prefix)(error))
+        }
+        _ => Ok(()),
+    }
+}
+
 /// Deletes what [`stage`] moved aside. A failure is not the user's concern:
 /// the next call tries again.
 pub fn clear_rubble(root: &Root) {
@@ -137,8 +174,14 @@ pub fn clear_rubble(root: &Root) {
         return;
     };
     for entry in entries.flatten() {
-        if entry.file_name().to_string_lossy().starts_with(RUBBLE)
-            && let Err(error) = fs::remove_dir_all(entry.path())
+        let name = entry.file_name();
+        let name = name.to_string_lossy();
+        // What was damaged is of no use once it was built again, by whomever.
+        let is_replaced = name
+            .strip_prefix(DAMAGED)
+            .is_some_and(|generation| Receipt::exists(&root.generations().join(generation)));
+        if (name.starts_with(RUBBLE) || is_replaced)
+            && let Err(error) = remove(&entry.path())
         {
             tracing::debug!("rubble stays for now: {error}");
         }

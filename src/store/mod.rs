@@ -12,15 +12,20 @@ mod layout;
 mod lease;
 #[cfg(test)]
 mod lease_tests;
+mod manifest;
 mod receipt;
+mod seal;
 mod write;
 
 pub use error::StoreError;
 pub use generations::{
-    Generation, clear_rubble, current, environments, generations, publish, stage,
+    Generation, clear_rubble, current, damaged, environments, generations, publish, put_back,
+    set_aside, stage,
 };
 pub use history::{Event, Switched, record, switches};
 pub use layout::Root;
 pub use lease::Lease;
-pub use receipt::{KernelReceipt, Receipt, SpecOrigin};
+pub use manifest::{Manifest, Thing};
+pub use receipt::{KernelReceipt, Papers, Receipt, SpecOrigin};
+pub use seal::{digest, flush, remove, seal};
 pub use write::{write_private_script, write_whole};

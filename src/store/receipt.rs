@@ -5,14 +5,20 @@ use std::path::{Path, PathBuf};
 
 use fs_err as fs;
 use serde::{Deserialize, Serialize};
+use sha2::{Digest as _, Sha256};
 
 use super::error::StoreError;
+use super::manifest::Manifest;
+use super::seal::close_folder;
 use super::write::write_whole;
 use crate::lock::PackageId;
 
 /// The file that says where a generation was made: a line of its own, because it
 /// is asked for at every start.
 const PLACE: &str = ".envspec/prefix";
+
+/// The folder of a prefix that is envspec's own.
+pub(super) const OWN: &str = ".envspec";
 
 /// Where a spec came from.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -72,6 +78,18 @@ pub struct Receipt {
     pub clobbered: Vec<PathBuf>,
 }
 
+/// What a receipt is written with: the texts that a generation is made from
+/// again, and what is in it.
+#[derive(Debug, Clone, Copy)]
+pub struct Papers<'a> {
+    /// The spec.
+    pub spec: &'a str,
+    /// The lock.
+    pub lock: &'a str,
+    /// What no package tells of.
+    pub manifest: &'a Manifest,
+}
+
 impl Receipt {
     /// The form that this program writes.
     pub const VERSION: u32 = 1;
@@ -79,12 +97,12 @@ impl Receipt {
     /// Where the receipt of a prefix is. Not in `conda-meta`: conda takes every
     /// JSON file there for a package.
     pub fn path(prefix: &Path) -> PathBuf {
-        prefix.join(".envspec").join("receipt.json")
+        prefix.join(OWN).join("receipt.json")
     }
 
     /// Where a prefix keeps the text of the spec that it was made from.
     pub fn spec_path(prefix: &Path) -> PathBuf {
-        prefix.join(".envspec").join("spec.yaml")
+        prefix.join(OWN).join("spec.yaml")
     }
 
     /// Whether the prefix is a whole generation, at the place that it was made
@@ -114,18 +132,39 @@ impl Receipt {
             .map_err(|source| StoreError::BadReceipt { path, source })
     }
 
-    /// Writes the receipt, with the spec's text beside it, which makes the prefix
-    /// a generation. The last act: it is on disk, whole, or not there.
-    pub fn write(&self, prefix: &Path, spec: &str) -> Result<(), StoreError> {
-        let path = Self::path(prefix);
-        let folder = prefix.join(".envspec");
-        fs::create_dir_all(&folder).map_err(StoreError::io("could not make", &folder))?;
-        write_whole(&Self::spec_path(prefix), spec.as_bytes())?;
-        let place = format!("{}\n", prefix.display());
-        write_whole(&prefix.join(PLACE), place.as_bytes())?;
-        let mut text = serde_json::to_vec_pretty(self)
+    /// Writes the receipt, with its papers beside it, which makes the prefix a
+    /// generation: it is on disk, whole, or not there. The last act is to close
+    /// their folder.
+    pub fn write(&self, prefix: &Path, papers: Papers<'_>) -> Result<(), StoreError> {
+        let folder = Self::folder(prefix)?;
+        let mut receipt = serde_json::to_vec_pretty(self)
             .expect("a receipt is plain text and lists, which JSON can always hold");
-        text.push(b'\n');
-        write_whole(&path, &text)
+        receipt.push(b'\n');
+        let place = format!("{}\n", prefix.display());
+        let receipt_path = Self::path(prefix);
+        let spec_path = Self::spec_path(prefix);
+        let all = [
+            (spec_path.with_extension("lock"), papers.lock.as_bytes()),
+            (spec_path, papers.spec.as_bytes()),
+            (prefix.join(PLACE), place.as_bytes()),
+            (receipt_path, &receipt),
+        ];
+        let mut manifest = papers.manifest.clone();
+        for (path, bytes) in &all {
+            let below = path.strip_prefix(prefix).unwrap_or(path).to_owned();
+            manifest.add(below, hex::encode(Sha256::digest(bytes)));
+        }
+        write_whole(&Manifest::path(prefix), manifest.text().as_bytes())?;
+        for (path, bytes) in &all {
+            write_whole(path, bytes)?;
+        }
+        close_folder(&folder).map_err(StoreError::io("could not make read-only", &folder))
+    }
+
+    /// Makes the folder of the receipt and its papers.
+    pub fn folder(prefix: &Path) -> Result<PathBuf, StoreError> {
+        let folder = prefix.join(OWN);
+        fs::create_dir_all(&folder).map_err(StoreError::io("could not make", &folder))?;
+        Ok(folder)
     }
 }

@@ -385,9 +385,18 @@ fn contents(folder: &Path) -> BTreeMap<PathBuf, Vec<u8>> {
             let target = fs_err::read_link(&path).unwrap();
             all.insert(below, target.into_os_string().into_encoded_bytes());
         } else if path.is_file() {
-            let is_receipt = below.ends_with("receipt.json");
             let bytes = fs_err::read(&path).unwrap();
-            all.insert(below, if is_receipt { Vec::new() } else { bytes });
+            let timeless = match below.file_name().unwrap().to_str() {
+                Some("receipt.json") => Vec::new(),
+                // All but the line of the receipt.
+                Some("manifest.json") => {
+                    let text = String::from_utf8(bytes).unwrap();
+                    let lines = text.lines().filter(|line| !line.contains("/receipt.json"));
+                    lines.collect::<String>().into_bytes()
+                }
+                _ => bytes,
+            };
+            all.insert(below, timeless);
         }
     }
     all

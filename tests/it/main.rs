@@ -10,6 +10,7 @@
 
 mod apply;
 mod browser_world;
+mod bytecode;
 mod cluster_world;
 mod crash;
 mod doctor;
@@ -19,8 +20,10 @@ mod faults;
 mod injection;
 mod kernels;
 mod lock;
+mod personal;
 mod plan;
 mod policy;
+mod power;
 mod readme;
 mod recipe;
 mod registration;
@@ -28,6 +31,7 @@ mod rollback;
 mod session;
 mod support;
 mod transport;
+mod verify;
 
 /// A file that no module names would never run.
 #[test]

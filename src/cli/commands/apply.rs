@@ -147,6 +147,11 @@ fn say_outcome(app: &App<'_>, outcome: &Outcome<'_>) {
             first.display(),
         ));
     }
+    if let Some(why) = &outcome.no_bytecode {
+        app.ui.warning(format!(
+            "Python's sources could not all be compiled, so kernels start slower: {why}"
+        ));
+    }
     if !outcome.scripts.is_empty() {
         app.ui.warning(format!(
             "post-link scripts are not run; these packages bring one: {}",

@@ -20,6 +20,8 @@ mod sessions;
 mod show;
 mod stop;
 pub(super) mod walk;
+mod verify;
+mod walk;
 
 use clap::{Parser, Subcommand};
 
@@ -54,6 +56,7 @@ pub(in crate::cli) enum Command {
     Remove(remove::Args),
     List(list::Args),
     Rollback(rollback::Args),
+    Verify(verify::Args),
     Kernels(kernels::Args),
     Recipe(recipe::Args),
     Launch(launch::Args),
@@ -75,6 +78,7 @@ pub(in crate::cli) fn run(app: &App<'_>, command: Command) -> Result<Exit, Failu
         Command::Remove(args) => remove::run(app, &args),
         Command::List(args) => list::run(app, &args),
         Command::Rollback(args) => rollback::run(app, &args),
+        Command::Verify(args) => verify::run(app, &args),
         Command::Kernels(args) => kernels::run(app, args),
         Command::Recipe(args) => recipe::run(app, &args),
         Command::Launch(args) => launch::run(app, &args),

@@ -1,0 +1,65 @@
+//! The package cache, made what the archives say again.
+
+use std::path::Path;
+use std::sync::Arc;
+
+use futures_util::{StreamExt as _, TryStreamExt as _, stream};
+use rattler::install::InstallerError;
+use rattler_cache::package_cache::PackageCache;
+use rattler_cache::validation::ValidationMode;
+use rattler_conda_types::RepoDataRecord;
+use rattler_networking::LazyClient;
+use rattler_networking::retry_policies::default_retry_policy;
+
+use super::error::CondaError;
+use super::progress::{Progress, Step};
+
+/// How many packages are looked into at a time.
+const AT_A_TIME: usize = 8;
+
+/// Compares every file of the packages in the cache with the hash that its
+/// archive records, and fetches those packages again that differ or are missing.
+///
+/// What was hard-linked from a damaged file keeps it; a prefix that is made
+/// afterwards is good.
+pub async fn refresh_cache(
+    records: &[RepoDataRecord],
+    folder: &Path,
+    client: &LazyClient,
+    progress: &Arc<dyn Progress>,
+) -> Result<(), CondaError> {
+    let cache = PackageCache::new_layered([folder], false, ValidationMode::Full);
+    let failed = |name: String| {
+        move |error| CondaError::install(folder, InstallerError::FailedToFetch(name, error))
+    };
+    let _lock = cache
+        .acquire_global_lock()
+        .await
+        .map_err(failed("the package cache".to_owned()))?;
+    progress.begin(Step::Cache, records.len() as u64);
+    let refreshed = stream::iter(records)
+        .map(|record| {
+            let cache = &cache;
+            async move {
+                let package = &record.package_record;
+                let fetched = if let Ok(path) = record.url.to_file_path() {
+                    cache
+                        .get_or_fetch_from_path(&path, Some(package), None)
+                        .await
+                } else {
+                    let (url, client) = (record.url.clone(), client.clone());
+                    let retry = default_retry_policy();
+                    cache
+                        .get_or_fetch_from_url_with_retry(package, url, client, retry, None, None)
+                        .await
+                };
+                progress.advance(Step::Cache, 1);
+                fetched.map_err(failed(record.identifier.to_string()))
+            }
+        })
+        .buffer_unordered(AT_A_TIME)
+        .try_for_each(|_| async { Ok(()) })
+        .await;
+    progress.end(Step::Cache);
+    refreshed
+}
