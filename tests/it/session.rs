@@ -193,7 +193,8 @@ fn the_same_address_works_again_after_a_dead_hop_a_cut_network_and_another_node(
     }
     println!("answers {cuts:?} after the network was back");
     assert!(
-        cuts.iter().all(|again| *again < Duration::from_secs(20)),
+        // Two seconds as measured; a lost SYN of TCP's may cost four more.
+        cuts.iter().all(|again| *again < Duration::from_secs(8)),
         "{cuts:?} after the network was back"
     );
 
