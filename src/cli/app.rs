@@ -84,6 +84,9 @@ impl Global {
 pub(super) struct App<'u> {
     pub(super) ui: &'u Ui,
     global: Global,
+    /// Whether the root was named by the flag, which speaks of the site's machine
+    /// too. `ENVSPEC_ROOT` speaks of this one.
+    root_given: bool,
     variables: BTreeMap<OsString, OsString>,
 }
 
@@ -92,6 +95,7 @@ impl<'u> App<'u> {
     pub(super) fn new(ui: &'u Ui, global: Global) -> Result<Self, Failure> {
         let mut app = Self {
             ui,
+            root_given: global.root.is_some(),
             global,
             variables: std::env::vars_os().collect(),
         };
@@ -225,9 +229,8 @@ impl<'u> App<'u> {
     /// The root that was named for a machine behind ssh. `ENVSPEC_ROOT` speaks of
     /// this one.
     pub(super) fn root_there(&self) -> Option<String> {
-        let given = self.global.root.as_ref()?;
-        let of_this_machine = self.variable("ENVSPEC_ROOT").map(PathBuf::from);
-        (of_this_machine.as_ref() != Some(given)).then(|| given.to_string_lossy().into_owned())
+        let given = self.global.root.as_ref().filter(|_| self.root_given)?;
+        Some(given.to_string_lossy().into_owned())
     }
 
     /// Whether this machine takes jobs: has Slurm's programs and knows a cluster.

@@ -117,8 +117,24 @@ impl Failure {
         )
     }
 
+    /// The user had enough of waiting for the end of a session.
+    pub(super) fn not_seen_to_end(environment: &str) -> Self {
+        Self::new(
+            Exit::Interrupted,
+            Plain {
+                message: format!("interrupted; whether {environment} has ended is not known"),
+                help: "see what is there: envspec sessions".to_owned(),
+            },
+        )
+    }
+
     /// The user had enough of waiting for a session, which goes on without them.
     pub(super) fn not_waited_for(self, environment: &str, session: &str) -> Self {
+        // One of several: `envspec-lab+2`.
+        let server = match session.rsplit_once('+') {
+            Some((_, number)) => format!(" --server {number}"),
+            None => String::new(),
+        };
         let why = match self.exit {
             Exit::Interrupted => "interrupted".to_owned(),
             _ => self.report.to_string(),
@@ -129,7 +145,7 @@ impl Failure {
                 message: format!("{why}; {session} is not ended by that"),
                 help: format!(
                     "see how far it is: envspec sessions. Wait for it: envspec connect \
-                     {environment}. End it: envspec stop {environment}"
+                     {environment}{server}. End it: envspec stop {environment}{server}"
                 ),
             },
         )
@@ -217,6 +233,7 @@ impl From<SessionError> for Failure {
         let exit = match &error {
             SessionError::NotApplied { .. }
             | SessionError::NoSession { .. }
+            | SessionError::NoServer { .. }
             | SessionError::Several { .. }
             | SessionError::Elsewhere { .. }
             | SessionError::PortTaken { .. }

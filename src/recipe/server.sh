@@ -206,6 +206,7 @@ if [ "$idle" -gt 0 ]; then
   # A server ends itself only when it has no kernels: those go first.
   options+=(
     --MappingKernelManager.cull_idle_timeout="$idle"
+    --MappingKernelManager.cull_interval="$((idle < 60 ? idle : 60))"
     --MappingKernelManager.cull_connected=True
     --TerminalManager.cull_inactive_timeout="$idle"
     --ServerApp.shutdown_no_activity_timeout="$idle"

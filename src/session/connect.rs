@@ -286,9 +286,8 @@ async fn attempt(
                 };
             }
             ([], None) => {
-                return Err(SessionError::NoSession {
-                    environment: environment(),
-                });
+                let named = &wanted.environment;
+                return Err(SessionError::none_of(named, server, &look));
             }
             (several, _) => {
                 return Err(SessionError::Several {

@@ -3,7 +3,7 @@
 use miette::Diagnostic;
 use thiserror::Error;
 
-use super::model::Record;
+use super::model::{Look, Record};
 use crate::cluster::ClusterError;
 
 /// What is known of a session that has ended.
@@ -67,6 +67,18 @@ pub enum SessionError {
     NoSession {
         /// The environment.
         environment: String,
+    },
+
+    /// Sessions of an environment, and the one that was named is none of them.
+    #[error("there is no server {server} of {environment}")]
+    #[diagnostic(help("these are there: {}", options(servers)))]
+    NoServer {
+        /// The environment.
+        environment: String,
+        /// The number that was named.
+        server: u16,
+        /// Those that there are.
+        servers: Vec<u16>,
     },
 
     /// More than one session of an environment.
@@ -183,6 +195,23 @@ pub enum SessionError {
 }
 
 impl SessionError {
+    /// That a look found no session of an environment, or not the server that was
+    /// named.
+    pub fn none_of(environment: &str, server: Option<u16>, look: &Look) -> Self {
+        let of_it = look.sessions.iter();
+        let of_it = of_it.filter(|session| session.environment == environment);
+        let servers: Vec<u16> = of_it.map(|session| session.server).collect();
+        let environment = environment.to_owned();
+        match server {
+            Some(server) if !servers.is_empty() => Self::NoServer {
+                environment,
+                server,
+                servers,
+            },
+            _ => Self::NoSession { environment },
+        }
+    }
+
     pub(super) fn elsewhere(record: &Record) -> Self {
         Self::Elsewhere {
             session: record.session.clone(),

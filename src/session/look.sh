@@ -32,14 +32,23 @@ for token; do
   case $job in
     *[!0-9]*)
       # A server without a scheduler: its script is a process of one machine.
+      script=
       case $job in
         "${host%%.*}".*)
           state=gone
           pid=${job##*.}
           case $pid in '' | *[!0-9]*) continue ;; esac
-          case $(ps -o args= -p "$pid" 2>/dev/null) in
+          script=$(ps -o args= -p "$pid" 2>/dev/null)
+          case $script in
             */sessions/start/*) state=alive ;;
           esac
+          if [ "$state" = alive ] && [ ! -e "$private/session.json" ]; then
+            # By the name of its script, which for a variant ends otherwise.
+            script=${script##*/}
+            script=${script%.sh}
+            script=${script%+old-ssh}
+            printf '@starting %s %s\n' "$pid" "${script%+password}"
+          fi
           ;;
       esac
       ;;

@@ -119,6 +119,9 @@ pub struct Session {
     /// How to reach it, once it is ready.
     #[serde(skip)]
     pub record: Option<Record>,
+    /// The process of its start script, without a scheduler.
+    #[serde(skip)]
+    pub process: Option<u32>,
 }
 
 /// What the names of all sessions begin with.
@@ -163,6 +166,7 @@ impl Session {
             left: None,
             generation: None,
             record: None,
+            process: None,
         })
     }
 }
@@ -193,6 +197,7 @@ impl Look {
                 Some((state, Record::parse(json)?))
             })
             .collect();
+        let root = said.one("root")?;
         let trouble: Vec<&str> = said.all("trouble").collect();
         let mut sessions = Vec::new();
         for job in said.all("job").filter_map(Job::parse) {
@@ -221,6 +226,15 @@ impl Look {
             let ready = record.map(|record| record.generation.clone());
             session.generation = ready.or(job.comment);
             session.record = record.cloned();
+            // The script of another root's session is there: it never gets ready here.
+            let here = format!("{root}/sessions/");
+            let elsewhere = job.command.filter(|path| !path.starts_with(&here));
+            if let (State::Starting, Some(path)) = (session.state, elsewhere) {
+                let its = path
+                    .split_once("/sessions/")
+                    .map_or(&*path, |(root, _)| root);
+                session.reason = Some(format!("its root is {its}, and this one {root}"));
+            }
             sessions.push(session);
         }
         // Without a job: no scheduler, or one that does not answer.
@@ -238,8 +252,20 @@ impl Look {
             session.node = Some(record.node.clone());
             session.age = Some(duration(now.saturating_sub(record.ready)));
             session.generation = Some(record.generation.clone());
+            session.process = record.job.is_none().then_some(record.pid);
             session.record = Some(record);
             sessions.push(session);
+        }
+        for line in said.all("starting") {
+            let (process, name) = line.split_once(' ').unwrap_or((line, ""));
+            if let (Ok(process), Some(session)) = (process.parse(), Session::named(name)) {
+                sessions.push(Session {
+                    state: State::Starting,
+                    node: said.one("host").map(str::to_owned),
+                    process: Some(process),
+                    ..session
+                });
+            }
         }
         sessions.sort_by(|one, other| {
             (&one.environment, one.server, one.job).cmp(&(
@@ -249,7 +275,7 @@ impl Look {
             ))
         });
         Some(Self {
-            root: said.one("root")?.to_owned(),
+            root: root.to_owned(),
             user: said.one("user")?.to_owned(),
             trouble: (!trouble.is_empty()).then(|| trouble.join("\n")),
             cleaned: said.all("cleaned").map(str::to_owned).collect(),

@@ -294,9 +294,9 @@ impl<'l> Sessions<'l> {
 
     /// Ends a session: its job, or its process.
     pub async fn end(&self, session: &Session) -> Result<(), SessionError> {
-        let (kind, number) = match (session.job, &session.record) {
+        let (kind, number) = match (session.job, session.process) {
             (Some(job), _) => ("job", job.to_string()),
-            (None, Some(record)) => ("process", record.pid.to_string()),
+            (None, Some(process)) => ("process", process.to_string()),
             (None, None) => return Ok(()),
         };
         // That it is gone already is what was wanted; what comes of it is looked at.

@@ -193,7 +193,8 @@ fn the_same_address_works_again_after_a_dead_hop_a_cut_network_and_another_node(
     }
     println!("answers {cuts:?} after the network was back");
     assert!(
-        cuts.iter().all(|again| *again < Duration::from_secs(20)),
+        // Two seconds as measured; a lost SYN of TCP's may cost four more.
+        cuts.iter().all(|again| *again < Duration::from_secs(8)),
         "{cuts:?} after the network was back"
     );
 
@@ -688,11 +689,10 @@ fn where_login_nodes_forbid_heavy_work_it_goes_through_the_scheduler() {
     assert!(!mistake.stderr.contains(told), "{mistake}");
 }
 
-/// Run by hand: `cargo test --release --test it -- --ignored
-/// --nocapture connect_beside`.
+/// 50 ms slower as measured on a quiet machine; where others work there too a
+/// single median says little, so it may be taken again.
 #[test]
-#[ignore = "a measurement, for a quiet machine"]
-fn connect_beside_a_plain_ssh_by_hand() {
+fn connect_is_hardly_slower_than_a_plain_ssh() {
     let Some(there) = There::up("measure") else {
         return;
     };
@@ -714,18 +714,21 @@ fn connect_beside_a_plain_ssh_by_hand() {
         said.trim().parse().unwrap()
     };
     let program = crate::support::program();
-    let (mut plain, mut ours) = (Vec::new(), Vec::new());
-    for _ in 0..9 {
-        let ssh = format!("ssh -N -L 127.0.0.1:29001:{socket} {node}");
-        plain.push(until_answered(&ssh, 29001));
-        let connect = format!("env --default-signal=INT {program} connect lab --port 29002");
-        ours.push(until_answered(&connect, 29002));
-    }
-    plain.sort_unstable();
-    ours.sort_unstable();
-    println!("ssh -N -L        {} ms {plain:?}", plain[4]);
-    println!("envspec connect  {} ms {ours:?}", ours[4]);
-    assert!(ours[4] <= plain[4] + 300, "more than 300 ms slower");
+    let is_quick = (0..3).any(|_| {
+        let (mut plain, mut ours) = (Vec::new(), Vec::new());
+        for _ in 0..9 {
+            let ssh = format!("ssh -N -L 127.0.0.1:29001:{socket} {node}");
+            plain.push(until_answered(&ssh, 29001));
+            let connect = format!("env --default-signal=INT {program} connect lab --port 29002");
+            ours.push(until_answered(&connect, 29002));
+        }
+        plain.sort_unstable();
+        ours.sort_unstable();
+        println!("ssh -N -L        {} ms {plain:?}", plain[4]);
+        println!("envspec connect  {} ms {ours:?}", ours[4]);
+        ours[4] <= plain[4] + 300
+    });
+    assert!(is_quick, "more than 300 ms slower, three times");
     cluster.login().envspec(["stop", "lab"]).success();
 }
 

@@ -95,6 +95,24 @@ impl From<TransportChoice> for Transport {
 }
 
 impl Asks {
+    /// What is asked of a scheduler, as flags.
+    fn of_a_scheduler(&self) -> Option<String> {
+        let flags = [
+            ("--time", self.time.is_some()),
+            ("--memory", self.memory.is_some()),
+            ("--cpus", self.cpus.is_some()),
+            ("--gpus", self.gpus.is_some()),
+            ("--partition", self.partition.is_some()),
+            ("--account", self.account.is_some()),
+            ("--qos", self.qos.is_some()),
+        ];
+        let given: Vec<&str> = flags
+            .iter()
+            .filter_map(|&(name, given)| given.then_some(name))
+            .collect();
+        (!given.is_empty()).then(|| given.join(", "))
+    }
+
     /// The spec's launch with what is asked here over it.
     fn over(&self, mut launch: Launch) -> Launch {
         fn put<T: Clone>(to: &mut Option<At<T>>, given: Option<&T>) {
@@ -186,6 +204,12 @@ pub(super) async fn start(
         Some(_) => there(app, sessions, target).await?,
     };
     recipe::warn_if_outdated(app, &served);
+    if let (None, Some(flags)) = (served.site.slurm(), asks.of_a_scheduler()) {
+        app.ui.warning(format!(
+            "the site {} has no scheduler: {flags} means nothing there",
+            served.site.name
+        ));
+    }
     let launch = served
         .site
         .judge(&asks.over(served.asked.clone()))

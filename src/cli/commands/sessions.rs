@@ -93,7 +93,8 @@ pub(super) fn state_text(session: &Session) -> String {
     match (session.state, &session.reason) {
         (State::Pending, Some(reason)) => format!("pending ({reason})"),
         (State::Pending, None) => "pending".to_owned(),
-        (State::Starting, _) => "starting".to_owned(),
+        (State::Starting, Some(reason)) => format!("starting ({reason})"),
+        (State::Starting, None) => "starting".to_owned(),
         (State::Ready, _) => styled(GOOD, "ready"),
         (State::Ending, _) => "ending".to_owned(),
         (State::Unknown, _) if session.record.is_some() && session.job.is_none() => {

@@ -33,7 +33,7 @@ pub(super) fn run(app: &App<'_>, args: &Args) -> Result<Exit, Failure> {
     let target = args.site.target(app, args.spec.as_deref())?;
     let way = args.site.way(app, &target.site)?;
     let environment = target.environment.to_string();
-    walk::block_on(async {
+    let outcome = walk::block_on(async {
         let login = walk::login(app, &way).await?;
         let sessions = way.sessions(&login);
         let look = sessions.look().await?;
@@ -48,7 +48,7 @@ pub(super) fn run(app: &App<'_>, args: &Args) -> Result<Exit, Failure> {
                 let said = look.trouble.unwrap_or_default();
                 return Err(SessionError::Silent { said }.into());
             }
-            [] => return Err(SessionError::NoSession { environment }.into()),
+            [] => return Err(SessionError::none_of(&environment, args.server, &look).into()),
             [_] => {}
             several if !args.all => {
                 return Err(SessionError::Several {
@@ -76,5 +76,9 @@ pub(super) fn run(app: &App<'_>, args: &Args) -> Result<Exit, Failure> {
             }
         }
         Ok(Exit::Done)
+    });
+    outcome.map_err(|failure| match failure.exit {
+        Exit::Interrupted => Failure::not_seen_to_end(&target.environment.to_string()),
+        _ => failure,
     })
 }

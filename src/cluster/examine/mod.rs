@@ -20,6 +20,7 @@ pub use check::{Check, Verdict};
 use super::config::Hops;
 use super::connection::{Connection, Questions};
 use super::error::ClusterError;
+use super::folder::PrivateFolder;
 use super::login::{Login, Said, Script};
 use forward::Forwarding;
 use hop::{Outcome, Trial};
@@ -59,8 +60,7 @@ pub async fn examine(asked: &Asked<'_>, tell: &mut dyn FnMut(Check)) -> Result<(
     if asked.hops.is_some() || asked.has_slurm {
         let mut command = Command::new("ssh");
         command.arg("-V");
-        let folder = tempfile::tempdir_in(asked.sockets_in);
-        let folder = folder.map_err(|source| ClusterError::NoFolder { source })?;
+        let folder = PrivateFolder::new(asked.sockets_in)?;
         match forward::come(command, folder.path(), PATIENCE).await {
             Ok(came) => tell(hop::version_check(&came.stderr)),
             Err(error) => {
