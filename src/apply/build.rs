@@ -49,6 +49,12 @@ pub async fn carry_out<'c>(
         &context.who.host,
         &now(),
     )?;
+    store::pass_gate(
+        &context.root,
+        &context.who.to_string(),
+        &context.who.host,
+        &now(),
+    )?;
     let prepared = prepare(context, prepared.subject, prepared.locked)?;
     let prefix = context
         .root

@@ -5,8 +5,10 @@
 //! nothing.
 
 mod build;
+mod collect;
 mod context;
 mod error;
+mod generations_in_use;
 mod kernels;
 mod no_solution;
 mod observe;
@@ -19,6 +21,7 @@ mod served;
 mod spec_file;
 
 pub use build::{Outcome, carry_out};
+pub use collect::{Collect, Collected, Judged, LiveSession, collect};
 pub use context::{Context, Who};
 pub use error::ApplyError;
 pub use no_solution::NoSolution;

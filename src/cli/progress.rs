@@ -49,6 +49,7 @@ fn title(step: Step) -> &'static str {
         Step::Link => "Linking",
         Step::Compile => "Compiling",
         Step::Kernels => "Kernels",
+        Step::Delete => "Deleting",
     }
 }
 
@@ -57,7 +58,9 @@ fn style(step: Step) -> ProgressStyle {
         Step::Index => "{prefix:>20} {spinner} {bytes}",
         Step::Solve => "{prefix:>20} {spinner} {elapsed}",
         Step::Fetch => "{prefix:>20} [{bar:32}] {bytes}/{total_bytes} {bytes_per_sec}",
-        Step::Link | Step::Compile | Step::Kernels => "{prefix:>20} [{bar:32}] {pos}/{len}",
+        Step::Link | Step::Compile | Step::Kernels | Step::Delete => {
+            "{prefix:>20} [{bar:32}] {pos}/{len}"
+        }
     };
     ProgressStyle::with_template(template)
         .unwrap_or_else(|_| ProgressStyle::default_bar())

@@ -21,7 +21,7 @@ pub use channels::{ChannelAlias, resolve_channels};
 pub use client::{Network, http_client};
 pub use conflict::Conflict;
 pub use error::CondaError;
-pub use install::{Install, Installed, install, package_cache};
+pub use install::{CacheHeld, Install, Installed, hold_cache, install, package_cache};
 pub use progress::{Progress, Silent, Step};
 pub use solve::{Gateways, Solve};
 pub use virtual_packages::virtual_packages;

@@ -6,6 +6,7 @@ mod check;
 mod connect;
 mod doctor;
 mod edit_spec;
+mod gc;
 mod kernels;
 mod kernels_test;
 mod launch;
@@ -53,6 +54,7 @@ pub(in crate::cli) enum Command {
     Remove(remove::Args),
     List(list::Args),
     Rollback(rollback::Args),
+    Gc(gc::Args),
     Kernels(kernels::Args),
     Recipe(recipe::Args),
     Launch(launch::Args),
@@ -74,6 +76,7 @@ pub(in crate::cli) fn run(app: &App<'_>, command: Command) -> Result<Exit, Failu
         Command::Remove(args) => remove::run(app, &args),
         Command::List(args) => list::run(app, &args),
         Command::Rollback(args) => rollback::run(app, &args),
+        Command::Gc(args) => gc::run(app, &args),
         Command::Kernels(args) => kernels::run(app, args),
         Command::Recipe(args) => recipe::run(app, &args),
         Command::Launch(args) => launch::run(app, &args),
