@@ -14,7 +14,9 @@ use super::observe::{Prepared, prepare};
 use super::provenance::provenance;
 use super::publish::{Publishing, publish};
 use super::registration::{self, Replaced};
-use crate::conda::{Compile, Install, compile_bytecode, http_client, install, package_cache};
+use crate::conda::{
+    Compile, Install, compile_bytecode, http_client, install, package_cache, write_history,
+};
 use crate::lock::PackageId;
 use crate::plan::Action;
 use crate::store::{self, Event, Lease, Receipt, SpecOrigin, StoreError};
@@ -148,6 +150,12 @@ async fn build(
     let clobbered: Vec<PathBuf> = clobbered.into_iter().collect();
 
     let spec = &prepared.subject.file.spec;
+    let made = now();
+    let (records, requested) = (&prepared.records, &prepared.locked.specs);
+    write_history(prefix, &made, "envspec apply", records, requested).map_err(StoreError::io(
+        "could not write",
+        &prefix.join("conda-meta"),
+    ))?;
     write_own_variables(prefix)?;
     let set_up = kernels::set_up(context, &prepared.subject, prefix).await?;
     // Not before the activation was captured: the engine would read them there,
@@ -159,7 +167,7 @@ async fn build(
         environment: spec.name.to_string(),
         generation: prepared.desired.generation.to_string(),
         platform: context.platform.to_string(),
-        created: now(),
+        created: made,
         by: context.who.to_string(),
         made_with: concat!("envspec ", env!("CARGO_PKG_VERSION")).to_owned(),
         spec: origin,
@@ -182,6 +190,13 @@ async fn build(
 /// from the commit's.
 async fn origin(prepared: &Prepared<'_>) -> SpecOrigin {
     let file = &prepared.subject.file;
+    if let Some(revision) = &file.revision {
+        return SpecOrigin {
+            path: file.path.clone(),
+            commit: Some(revision.commit.clone()),
+            dirty: false,
+        };
+    }
     let mut origin = provenance(&file.path, &file.lock_path()).await;
     origin.dirty |= origin.commit.is_some() && !prepared.locked.written;
     origin

@@ -4,9 +4,11 @@ mod add;
 mod apply;
 mod check;
 mod connect;
+mod diff;
 mod doctor;
 mod edit_spec;
 mod gc;
+mod history;
 mod kernels;
 mod kernels_test;
 mod launch;
@@ -53,6 +55,8 @@ pub(in crate::cli) enum Command {
     Add(add::Args),
     Remove(remove::Args),
     List(list::Args),
+    History(history::Args),
+    Diff(diff::Args),
     Rollback(rollback::Args),
     Gc(gc::Args),
     Kernels(kernels::Args),
@@ -75,6 +79,8 @@ pub(in crate::cli) fn run(app: &App<'_>, command: Command) -> Result<Exit, Failu
         Command::Add(args) => add::run(app, &args),
         Command::Remove(args) => remove::run(app, &args),
         Command::List(args) => list::run(app, &args),
+        Command::History(args) => history::run(app, &args),
+        Command::Diff(args) => diff::run(app, &args),
         Command::Rollback(args) => rollback::run(app, &args),
         Command::Gc(args) => gc::run(app, &args),
         Command::Kernels(args) => kernels::run(app, args),
