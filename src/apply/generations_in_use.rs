@@ -129,14 +129,21 @@ pub(super) fn observe(
             uses.insert(Kept::Busy { by: by.clone() });
         }
         let made = receipt.as_ref().map(|receipt| receipt.created.as_str());
-        candidates.push(Candidate {
-            idle: idle(root, &environment, &generation, made)?,
+        let (idle, switch) = idle(root, &environment, &generation, made)?;
+        let candidate = Candidate {
             generation,
             environment,
             shape,
+            idle,
             uses,
-        });
+        };
+        candidates.push((switch, candidate));
     }
+    // Switches of one second are told apart by their order.
+    candidates.sort_by(|(switch, one), (other_switch, other)| {
+        (&one.environment, other_switch, one.idle).cmp(&(&other.environment, switch, other.idle))
+    });
+    let candidates = candidates.into_iter().map(|(_, one)| one).collect();
     Ok(Observed {
         candidates,
         current,
@@ -162,24 +169,25 @@ impl References {
     }
 }
 
-/// How long ago a generation was left for another; if it never was current, how
+/// How long ago a generation was left for another, and by which switch it came; if it never was current, how
 /// long ago it was made. What can't be told counts as now.
 fn idle(
     root: &Root,
     environment: &str,
     generation: &str,
     made: Option<&str>,
-) -> Result<Duration, StoreError> {
+) -> Result<(Duration, Option<usize>), StoreError> {
     let mut since = made.map(str::to_owned);
+    let mut switch = None;
     if let Some(name) = EnvName::new(environment) {
         let switches = store::switches(root, &name)?;
         if let Some(last) = switches.iter().rposition(|to| to.to == generation) {
             since = switches.get(last + 1).map(|next| next.at.clone());
+            switch = Some(last);
         }
     }
     let since = since.and_then(|at| at.parse::<jiff::Timestamp>().ok());
     let age = since.map(|since| jiff::Timestamp::now().duration_since(since));
-    Ok(age
-        .and_then(|age| Duration::try_from(age).ok())
-        .unwrap_or_default())
+    let age = age.and_then(|age| Duration::try_from(age).ok());
+    Ok((age.unwrap_or_default(), switch))
 }

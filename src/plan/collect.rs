@@ -107,7 +107,8 @@ pub struct Candidate {
 /// Says of each generation why it stays; what has no reason may go.
 pub fn judge(candidates: &[Candidate], retention: Retention) -> BTreeMap<String, Option<Kept>> {
     let mut by_age: Vec<&Candidate> = candidates.iter().collect();
-    by_age.sort_by(|one, other| (one.idle, &other.generation).cmp(&(other.idle, &one.generation)));
+    // A stable order: of those of one second the first counts as the youngest.
+    by_age.sort_by_key(|candidate| candidate.idle);
     let mut earlier: BTreeMap<&str, usize> = BTreeMap::new();
     let mut verdicts = BTreeMap::new();
     for candidate in by_age {

@@ -418,7 +418,7 @@ fn names(folder: &Path) -> Vec<String> {
 const PLACES: [&str; 3] = ["root", "home", "work"];
 
 /// Keeps root, home and work as they are.
-fn keep(env: &TestEnv, name: &str) {
+pub(crate) fn keep(env: &TestEnv, name: &str) {
     let kept = env.path(name);
     drop(fs_err::remove_dir_all(&kept));
     fs_err::create_dir(&kept).unwrap();
@@ -426,7 +426,7 @@ fn keep(env: &TestEnv, name: &str) {
 }
 
 /// Makes root, home and work what they were.
-fn put_back(env: &TestEnv, name: &str) {
+pub(crate) fn put_back(env: &TestEnv, name: &str) {
     for place in PLACES {
         drop(fs_err::remove_dir_all(env.path(place)));
     }

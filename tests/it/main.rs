@@ -16,6 +16,8 @@ mod doctor;
 mod edit;
 mod errors;
 mod faults;
+mod gc;
+mod history;
 mod kernels;
 mod lock;
 mod plan;
