@@ -98,6 +98,7 @@ pub(super) fn observe(
         current.insert(generation);
     }
 
+    let now = jiff::Timestamp::now();
     let mut candidates = Vec::new();
     for generation in folder_names(&root.generations()) {
         let prefix = root.generations().join(&generation);
@@ -129,7 +130,7 @@ pub(super) fn observe(
             uses.insert(Kept::Busy { by: by.clone() });
         }
         let made = receipt.as_ref().map(|receipt| receipt.created.as_str());
-        let (idle, switch) = idle(root, &environment, &generation, made)?;
+        let (idle, switch) = idle(root, &environment, &generation, made, now)?;
         let candidate = Candidate {
             generation,
             environment,
@@ -176,6 +177,7 @@ fn idle(
     environment: &str,
     generation: &str,
     made: Option<&str>,
+    now: jiff::Timestamp,
 ) -> Result<(Duration, Option<usize>), StoreError> {
     let mut since = made.map(str::to_owned);
     let mut switch = None;
@@ -187,7 +189,7 @@ fn idle(
         }
     }
     let since = since.and_then(|at| at.parse::<jiff::Timestamp>().ok());
-    let age = since.map(|since| jiff::Timestamp::now().duration_since(since));
+    let age = since.map(|since| now.duration_since(since));
     let age = age.and_then(|age| Duration::try_from(age).ok());
     Ok((age.unwrap_or_default(), switch))
 }

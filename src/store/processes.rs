@@ -151,7 +151,7 @@ mod tests {
         let mut children = [
             sleep(system).current_dir(generations.join("lab-1")).spawn(),
             Command::new("sh")
-                .args(["-c", "sleep 60; :", "sh"])
+                .args(["-c", "kill -STOP $$", "sh"])
                 .arg(root.generations().join("lab-2/bin/x"))
                 .spawn(),
             sleep(system)

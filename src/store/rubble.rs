@@ -3,6 +3,7 @@
 
 use std::path::{Path, PathBuf};
 use std::sync::Mutex;
+use std::time::Duration;
 
 use fs_err as fs;
 use rayon::prelude::*;
@@ -18,6 +19,9 @@ const RUBBLE: &str = ".rubble-";
 /// The same of what was collected, which can be put back for a moment: no apply
 /// deletes it.
 const COLLECTED: &str = ".collected-";
+
+/// How old a half-written lease is before it is rubble.
+const UNFINISHED: Duration = Duration::from_hours(1);
 
 /// How many folders are emptied at a time. It is waiting, for the server at each
 /// file on a network file system.
@@ -62,10 +66,23 @@ pub fn rubble(root: &Root) -> Vec<PathBuf> {
     let bytecode = packages.join(".bytecode");
     let mut folders = vec![root.generations(), packages, bytecode.clone()];
     folders.extend(super::packages::folders(&bytecode));
-    folders
+    let trees = folders
         .iter()
-        .flat_map(|folder| in_folder(folder, &[RUBBLE, COLLECTED]))
-        .collect()
+        .flat_map(|folder| in_folder(folder, &[RUBBLE, COLLECTED]));
+    // A lease is written in one go and then renamed: what did not come so far for
+    // long never will.
+    let leases = [root.leases(), Root::new(root.packages()).leases()];
+    let unfinished = leases
+        .iter()
+        .flat_map(|folder| in_folder(folder, &["."]))
+        .filter(|path| is_older(path, UNFINISHED));
+    trees.chain(unfinished).collect()
+}
+
+/// Whether a file was written to longer ago than this.
+fn is_older(path: &Path, age: Duration) -> bool {
+    let modified = fs::symlink_metadata(path).and_then(|found| found.modified());
+    modified.is_ok_and(|time| time.elapsed().is_ok_and(|elapsed| elapsed > age))
 }
 
 fn in_folder(folder: &Path, prefixes: &[&str]) -> Vec<PathBuf> {

@@ -375,8 +375,8 @@ fn applied(env: &TestEnv, spec: &'static str, says: &'static str) -> (String, Wh
     (id, whole)
 }
 
-/// Files and links below a folder and what is in them; of the receipt, that it
-/// is there: it tells when it was written.
+/// Files and links below a folder and what is in them; of the receipt and conda's
+/// history, that they are there: they tell when they were written.
 fn contents(folder: &Path) -> BTreeMap<PathBuf, Vec<u8>> {
     let mut all = BTreeMap::new();
     for path in tree(folder).into_keys() {
@@ -385,9 +385,9 @@ fn contents(folder: &Path) -> BTreeMap<PathBuf, Vec<u8>> {
             let target = fs_err::read_link(&path).unwrap();
             all.insert(below, target.into_os_string().into_encoded_bytes());
         } else if path.is_file() {
-            let is_receipt = below.ends_with("receipt.json");
+            let is_dated = below.ends_with("receipt.json") || below.ends_with("conda-meta/history");
             let bytes = fs_err::read(&path).unwrap();
-            all.insert(below, if is_receipt { Vec::new() } else { bytes });
+            all.insert(below, if is_dated { Vec::new() } else { bytes });
         }
     }
     all

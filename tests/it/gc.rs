@@ -102,7 +102,9 @@ fn has_no_orphans(env: &TestEnv, at: &str) {
         );
     }
     for folder in ["leases", "pkgs/leases"] {
-        let left = names(&root.join(folder));
+        let mut left = names(&root.join(folder));
+        // Half-written ones, which are nobody's lease, go after an hour.
+        left.retain(|name| !name.starts_with(".new"));
         assert!(left.is_empty(), "{at}: {left:?} are left in {folder}");
     }
 }
@@ -200,7 +202,7 @@ fn what_a_session_a_script_or_a_kernelspec_names_stays() {
     let text = |generation: &str, scheduler: &str| {
         let prefix = env.root().join("gen").join(generation);
         format!(
-            "#!/bin/bash\ngeneration={}\nscheduler={scheduler}\nsleep 60\n:\n",
+            "#!/bin/bash\ngeneration={}\nscheduler={scheduler}\nkill -STOP $$\n",
             prefix.display()
         )
     };
@@ -426,6 +428,14 @@ fn what_killed_applies_left_goes_and_what_is_not_ours_stays() {
         .into_owned();
     let lease = serde_json::json!({"by": "x@x", "host": host, "pid": child.id(), "since": "x"});
     fs_err::write(root.join("leases/bio"), lease.to_string()).unwrap();
+    let half = root.join("leases/.new-abc");
+    fs_err::write(&half, "").unwrap();
+    let touched = env
+        .program("touch")
+        .args(["-d", "2 hours ago"])
+        .arg(&half)
+        .status();
+    assert!(touched.unwrap().success());
 
     gc(&env, &[]);
     assert_eq!(generations(&env), all.into());
@@ -434,6 +444,7 @@ fn what_killed_applies_left_goes_and_what_is_not_ours_stays() {
         "a stranger's folder is gone"
     );
     assert!(root.join("outside/file").exists(), "a link was followed");
+    assert!(!half.exists(), "a half-written lease is left");
     fs_err::remove_dir(root.join("pkgs/mine")).unwrap();
     has_no_orphans(&env, "after gc");
 }
@@ -561,6 +572,10 @@ fn killed_at_any_call_of_a_gc_the_current_environment_works_and_the_next_gc_fini
     }
     assert!(calls.len() > 10, "{calls:#?}");
     for call in &calls {
+        // Each receipt is kept in the same way, under a name that nobody knows before.
+        if call.name == "write" && call.to_string().ends_with("time") {
+            continue;
+        }
         put_back(&env, "kept");
         kill_at(&env, &arguments, call, || put_back(&env, "kept"));
         works(&format!("killed at {call}"));
