@@ -87,9 +87,10 @@ pub fn collect(context: &Context, wanted: &Collect) -> Result<Collected, ApplyEr
         return Ok(Collected::default());
     }
     let (by, host) = (context.who.to_string(), &context.who.host);
-    let gate = match wanted.dry_run {
-        true => None,
-        false => Some(store::shut_gate(root, &by, host, &now())?),
+    let gate = if wanted.dry_run {
+        None
+    } else {
+        Some(store::shut_gate(root, &by, host, &now())?)
     };
     let mut leases = Leases {
         held: Vec::new(),

@@ -11,7 +11,9 @@ use super::error::ApplyError;
 use crate::jupyter::{self, Owner};
 use crate::plan::{Candidate, Kept, Shape};
 use crate::spec::EnvName;
-use crate::store::{self, Log, Receipt, Root, SessionRecord, StartScript, StoreError};
+use crate::store::{
+    self, InUse, Log, Receipt, Root, SessionFiles, SessionRecord, StartScript, StoreError,
+};
 
 /// What was seen of a root.
 pub(super) struct Observed {
@@ -36,48 +38,9 @@ pub(super) fn observe(
     live: Option<&[LiveSession]>,
 ) -> Result<Observed, ApplyError> {
     let root = &context.root;
-    let mut references = References::default();
     let files = store::session_files(root);
-    for record in &files.records {
-        let session = record.session.clone();
-        references.add(&record.generation, Kept::Session { session });
-    }
     let processes = store::in_use(root);
-    for script in &files.scripts {
-        let file = format!("{}.sh", script.session);
-        let waits = match live {
-            Some(live) => live
-                .iter()
-                .any(|live| live.name == script.session && live.generation.is_none()),
-            // Whether its job waits can't be told.
-            None => script.is_job,
-        };
-        let session = script.session.clone();
-        match &script.generation {
-            Some(generation) if waits || processes.scripts.contains_key(&file) => {
-                references.add(generation, Kept::Session { session });
-            }
-            _ => {}
-        }
-    }
-    for session in live.unwrap_or_default() {
-        let kept = Kept::Session {
-            session: session.name.clone(),
-        };
-        let script = files
-            .scripts
-            .iter()
-            .find(|script| script.session == session.name);
-        match (&session.generation, script) {
-            (Some(generation), _) => references.add(generation, kept),
-            // Its script told above.
-            (None, Some(script)) if script.generation.is_some() => {}
-            (None, _) => {
-                let of = references.environments.entry(session.environment.clone());
-                of.or_default().insert(kept);
-            }
-        }
-    }
+    let mut references = References::of_sessions(&files, &processes, live);
     for (generation, process) in processes.generations {
         let store::Process { pid, name } = process;
         references.add(&generation, Kept::Process { pid, name });
@@ -164,6 +127,51 @@ struct References {
 }
 
 impl References {
+    /// Whom sessions refer to: those that are ready, those that wait or start.
+    fn of_sessions(files: &SessionFiles, processes: &InUse, live: Option<&[LiveSession]>) -> Self {
+        let mut references = Self::default();
+        for record in &files.records {
+            let session = record.session.clone();
+            references.add(&record.generation, Kept::Session { session });
+        }
+        for script in &files.scripts {
+            let file = format!("{}.sh", script.session);
+            let waits = match live {
+                Some(live) => live
+                    .iter()
+                    .any(|live| live.name == script.session && live.generation.is_none()),
+                // Whether its job waits can't be told.
+                None => script.is_job,
+            };
+            let session = script.session.clone();
+            match &script.generation {
+                Some(generation) if waits || processes.scripts.contains_key(&file) => {
+                    references.add(generation, Kept::Session { session });
+                }
+                _ => {}
+            }
+        }
+        for session in live.unwrap_or_default() {
+            let kept = Kept::Session {
+                session: session.name.clone(),
+            };
+            let script = files
+                .scripts
+                .iter()
+                .find(|script| script.session == session.name);
+            match (&session.generation, script) {
+                (Some(generation), _) => references.add(generation, kept),
+                // Its script told above.
+                (None, Some(script)) if script.generation.is_some() => {}
+                (None, _) => {
+                    let of = references.environments.entry(session.environment.clone());
+                    of.or_default().insert(kept);
+                }
+            }
+        }
+        references
+    }
+
     fn add(&mut self, generation: &str, kept: Kept) {
         let of = self.generations.entry(generation.to_owned());
         of.or_default().insert(kept);

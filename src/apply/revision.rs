@@ -35,7 +35,7 @@ impl SpecFile {
             revision: revision.to_owned(),
         };
         let text = show(&path, &commit).ok_or_else(|| missing(&path))?;
-        let source = SourceText::from_bytes(&format!("{shown} at {revision}"), text)?;
+        let source = SourceText::from_bytes(format!("{shown} at {revision}"), text)?;
         let lock_path = path.with_extension("lock");
         let lock = show(&lock_path, &commit).ok_or_else(|| missing(&lock_path))?;
         let lock_name = Path::new(shown).with_extension("lock");

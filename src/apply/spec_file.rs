@@ -78,18 +78,16 @@ impl SpecFile {
     /// The lock's text: beside the spec, or at its revision; `None` if there is
     /// none.
     pub(super) fn lock_text(&self) -> Result<Option<LockText>, ApplyError> {
-        let text = match &self.revision {
-            Some(revision) => Some(revision.lock.clone()),
-            None => {
-                let path = self.lock_path();
-                match fs::read_to_string(&path) {
-                    Ok(text) => Some(text),
-                    Err(error) if error.kind() == std::io::ErrorKind::NotFound => None,
-                    Err(error) => return Err(ApplyError::unreadable(&path)(error)),
-                }
-            }
+        let path = self.lock_path();
+        let read = match &self.revision {
+            Some(revision) => Ok(revision.lock.clone()),
+            None => fs::read_to_string(&path),
         };
-        Ok(text.map(|text| LockText::new(self.lock_name(), text)))
+        match read {
+            Ok(text) => Ok(Some(LockText::new(self.lock_name(), text))),
+            Err(error) if error.kind() == std::io::ErrorKind::NotFound => Ok(None),
+            Err(error) => Err(ApplyError::unreadable(&path)(error)),
+        }
     }
 
     /// The lock beside the spec: `lab.yaml` has `lab.lock`.

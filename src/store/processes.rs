@@ -158,7 +158,7 @@ mod tests {
                 .env("CONDA_PREFIX", root.generations().join("lab-3"))
                 .spawn(),
             sleep(system)
-                .stdout(fs::File::open(generations.join("lab-4/file")).unwrap())
+                .stdout(std::fs::File::open(generations.join("lab-4/file")).unwrap())
                 .spawn(),
             sleep(&generations.join("lab-5/bin/sleep")).spawn(),
         ]

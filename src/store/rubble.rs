@@ -45,7 +45,7 @@ fn move_as(path: &Path, prefix: &str) -> Result<PathBuf, StoreError> {
     ));
     // Left by one that was killed and had the same number.
     if aside.symlink_metadata().is_ok() {
-        delete(&[aside.clone()], &|_| {})?;
+        delete(std::slice::from_ref(&aside), &|_| {})?;
     }
     fs::rename(path, &aside).map_err(StoreError::io("could not move aside", path))?;
     Ok(aside)

@@ -126,7 +126,6 @@ pub(super) fn run(app: &App<'_>, args: &Args) -> Result<Exit, Failure> {
 
 fn sides(app: &App<'_>, args: &Args) -> Result<(Side, Side), Failure> {
     let words: Vec<&str> = args.what.iter().map(String::as_str).collect();
-    let is_lock = |word: &str| Path::new(word).extension().is_some_and(|e| e == "lock");
     match (words.as_slice(), args.at.as_slice()) {
         ([from, to], []) if is_lock(from) && is_lock(to) => {
             Ok((lock(args, from)?, lock(args, to)?))
@@ -147,9 +146,15 @@ fn sides(app: &App<'_>, args: &Args) -> Result<(Side, Side), Failure> {
     }
 }
 
+fn is_lock(word: &str) -> bool {
+    Path::new(word)
+        .extension()
+        .is_some_and(|ending| ending == "lock")
+}
+
 /// The lock that a spec, an environment or its own path means.
 fn lock_path(app: &App<'_>, said: Option<&str>) -> Result<String, Failure> {
-    if let Some(path) = said.filter(|said| said.ends_with(".lock")) {
+    if let Some(path) = said.filter(|said| is_lock(said)) {
         return Ok(path.to_owned());
     }
     let (path, _): (PathBuf, _) = select::spec_path(app, said)?;
