@@ -325,10 +325,9 @@ fn session_leftovers(
     wanted: &Collect,
     staying: &BTreeSet<String>,
 ) -> Vec<PathBuf> {
-    let patience = if wanted.retention == Retention::new(None, None) {
-        KEPT_FOR
-    } else {
-        wanted.retention.younger_than
+    let patience = match wanted.retention.younger_than {
+        Duration::ZERO => KEPT_FOR,
+        age => age,
     };
     // Nobody knows what waits.
     let Some(live) = &wanted.live else {
@@ -344,7 +343,12 @@ fn session_leftovers(
         let of_current = script.generation.as_deref().is_some_and(|generation| {
             staying.contains(generation) && observed.current.contains(generation)
         });
-        if !lives(&script.session) && !of_current && script.idle > patience {
+        // Of no use any more.
+        let of_none = script
+            .generation
+            .as_ref()
+            .is_some_and(|generation| !staying.contains(generation));
+        if !lives(&script.session) && !of_current && (of_none || script.idle > patience) {
             files.push(script.path.clone());
         }
     }

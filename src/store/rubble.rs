@@ -29,18 +29,18 @@ const AT_A_TIME: usize = 16;
 
 /// Moves what is in the way of a new generation aside.
 pub(super) fn move_rubble(path: &Path) -> Result<(), StoreError> {
-    move_as(path, RUBBLE).map(drop)
+    move_as(path, &format!("{RUBBLE}{}-", std::process::id())).map(drop)
 }
 
-/// Moves something aside that was collected, and says where it is now.
+/// Moves something aside that was collected, and says where it is now. One
+/// process at a time does that: the gate is shut.
 pub fn move_aside(path: &Path) -> Result<PathBuf, StoreError> {
     move_as(path, COLLECTED)
 }
 
 fn move_as(path: &Path, prefix: &str) -> Result<PathBuf, StoreError> {
     let aside = path.with_file_name(format!(
-        "{prefix}{}-{}",
-        std::process::id(),
+        "{prefix}{}",
         path.file_name().unwrap_or_default().to_string_lossy()
     ));
     // Left by one that was killed and had the same number.
