@@ -24,7 +24,7 @@
 //! | [`plan`] | desired and observed state → typed actions | pure |
 //! | [`recipe`] | start script, ssh config, tunnel, documents | pure |
 //! | [`conda`] | channels, solve, fetch, link, activation: the only room that names rattler's engines | world |
-//! | [`store`] | generations, receipts, the switch, history, leases | world |
+//! | [`store`] | generations, receipts, the switch, history, leases, space, what is deleted | world |
 //! | [`jupyter`] | kernelspecs in the user's folder, a client that runs a cell | world |
 //! | [`apply`] | the order of it all | world |
 //! | [`cluster`] | commands here or through ssh hops; what the scheduler says | world |

@@ -14,7 +14,9 @@ use super::observe::{Prepared, prepare};
 use super::provenance::provenance;
 use super::publish::{Publishing, publish};
 use super::registration::{self, Replaced};
-use crate::conda::{Compile, Install, compile_bytecode, http_client, install, package_cache};
+use crate::conda::{
+    Compile, Install, compile_bytecode, http_client, install, package_cache, write_history,
+};
 use crate::kernel::Personal;
 use crate::lock::PackageId;
 use crate::plan::Action;
@@ -46,6 +48,12 @@ pub async fn carry_out<'c>(
     let lease = Lease::take(
         &context.root,
         &name,
+        &context.who.to_string(),
+        &context.who.host,
+        &now(),
+    )?;
+    store::pass_gate(
+        &context.root,
         &context.who.to_string(),
         &context.who.host,
         &now(),
@@ -159,6 +167,12 @@ pub(super) async fn build(
     let clobbered: Vec<PathBuf> = clobbered.into_iter().collect();
 
     let spec = &prepared.subject.file.spec;
+    let made = now();
+    let (records, requested) = (&prepared.records, &prepared.locked.specs);
+    write_history(prefix, &made, "envspec apply", records, requested).map_err(StoreError::io(
+        "could not write",
+        &prefix.join("conda-meta"),
+    ))?;
     write_own_variables(prefix)?;
     let packages: Vec<PackageId> = prepared.records.iter().map(PackageId::from).collect();
     let personal = kernels::personal(context, &prepared.subject, &packages);
@@ -176,7 +190,7 @@ pub(super) async fn build(
         environment: spec.name.to_string(),
         generation: prepared.desired.generation.to_string(),
         platform: context.platform.to_string(),
-        created: now(),
+        created: made,
         by: context.who.to_string(),
         made_with: concat!("envspec ", env!("CARGO_PKG_VERSION")).to_owned(),
         spec: known_origin.unwrap_or(origin),
@@ -206,6 +220,13 @@ pub(super) async fn build(
 /// from the commit's.
 async fn origin(prepared: &Prepared<'_>) -> SpecOrigin {
     let file = &prepared.subject.file;
+    if let Some(revision) = &file.revision {
+        return SpecOrigin {
+            path: file.path.clone(),
+            commit: Some(revision.commit.clone()),
+            dirty: false,
+        };
+    }
     let mut origin = provenance(&file.path, &file.lock_path()).await;
     origin.dirty |= origin.commit.is_some() && !prepared.locked.written;
     origin

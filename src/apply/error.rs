@@ -81,6 +81,31 @@ pub enum ApplyError {
         name: String,
     },
 
+    /// Git has no such revision, or no git is there to ask.
+    #[error("there is no revision {revision} of {}: {reason}", path.display())]
+    #[diagnostic(help(
+        "name a commit, a tag or a branch; see which ones touched it: git log -- {}",
+        path.display()
+    ))]
+    NoRevision {
+        /// The revision as it was asked for.
+        revision: String,
+        /// The spec.
+        path: PathBuf,
+        /// Git's word.
+        reason: String,
+    },
+
+    /// The file was not there at a revision.
+    #[error("{} was not there at {revision}", path.display())]
+    #[diagnostic(help("see where it was: git log --follow --name-only -- {}", path.display()))]
+    NotAtRevision {
+        /// The file.
+        path: PathBuf,
+        /// The revision as it was asked for.
+        revision: String,
+    },
+
     /// The file is the spec of another environment by now.
     #[error("{} describes the environment {now} by now", path.display())]
     #[diagnostic(help("name the environment, or the spec that describes it"))]

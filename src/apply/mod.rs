@@ -5,8 +5,10 @@
 //! nothing.
 
 mod build;
+mod collect;
 mod context;
 mod error;
+mod generations_in_use;
 mod kernels;
 mod no_solution;
 mod observe;
@@ -15,12 +17,14 @@ mod publish;
 mod registration;
 mod repair;
 mod resolve;
+mod revision;
 mod rollback;
 mod served;
 mod spec_file;
 mod verify;
 
 pub use build::{Outcome, carry_out};
+pub use collect::{Collect, Collected, Judged, LiveSession, collect};
 pub use context::{Context, Who};
 pub use error::ApplyError;
 pub use no_solution::NoSolution;
@@ -28,6 +32,7 @@ pub use observe::{Prepared, prepare};
 pub use registration::Replaced;
 pub use repair::repair;
 pub use resolve::{LockPolicy, Locked, judge_channels, needs_solution, resolve};
+pub use revision::{Revision, lock_at};
 pub use rollback::{RolledBack, rollback};
 pub use served::{Served, served};
 pub use spec_file::{SpecFile, Subject};

@@ -2,7 +2,6 @@
 
 use std::sync::OnceLock;
 
-use fs_err as fs;
 use rattler_conda_types::{Channel, MatchSpec, RepoDataRecord, Subdir};
 use rattler_networking::LazyClient;
 
@@ -72,12 +71,7 @@ pub async fn resolve(
         .iter()
         .map(|request| request.spec.clone())
         .collect();
-    let path = subject.file.lock_path();
-    let found = match fs::read_to_string(&path) {
-        Ok(text) => Some(LockText::new(subject.file.lock_name(), text)),
-        Err(error) if error.kind() == std::io::ErrorKind::NotFound => None,
-        Err(error) => return Err(ApplyError::unreadable(&path)(error)),
-    };
+    let found = subject.file.lock_text()?;
     let name = subject.file.lock_name();
     let staleness = match &found {
         None => None,

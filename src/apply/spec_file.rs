@@ -7,6 +7,7 @@ use rattler_conda_types::{GenericVirtualPackage, PackageName, Version};
 
 use super::context::Context;
 use super::error::ApplyError;
+use super::revision::Revision;
 use crate::kernel::{KernelDefinition, RegisteredName};
 use crate::lock::LockText;
 use crate::plan::DesiredKernel;
@@ -24,6 +25,8 @@ pub struct SpecFile {
     pub spec: EnvSpec,
     /// What is worth a word.
     pub notes: Vec<Note>,
+    /// The revision that it was read at; `None` for the file as it is.
+    pub revision: Option<Revision>,
 }
 
 impl SpecFile {
@@ -68,7 +71,23 @@ impl SpecFile {
             source,
             spec,
             notes,
+            revision: None,
         })
+    }
+
+    /// The lock's text: beside the spec, or at its revision; `None` if there is
+    /// none.
+    pub(super) fn lock_text(&self) -> Result<Option<LockText>, ApplyError> {
+        let path = self.lock_path();
+        let read = match &self.revision {
+            Some(revision) => Ok(revision.lock.clone()),
+            None => fs::read_to_string(&path),
+        };
+        match read {
+            Ok(text) => Ok(Some(LockText::new(self.lock_name(), text))),
+            Err(error) if error.kind() == std::io::ErrorKind::NotFound => Ok(None),
+            Err(error) => Err(ApplyError::unreadable(&path)(error)),
+        }
     }
 
     /// The lock beside the spec: `lab.yaml` has `lab.lock`.
@@ -78,10 +97,13 @@ impl SpecFile {
 
     /// The lock's name as messages call it.
     pub fn lock_name(&self) -> String {
-        Path::new(self.source.name())
-            .with_extension("lock")
-            .to_string_lossy()
-            .into_owned()
+        match &self.revision {
+            Some(revision) => revision.lock_name.clone(),
+            None => Path::new(self.source.name())
+                .with_extension("lock")
+                .to_string_lossy()
+                .into_owned(),
+        }
     }
 
     /// Refuses to go on if the file says something else by now.
@@ -342,8 +364,7 @@ impl Subject<'_> {
     /// The lock beside the spec as it is now, stale or not; `None` if there is
     /// none that can be read.
     pub fn lock_there(&self) -> Option<LockText> {
-        let text = fs::read_to_string(self.file.lock_path()).ok()?;
-        Some(LockText::new(self.file.lock_name(), text))
+        self.file.lock_text().ok().flatten()
     }
 
     /// The kernels as a plan speaks of them.

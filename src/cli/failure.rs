@@ -186,6 +186,8 @@ impl From<ApplyError> for Failure {
             | ApplyError::Unreadable { .. }
             | ApplyError::NoSpec { .. }
             | ApplyError::NotYaml { .. }
+            | ApplyError::NoRevision { .. }
+            | ApplyError::NotAtRevision { .. }
             | ApplyError::OtherEnvironment { .. }
             | ApplyError::ForeignLock { .. }
             | ApplyError::Lock(_)

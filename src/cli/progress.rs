@@ -51,6 +51,7 @@ fn title(step: Step) -> &'static str {
         Step::Kernels => "Kernels",
         Step::Cache => "Package cache",
         Step::Verify => "Verifying",
+        Step::Delete => "Deleting",
     }
 }
 
@@ -61,7 +62,7 @@ fn style(step: Step) -> ProgressStyle {
         Step::Fetch | Step::Verify => {
             "{prefix:>20} [{bar:32}] {bytes}/{total_bytes} {bytes_per_sec}"
         }
-        Step::Link | Step::Compile | Step::Kernels | Step::Cache => {
+        Step::Link | Step::Compile | Step::Kernels | Step::Cache | Step::Delete => {
             "{prefix:>20} [{bar:32}] {pos}/{len}"
         }
     };

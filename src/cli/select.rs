@@ -30,16 +30,35 @@ pub(super) struct Current {
 /// (whose receipt knows its spec), or, with nothing said, the only one in
 /// `envs/`.
 pub(super) fn spec(app: &App<'_>, said: Option<&str>) -> Result<SpecFile, Failure> {
+    let (path, shown) = spec_path(app, said)?;
+    open(app, &path, &shown)
+}
+
+/// The same as it was at a revision of git; the file itself may be gone.
+pub(super) fn spec_at(
+    app: &App<'_>,
+    said: Option<&str>,
+    revision: &str,
+) -> Result<SpecFile, Failure> {
+    let (path, shown) = spec_path(app, said)?;
+    let file = SpecFile::open_at(&path, &shown, revision)?;
+    remark(app, &file);
+    Ok(file)
+}
+
+/// Where the spec is that is meant, and what it is called.
+pub(super) fn spec_path(app: &App<'_>, said: Option<&str>) -> Result<(PathBuf, String), Failure> {
+    let shown = |path: &Path| path.to_string_lossy().into_owned();
     let Some(said) = said else {
         let only = only_spec()?;
-        return open(app, &only, &only.to_string_lossy());
+        return Ok((only.clone(), shown(&only)));
     };
     if is_path(said) {
-        return open(app, Path::new(said), said);
+        return Ok((PathBuf::from(said), said.to_owned()));
     }
     if let Some(name) = EnvName::new(said) {
         if let Some(path) = spec_of(&name) {
-            return open(app, &path, &path.to_string_lossy());
+            return Ok((path.clone(), shown(&path)));
         }
         if !find_current(app, &name)?.is_empty() {
             let applied = applied(app, Some(said))?;
@@ -54,7 +73,7 @@ pub(super) fn spec(app: &App<'_>, said: Option<&str>) -> Result<SpecFile, Failur
                     ),
                 ));
             }
-            return open(app, &origin, &origin.to_string_lossy());
+            return Ok((origin.clone(), shown(&origin)));
         }
     }
     Err(Failure::usage(
@@ -65,10 +84,14 @@ pub(super) fn spec(app: &App<'_>, said: Option<&str>) -> Result<SpecFile, Failur
 
 fn open(app: &App<'_>, path: &Path, shown: &str) -> Result<SpecFile, Failure> {
     let file = SpecFile::open(path, shown)?;
+    remark(app, &file);
+    Ok(file)
+}
+
+fn remark(app: &App<'_>, file: &SpecFile) {
     for note in &file.notes {
         app.ui.note(&note.in_source(&file.source));
     }
-    Ok(file)
 }
 
 /// The environment that is meant: its name, its spec, or the one of the only

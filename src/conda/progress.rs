@@ -23,6 +23,8 @@ pub enum Step {
     Verify,
     /// Kernels are set up, or tested; counted in kernels.
     Kernels,
+    /// What was collected is deleted; counted in files.
+    Delete,
 }
 
 /// Listens to the progress of long work; called from many threads.

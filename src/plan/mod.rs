@@ -4,7 +4,12 @@
 //! and tested; carrying it out is another room's work.
 
 mod action;
+mod collect;
 mod desired;
 
 pub use action::{Action, Plan, plan};
+pub use collect::{
+    CachedPackage, Candidate, KEPT_EARLIER, KEPT_FOR, Kept, Retention, Shape, is_python_used,
+    is_used, judge,
+};
 pub use desired::{Desired, DesiredKernel, GenerationId, Observed, RegisteredKernel};

@@ -64,6 +64,16 @@ pub enum StoreError {
         path: PathBuf,
     },
 
+    /// Another envspec collects what is unused.
+    #[error("what is unused is being collected by {holder}")]
+    #[diagnostic(help("wait until it is done; if it is gone, remove its lease: {}", path.display()))]
+    Collecting {
+        /// Who, where, since when.
+        holder: String,
+        /// The lease.
+        path: PathBuf,
+    },
+
     /// No environment or generation of the name.
     #[error("there is no {what} {name}")]
     #[diagnostic(help("see what there is with: envspec list"))]

@@ -7,14 +7,8 @@ use fs_err as fs;
 use super::error::StoreError;
 use super::layout::Root;
 use super::receipt::Receipt;
-use super::seal::remove;
+use super::rubble::{self, DAMAGED};
 use crate::spec::EnvName;
-
-/// What rubble is renamed to before it is deleted.
-const RUBBLE: &str = ".rubble-";
-
-/// What a damaged generation is renamed to while it is built again.
-const DAMAGED: &str = ".damaged-";
 
 /// A whole generation on disk.
 #[derive(Debug, Clone)]
@@ -122,19 +116,14 @@ pub fn generations(
 
 /// Makes room for a new generation: its folders exist afterwards, the prefix
 /// itself does not. What an apply that was killed left there is moved aside,
-/// to be deleted once the new one is in place ([`clear_rubble`]): deleting many
+/// to be deleted once the new one is in place ([`super::clear_rubble`]): deleting many
 /// files first makes ext4 slow at creating them.
 pub fn stage(root: &Root, prefix: &Path) -> Result<(), StoreError> {
     for folder in [root.generations(), root.environments(), root.packages()] {
         fs::create_dir_all(&folder).map_err(StoreError::io("could not make", &folder))?;
     }
     if prefix.symlink_metadata().is_ok() {
-        let aside = root.generations().join(format!(
-            "{RUBBLE}{}-{}",
-            std::process::id(),
-            prefix.file_name().unwrap_or_default().to_string_lossy()
-        ));
-        fs::rename(prefix, &aside).map_err(StoreError::io("could not move aside", prefix))?;
+        rubble::move_rubble(prefix)?;
     }
     Ok(())
 }
@@ -167,27 +156,6 @@ pub fn put_back(root: &Root, prefix: &Path) -> Result<(), StoreError> {
     }
 }
 
-/// Deletes what [`stage`] moved aside. A failure is not the user's concern:
-/// the next call tries again.
-pub fn clear_rubble(root: &Root) {
-    let Ok(entries) = fs::read_dir(root.generations()) else {
-        return;
-    };
-    for entry in entries.flatten() {
-        let name = entry.file_name();
-        let name = name.to_string_lossy();
-        // What was damaged is of no use once it was built again, by whomever.
-        let is_replaced = name
-            .strip_prefix(DAMAGED)
-            .is_some_and(|generation| Receipt::exists(&root.generations().join(generation)));
-        if (name.starts_with(RUBBLE) || is_replaced)
-            && let Err(error) = remove(&entry.path())
-        {
-            tracing::debug!("rubble stays for now: {error}");
-        }
-    }
-}
-
 /// Makes a whole generation the current one, by one rename.
 pub fn publish(root: &Root, name: &EnvName, generation: &str) -> Result<(), StoreError> {
     let folder = root.environments();
@@ -213,9 +181,9 @@ pub fn publish(root: &Root, name: &EnvName, generation: &str) -> Result<(), Stor
 mod tests {
     use fs_err as fs;
 
-    use super::{clear_rubble, current, publish, stage};
+    use super::{current, publish, stage};
     use crate::spec::EnvName;
-    use crate::store::{Root, StoreError};
+    use crate::store::{Root, StoreError, clear_rubble};
 
     fn root() -> (tempfile::TempDir, Root, EnvName) {
         let folder = tempfile::tempdir().unwrap();

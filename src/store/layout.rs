@@ -83,4 +83,16 @@ impl Root {
     pub fn history(&self, name: &EnvName) -> PathBuf {
         self.0.join("history").join(format!("{name}.jsonl"))
     }
+
+    /// The receipt of a generation that was collected: what it was can still be
+    /// told.
+    pub fn kept_receipt(&self, generation: &str) -> PathBuf {
+        let folder = self.0.join("history").join("receipts");
+        folder.join(format!("{generation}.json"))
+    }
+
+    /// What sessions write.
+    pub fn sessions(&self) -> PathBuf {
+        self.0.join("sessions")
+    }
 }

@@ -5,6 +5,7 @@
 //! a prefix: the conda room fills it, this room says where and when it counts.
 
 mod error;
+mod gate;
 mod generations;
 mod history;
 mod holder;
@@ -13,19 +14,29 @@ mod lease;
 #[cfg(test)]
 mod lease_tests;
 mod manifest;
+mod packages;
+mod processes;
 mod receipt;
+mod rubble;
 mod seal;
+mod sessions;
+mod space;
 mod write;
 
 pub use error::StoreError;
+pub use gate::{pass_gate, shut_gate};
 pub use generations::{
-    Generation, clear_rubble, current, damaged, environments, generations, publish, put_back,
-    set_aside, stage,
+    Generation, current, damaged, environments, generations, publish, put_back, set_aside, stage,
 };
 pub use history::{Event, Switched, record, switches};
 pub use layout::Root;
 pub use lease::Lease;
 pub use manifest::{Manifest, Thing};
+pub use packages::{Bytecode, Cache, cache, linked, note, package_folder};
+pub use processes::{InUse, Process, in_use};
 pub use receipt::{KernelReceipt, Papers, Receipt, SpecOrigin};
+pub use rubble::{clear_rubble, delete, move_aside, rubble};
 pub use seal::{digest, flush, remove, seal};
+pub use sessions::{Log, SessionFiles, SessionRecord, StartScript, session_files};
+pub use space::{Space, Tally};
 pub use write::{write_private_script, write_whole};

@@ -8,6 +8,7 @@ use serde::{Deserialize, Serialize};
 use sha2::{Digest as _, Sha256};
 
 use super::error::StoreError;
+use super::layout::Root;
 use super::manifest::Manifest;
 use super::seal::close_folder;
 use super::write::write_whole;
@@ -121,7 +122,32 @@ impl Receipt {
 
     /// Reads the receipt of a prefix; `None` if there is none.
     pub fn read(prefix: &Path) -> Result<Option<Self>, StoreError> {
-        let path = Self::path(prefix);
+        Self::read_file(Self::path(prefix))
+    }
+
+    /// Reads the receipt of a generation that may have been collected.
+    pub fn read_kept(root: &Root, generation: &str) -> Result<Option<Self>, StoreError> {
+        match Self::read(&root.generations().join(generation))? {
+            Some(receipt) => Ok(Some(receipt)),
+            None => Self::read_file(root.kept_receipt(generation)),
+        }
+    }
+
+    /// Keeps the receipt of a generation that is to be collected.
+    pub fn keep(root: &Root, generation: &str) -> Result<(), StoreError> {
+        let path = Self::path(&root.generations().join(generation));
+        let bytes = match fs::read(&path) {
+            Ok(bytes) => bytes,
+            Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(()),
+            Err(error) => return Err(StoreError::io("could not read", &path)(error)),
+        };
+        let kept = root.kept_receipt(generation);
+        let folder = kept.parent().expect("it is in a folder");
+        fs::create_dir_all(folder).map_err(StoreError::io("could not make", folder))?;
+        write_whole(&kept, &bytes)
+    }
+
+    fn read_file(path: PathBuf) -> Result<Option<Self>, StoreError> {
         let bytes = match fs::read(&path) {
             Ok(bytes) => bytes,
             Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(None),

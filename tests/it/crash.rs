@@ -375,8 +375,8 @@ fn applied(env: &TestEnv, spec: &'static str, says: &'static str) -> (String, Wh
     (id, whole)
 }
 
-/// Files and links below a folder and what is in them; of the receipt, that it
-/// is there: it tells when it was written.
+/// Files and links below a folder and what is in them; of the receipt and conda's
+/// history, that they are there: they tell when they were written.
 fn contents(folder: &Path) -> BTreeMap<PathBuf, Vec<u8>> {
     let mut all = BTreeMap::new();
     for path in tree(folder).into_keys() {
@@ -386,15 +386,19 @@ fn contents(folder: &Path) -> BTreeMap<PathBuf, Vec<u8>> {
             all.insert(below, target.into_os_string().into_encoded_bytes());
         } else if path.is_file() {
             let bytes = fs_err::read(&path).unwrap();
-            let timeless = match below.file_name().unwrap().to_str() {
-                Some("receipt.json") => Vec::new(),
-                // All but the line of the receipt.
-                Some("manifest.json") => {
-                    let text = String::from_utf8(bytes).unwrap();
-                    let lines = text.lines().filter(|line| !line.contains("/receipt.json"));
-                    lines.collect::<String>().into_bytes()
-                }
-                _ => bytes,
+            let is_dated = below.ends_with("receipt.json") || below.ends_with("conda-meta/history");
+            let timeless = if is_dated {
+                Vec::new()
+            } else if below.ends_with("manifest.json") {
+                // All but the lines of what is dated.
+                let text = String::from_utf8(bytes).unwrap();
+                let dated = |line: &&str| {
+                    line.contains("/receipt.json") || line.contains("conda-meta/history")
+                };
+                let lines = text.lines().filter(|line| !dated(line));
+                lines.collect::<String>().into_bytes()
+            } else {
+                bytes
             };
             all.insert(below, timeless);
         }
@@ -427,7 +431,7 @@ fn names(folder: &Path) -> Vec<String> {
 const PLACES: [&str; 3] = ["root", "home", "work"];
 
 /// Keeps root, home and work as they are.
-fn keep(env: &TestEnv, name: &str) {
+pub(crate) fn keep(env: &TestEnv, name: &str) {
     let kept = env.path(name);
     drop(fs_err::remove_dir_all(&kept));
     fs_err::create_dir(&kept).unwrap();
@@ -435,7 +439,7 @@ fn keep(env: &TestEnv, name: &str) {
 }
 
 /// Makes root, home and work what they were.
-fn put_back(env: &TestEnv, name: &str) {
+pub(crate) fn put_back(env: &TestEnv, name: &str) {
     for place in PLACES {
         drop(fs_err::remove_dir_all(env.path(place)));
     }

@@ -17,6 +17,8 @@ mod doctor;
 mod edit;
 mod errors;
 mod faults;
+mod gc;
+mod history;
 mod injection;
 mod kernels;
 mod lock;

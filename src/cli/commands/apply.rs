@@ -29,21 +29,41 @@ pub(in crate::cli) struct Args {
     #[command(flatten)]
     lock: LockFlags,
 
+    /// Take spec and lock as they were at this revision of git: a commit, a tag, a branch
+    #[arg(long, value_name = "REV", conflicts_with = "locked")]
+    at: Option<String>,
+
     /// Show the plan and do nothing
     #[arg(long)]
     dry_run: bool,
 }
 
 pub(super) fn run(app: &App<'_>, args: &Args) -> Result<Exit, Failure> {
-    let file = select::spec(app, args.spec.as_deref())?;
+    let (file, policy) = match &args.at {
+        Some(revision) => {
+            let file = select::spec_at(app, args.spec.as_deref(), revision)?;
+            if let Some(revision) = &file.revision {
+                let commit = &revision.commit[..revision.commit.len().min(9)];
+                app.ui.status(format!(
+                    "{} as it was at {} of {}",
+                    file.spec.name,
+                    styled(NAME, commit),
+                    revision.date
+                ));
+            }
+            // What was locked then is what is wanted, whatever is the newest now.
+            (file, LockPolicy::Frozen)
+        }
+        None => (select::spec(app, args.spec.as_deref())?, args.lock.policy()),
+    };
     if args.dry_run {
         let context = walk::context(app, &file, args.lock.network())?;
-        let prepared = walk::block_on(walk::prepare(app, &context, file, args.lock.policy()))?;
+        let prepared = walk::block_on(walk::prepare(app, &context, file, policy))?;
         let lock = prepared.subject.file.lock_name();
         app.ui.answer(plan::text(&prepared.plan, &lock))?;
         return Ok(Exit::Done);
     }
-    spec(app, file, args.lock.network(), args.lock.policy())
+    spec(app, file, args.lock.network(), policy)
 }
 
 /// Applies a spec.

@@ -4,9 +4,9 @@ use serde::Serialize;
 
 use crate::cli::app::App;
 use crate::cli::failure::{Exit, Failure};
-use crate::cli::say::{FAINT, causes, table};
+use crate::cli::say::{FAINT, bytes, causes, counted, table};
 use crate::spec::EnvName;
-use crate::store::{self, Generation, Root};
+use crate::store::{self, Generation, Root, Space, Tally};
 
 /// List environments and their generations
 #[derive(Debug, clap::Args)]
@@ -14,9 +14,31 @@ pub(in crate::cli) struct Args {
     /// Only this environment
     name: Option<String>,
 
+    /// Measure what they take of the disk: own, and shared by hard links
+    #[arg(long)]
+    space: bool,
+
     /// Answer in JSON
     #[arg(long)]
     json: bool,
+}
+
+/// What a generation takes of the disk.
+#[derive(Serialize)]
+struct Measured {
+    /// What no hard link shares.
+    own: Space,
+    /// What other generations or the cache have too.
+    shared: Space,
+}
+
+/// What a root takes of the disk, each file once.
+#[derive(Serialize)]
+struct RootSpace<'a> {
+    root: &'a std::path::Path,
+    total: Space,
+    /// Of that, what no generation has a link to: packages that `gc` deletes.
+    cache_alone: Space,
 }
 
 /// One generation in the answer.
@@ -33,12 +55,16 @@ struct Row<'a> {
     dirty: bool,
     root: std::path::PathBuf,
     prefix: std::path::PathBuf,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    space: Option<Measured>,
 }
 
 #[derive(Serialize)]
 struct Answer<'a> {
     version: u32,
     generations: Vec<Row<'a>>,
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    roots: Vec<RootSpace<'a>>,
 }
 
 pub(super) fn run(app: &App<'_>, args: &Args) -> Result<Exit, Failure> {
@@ -81,22 +107,75 @@ pub(super) fn run(app: &App<'_>, args: &Args) -> Result<Exit, Failure> {
         }
         .into());
     }
-    let rows: Vec<Row<'_>> = found
+    let mut rows: Vec<Row<'_>> = found
         .iter()
         .map(|(root, generation)| row(root, generation))
         .collect();
+    let roots = if args.space {
+        measure(&mut rows, &found)
+    } else {
+        Vec::new()
+    };
     if args.json {
         app.ui.json(&Answer {
             version: 1,
             generations: rows,
+            roots,
         })?;
     } else if rows.is_empty() {
         app.ui
             .status("No environment yet. Make one with: envspec apply envs/NAME.yaml");
     } else {
         app.ui.answer(text(&rows))?;
+        for root in &roots {
+            let RootSpace {
+                root,
+                total,
+                cache_alone,
+            } = root;
+            app.ui.answer(format!(
+                "{} takes {}, {} of it packages that no generation has",
+                root.display(),
+                space_text(*total),
+                bytes(cache_alone.bytes)
+            ))?;
+        }
     }
     Ok(Exit::Done)
+}
+
+/// Measures each row and each root.
+fn measure<'f>(rows: &mut [Row<'_>], found: &'f [(Root, Generation)]) -> Vec<RootSpace<'f>> {
+    let mut roots: Vec<(&Root, Tally)> = Vec::new();
+    for (row, (root, generation)) in rows.iter_mut().zip(found) {
+        let tally = Tally::of(&generation.prefix);
+        let own = tally.own();
+        row.space = Some(Measured {
+            own,
+            shared: tally.total().without(own),
+        });
+        match roots.iter_mut().find(|(known, _)| *known == root) {
+            Some((_, sum)) => sum.merge(&tally),
+            None => roots.push((root, tally)),
+        }
+    }
+    let of_root = |(root, mut tally): (&'f Root, Tally)| {
+        let of_generations = tally.total();
+        tally.add(&root.packages());
+        let total = tally.total();
+        RootSpace {
+            root: root.path(),
+            total,
+            cache_alone: total.without(of_generations),
+        }
+    };
+    roots.into_iter().map(of_root).collect()
+}
+
+/// `1.2 GB in 4000 files`.
+fn space_text(space: Space) -> String {
+    let inodes = usize::try_from(space.inodes).unwrap_or(usize::MAX);
+    format!("{} in {}", bytes(space.bytes), counted(inodes, "file"))
 }
 
 fn row<'g>(root: &Root, generation: &'g Generation) -> Row<'g> {
@@ -117,6 +196,7 @@ fn row<'g>(root: &Root, generation: &'g Generation) -> Row<'g> {
         dirty: receipt.spec.dirty,
         root: root.path().to_owned(),
         prefix: generation.prefix.clone(),
+        space: None,
     }
 }
 
@@ -132,6 +212,9 @@ fn text(rows: &[Row<'_>]) -> String {
         "kernels",
         "commit",
     ];
+    if rows.iter().any(|row| row.space.is_some()) {
+        head.extend(["own", "shared"]);
+    }
     if several_roots {
         head.push("root");
     }
@@ -152,6 +235,9 @@ fn text(rows: &[Row<'_>]) -> String {
             row.kernels.join(" "),
             commit,
         ];
+        if let Some(space) = &row.space {
+            line.extend([space_text(space.own), space_text(space.shared)]);
+        }
         if several_roots {
             line.push(row.root.to_string_lossy().into_owned());
         }

@@ -4,8 +4,11 @@ mod add;
 mod apply;
 mod check;
 mod connect;
+mod diff;
 mod doctor;
 mod edit_spec;
+mod gc;
+mod history;
 mod kernels;
 mod kernels_test;
 mod launch;
@@ -19,9 +22,8 @@ mod rollback;
 mod sessions;
 mod show;
 mod stop;
-pub(super) mod walk;
 mod verify;
-mod walk;
+pub(super) mod walk;
 
 use clap::{Parser, Subcommand};
 
@@ -55,8 +57,11 @@ pub(in crate::cli) enum Command {
     Add(add::Args),
     Remove(remove::Args),
     List(list::Args),
+    History(history::Args),
+    Diff(diff::Args),
     Rollback(rollback::Args),
     Verify(verify::Args),
+    Gc(gc::Args),
     Kernels(kernels::Args),
     Recipe(recipe::Args),
     Launch(launch::Args),
@@ -77,8 +82,11 @@ pub(in crate::cli) fn run(app: &App<'_>, command: Command) -> Result<Exit, Failu
         Command::Add(args) => add::run(app, &args),
         Command::Remove(args) => remove::run(app, &args),
         Command::List(args) => list::run(app, &args),
+        Command::History(args) => history::run(app, &args),
+        Command::Diff(args) => diff::run(app, &args),
         Command::Rollback(args) => rollback::run(app, &args),
         Command::Verify(args) => verify::run(app, &args),
+        Command::Gc(args) => gc::run(app, &args),
         Command::Kernels(args) => kernels::run(app, args),
         Command::Recipe(args) => recipe::run(app, &args),
         Command::Launch(args) => launch::run(app, &args),

@@ -1,0 +1,203 @@
+//! What is known of each generation before it is judged: how old it is, and who
+//! refers to it.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::path::Path;
+use std::time::Duration;
+
+use super::collect::{LiveSession, environment_of, folder_names};
+use super::context::Context;
+use super::error::ApplyError;
+use crate::jupyter::{self, Owner};
+use crate::plan::{Candidate, Kept, Shape};
+use crate::spec::EnvName;
+use crate::store::{
+    self, InUse, Log, Receipt, Root, SessionFiles, SessionRecord, StartScript, StoreError,
+};
+
+/// What was seen of a root.
+pub(super) struct Observed {
+    /// Its generations.
+    pub(super) candidates: Vec<Candidate>,
+    /// The current ones.
+    pub(super) current: BTreeSet<String>,
+    /// Servers that are ready.
+    pub(super) records: Vec<SessionRecord>,
+    /// Scripts that start sessions.
+    pub(super) scripts: Vec<StartScript>,
+    /// The names of those of them that run on this machine.
+    pub(super) running_scripts: BTreeSet<String>,
+    /// What sessions said.
+    pub(super) logs: Vec<Log>,
+}
+
+/// Looks at a root. `busy` tells whose lease another process has.
+pub(super) fn observe(
+    context: &Context,
+    busy: &BTreeMap<String, String>,
+    live: Option<&[LiveSession]>,
+) -> Result<Observed, ApplyError> {
+    let root = &context.root;
+    let files = store::session_files(root);
+    let processes = store::in_use(root);
+    let mut references = References::of_sessions(&files, &processes, live);
+    for (generation, process) in processes.generations {
+        let store::Process { pid, name } = process;
+        references.add(&generation, Kept::Process { pid, name });
+    }
+    let known = jupyter::observed(&context.kernels_dir)
+        .map_err(ApplyError::unreadable(&context.kernels_dir))?;
+    for kernelspec in known {
+        if let Owner::Envspec(mark) = kernelspec.owner
+            && root.is_at(Path::new(&mark.root))
+        {
+            let registered = kernelspec.name;
+            references.add(&mark.generation, Kept::Kernelspec { registered });
+        }
+    }
+    let mut current = BTreeSet::new();
+    for (_, generation) in store::environments(root)? {
+        references.add(&generation, Kept::Current);
+        current.insert(generation);
+    }
+
+    let now = jiff::Timestamp::now();
+    let mut candidates = Vec::new();
+    for generation in folder_names(&root.generations()) {
+        let prefix = root.generations().join(&generation);
+        if prefix.is_symlink() || !prefix.is_dir() {
+            continue;
+        }
+        let (shape, receipt) = match Receipt::read(&prefix) {
+            Ok(Some(receipt)) => (Shape::Whole, Some(receipt)),
+            Ok(None) => (Shape::Half, None),
+            Err(_) => (Shape::Unreadable, None),
+        };
+        let environment = receipt.as_ref().map_or_else(
+            || environment_of(&generation),
+            |receipt| receipt.environment.clone(),
+        );
+        let mut uses = references
+            .generations
+            .remove(&generation)
+            .unwrap_or_default();
+        uses.extend(
+            references
+                .environments
+                .get(&environment)
+                .cloned()
+                .into_iter()
+                .flatten(),
+        );
+        if let Some(by) = busy.get(&environment) {
+            uses.insert(Kept::Busy { by: by.clone() });
+        }
+        let made = receipt.as_ref().map(|receipt| receipt.created.as_str());
+        let (idle, switch) = idle(root, &environment, &generation, made, now)?;
+        let candidate = Candidate {
+            generation,
+            environment,
+            shape,
+            idle,
+            uses,
+        };
+        candidates.push((switch, candidate));
+    }
+    // Switches of one second are told apart by their order.
+    candidates.sort_by(|(switch, one), (other_switch, other)| {
+        (&one.environment, other_switch, one.idle).cmp(&(&other.environment, switch, other.idle))
+    });
+    let candidates = candidates.into_iter().map(|(_, one)| one).collect();
+    Ok(Observed {
+        candidates,
+        current,
+        records: files.records,
+        scripts: files.scripts,
+        running_scripts: processes.scripts.into_keys().collect(),
+        logs: files.logs,
+    })
+}
+
+/// Who refers to what.
+#[derive(Default)]
+struct References {
+    generations: BTreeMap<String, BTreeSet<Kept>>,
+    /// To any generation of an environment.
+    environments: BTreeMap<String, BTreeSet<Kept>>,
+}
+
+impl References {
+    /// Whom sessions refer to: those that are ready, those that wait or start.
+    fn of_sessions(files: &SessionFiles, processes: &InUse, live: Option<&[LiveSession]>) -> Self {
+        let mut references = Self::default();
+        for record in &files.records {
+            let session = record.session.clone();
+            references.add(&record.generation, Kept::Session { session });
+        }
+        for script in &files.scripts {
+            let file = format!("{}.sh", script.session);
+            let waits = match live {
+                Some(live) => live
+                    .iter()
+                    .any(|live| live.name == script.session && live.generation.is_none()),
+                // Whether its job waits can't be told.
+                None => script.is_job,
+            };
+            let session = script.session.clone();
+            match &script.generation {
+                Some(generation) if waits || processes.scripts.contains_key(&file) => {
+                    references.add(generation, Kept::Session { session });
+                }
+                _ => {}
+            }
+        }
+        for session in live.unwrap_or_default() {
+            let kept = Kept::Session {
+                session: session.name.clone(),
+            };
+            let script = files
+                .scripts
+                .iter()
+                .find(|script| script.session == session.name);
+            match (&session.generation, script) {
+                (Some(generation), _) => references.add(generation, kept),
+                // Its script told above.
+                (None, Some(script)) if script.generation.is_some() => {}
+                (None, _) => {
+                    let of = references.environments.entry(session.environment.clone());
+                    of.or_default().insert(kept);
+                }
+            }
+        }
+        references
+    }
+
+    fn add(&mut self, generation: &str, kept: Kept) {
+        let of = self.generations.entry(generation.to_owned());
+        of.or_default().insert(kept);
+    }
+}
+
+/// How long ago a generation was left for another, and by which switch it came; if it never was current, how
+/// long ago it was made. What can't be told counts as now.
+fn idle(
+    root: &Root,
+    environment: &str,
+    generation: &str,
+    made: Option<&str>,
+    now: jiff::Timestamp,
+) -> Result<(Duration, Option<usize>), StoreError> {
+    let mut since = made.map(str::to_owned);
+    let mut switch = None;
+    if let Some(name) = EnvName::new(environment) {
+        let switches = store::switches(root, &name)?;
+        if let Some(last) = switches.iter().rposition(|to| to.to == generation) {
+            since = switches.get(last + 1).map(|next| next.at.clone());
+            switch = Some(last);
+        }
+    }
+    let since = since.and_then(|at| at.parse::<jiff::Timestamp>().ok());
+    let age = since.map(|since| now.duration_since(since));
+    let age = age.and_then(|age| Duration::try_from(age).ok());
+    Ok((age.unwrap_or_default(), switch))
+}

@@ -1,0 +1,112 @@
+//! A spec and its lock as they were at a revision of git.
+
+use std::path::Path;
+use std::process::{Command, Stdio};
+
+use super::error::ApplyError;
+use super::spec_file::SpecFile;
+use crate::lock::LockText;
+use crate::spec::SourceText;
+
+/// What was found at a revision beside the spec itself.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Revision {
+    /// The commit.
+    pub commit: String,
+    /// When it was made, as git writes it: `2026-01-31`.
+    pub date: String,
+    /// The text of the lock.
+    pub lock: String,
+    /// What messages call that lock.
+    pub(super) lock_name: String,
+}
+
+impl SpecFile {
+    /// Reads a spec as it was at a revision, and finds its lock. `shown` is the
+    /// path as the user gave it; the file itself may be gone.
+    pub fn open_at(path: &Path, shown: &str, revision: &str) -> Result<Self, ApplyError> {
+        let path = std::path::absolute(path).unwrap_or_else(|_| path.to_owned());
+        if !matches!(path.extension(), Some(ending) if ending == "yaml" || ending == "yml") {
+            return Err(ApplyError::NotYaml { path });
+        }
+        let (commit, date) = commit(&path, revision)?;
+        let missing = |path: &Path| ApplyError::NotAtRevision {
+            path: path.to_owned(),
+            revision: revision.to_owned(),
+        };
+        let text = show(&path, &commit).ok_or_else(|| missing(&path))?;
+        let source = SourceText::from_bytes(format!("{shown} at {revision}"), text)?;
+        let lock_path = path.with_extension("lock");
+        let lock = show(&lock_path, &commit).ok_or_else(|| missing(&lock_path))?;
+        let lock_name = Path::new(shown).with_extension("lock");
+        let mut file = Self::of(&path, source)?;
+        file.revision = Some(Revision {
+            commit,
+            date,
+            lock: String::from_utf8_lossy(&lock).into_owned(),
+            lock_name: format!("{} at {revision}", lock_name.display()),
+        });
+        Ok(file)
+    }
+}
+
+/// The text of a lock as it was at a revision.
+pub fn lock_at(path: &Path, shown: &str, revision: &str) -> Result<LockText, ApplyError> {
+    let path = std::path::absolute(path).unwrap_or_else(|_| path.to_owned());
+    let (commit, _) = commit(&path, revision)?;
+    let text = show(&path, &commit).ok_or_else(|| ApplyError::NotAtRevision {
+        path: path.clone(),
+        revision: revision.to_owned(),
+    })?;
+    let text = String::from_utf8_lossy(&text).into_owned();
+    Ok(LockText::new(format!("{shown} at {revision}"), text))
+}
+
+/// The commit that a revision means, and its date.
+fn commit(path: &Path, revision: &str) -> Result<(String, String), ApplyError> {
+    let refused = |reason: String| ApplyError::NoRevision {
+        revision: revision.to_owned(),
+        path: path.to_owned(),
+        reason,
+    };
+    // With `--end-of-options` it is no option, whatever it begins with.
+    let wanted = format!("{revision}^{{commit}}");
+    let arguments = [
+        "rev-parse",
+        "--verify",
+        "--quiet",
+        "--end-of-options",
+        &wanted,
+    ];
+    let output = git(path, &arguments).map_err(|error| refused(format!("git: {error}")))?;
+    if !output.status.success() {
+        let said = String::from_utf8_lossy(&output.stderr);
+        let said = said.lines().next().unwrap_or("git knows no such commit");
+        return Err(refused(said.to_owned()));
+    }
+    let commit = String::from_utf8_lossy(&output.stdout).trim().to_owned();
+    let date = git(path, &["show", "-s", "--format=%cs", &commit])
+        .map(|output| String::from_utf8_lossy(&output.stdout).trim().to_owned())
+        .unwrap_or_default();
+    Ok((commit, date))
+}
+
+/// A file at a commit.
+fn show(path: &Path, commit: &str) -> Option<Vec<u8>> {
+    let name = path.file_name()?.to_str()?;
+    // As git keeps it: no filter, no conversion runs.
+    let output = git(path, &["cat-file", "blob", &format!("{commit}:./{name}")]).ok()?;
+    output.status.success().then_some(output.stdout)
+}
+
+/// Runs git in the folder of a file.
+fn git(path: &Path, arguments: &[&str]) -> std::io::Result<std::process::Output> {
+    Command::new("git")
+        .arg("-C")
+        .arg(path.parent().unwrap_or(path))
+        .args(arguments)
+        .env("GIT_OPTIONAL_LOCKS", "0")
+        .env("LC_ALL", "C")
+        .stdin(Stdio::null())
+        .output()
+}
