@@ -14,10 +14,11 @@ use super::observe::{Prepared, prepare};
 use super::provenance::provenance;
 use super::publish::{Publishing, publish};
 use super::registration::{self, Replaced};
-use crate::conda::{Compile, Install, compile_bytecode, http_client, install, package_cache};
+use crate::conda::{Compile, Install, Step, compile_bytecode, http_client, install, package_cache};
 use crate::lock::PackageId;
 use crate::plan::Action;
-use crate::store::{self, Event, Lease, Receipt, SpecOrigin, StoreError};
+use crate::spec::EnvName;
+use crate::store::{self, Claim, Event, Granted, Lease, Receipt, SpecOrigin, StoreError};
 
 /// What was done.
 pub struct Outcome<'c> {
@@ -33,22 +34,42 @@ pub struct Outcome<'c> {
     pub replaced: Vec<Replaced>,
 }
 
-/// Carries out what is left to do, one process at a time for an environment.
+/// Waits for the right to change an environment; `tell` is told who has it.
+pub async fn hold(
+    context: &Context,
+    name: &EnvName,
+    tell: &(dyn Fn(&str) + Sync),
+) -> Result<Granted, ApplyError> {
+    let who = &context.who;
+    let claim = Claim {
+        root: &context.root,
+        environment: name,
+        by: &who.to_string(),
+        host: &who.host,
+        job: who.job.as_deref(),
+        now,
+    };
+    let tell = |holder: &str| {
+        context.progress.end(Step::Wait);
+        tell(holder);
+        context.progress.begin(Step::Wait, 0);
+    };
+    let granted = claim.wait(&tell).await;
+    context.progress.end(Step::Wait);
+    Ok(granted?)
+}
+
+/// Carries out what is left to do, one process at a time for an environment:
+/// `lease` is that environment's.
 ///
 /// The plan is made anew once the lease is held: what another process did in
 /// between counts.
 pub async fn carry_out<'c>(
     context: &Context,
     prepared: Prepared<'c>,
+    lease: Lease,
 ) -> Result<Outcome<'c>, ApplyError> {
     let name = prepared.desired.environment.clone();
-    let lease = Lease::take(
-        &context.root,
-        &name,
-        &context.who.to_string(),
-        &context.who.host,
-        &now(),
-    )?;
     let prepared = prepare(context, prepared.subject, prepared.locked)?;
     let prefix = context
         .root
@@ -57,8 +78,16 @@ pub async fn carry_out<'c>(
     let mut built = Built::default();
     let has = |wanted: fn(&Action) -> bool| prepared.plan.actions.iter().any(wanted);
     if has(|action| matches!(action, Action::BuildGeneration { .. })) {
-        let made = build(context, &prepared, &prefix).await;
+        let made = tokio::select! {
+            made = build(context, &prepared, &prefix, &lease) => made,
+            overtaken = lease.lost() => Err(overtaken.into()),
+        };
         if made.is_err() {
+            // What is at that place may be another's work by now, and the cause of
+            // the trouble.
+            if let Err(overtaken @ StoreError::Overtaken { .. }) = lease.confirm() {
+                return Err(overtaken.into());
+            }
             // What is half-made must not hold the space that may have been the
             // trouble.
             drop(store::stage(&context.root, &prefix));
@@ -69,9 +98,11 @@ pub async fn carry_out<'c>(
     // Before anything that is seen changes: a home may be full too.
     let staged = registration::stage(context, &prepared.plan, built.receipt.as_ref())?;
     if has(|action| matches!(action, Action::WriteLock)) {
+        lease.confirm()?;
         write_lock(&prepared)?;
     }
     let publishing = Publishing {
+        lease: &lease,
         plan: &prepared.plan,
         environment: &name,
         event: Event::Apply,
@@ -111,6 +142,7 @@ async fn build(
     context: &Context,
     prepared: &Prepared<'_>,
     prefix: &Path,
+    lease: &Lease,
 ) -> Result<Built, ApplyError> {
     store::stage(&context.root, prefix)?;
     let client = http_client(context.network);
@@ -163,6 +195,7 @@ async fn build(
         activation: set_up.activation,
         clobbered: clobbered.clone(),
     };
+    lease.confirm()?;
     receipt.write(prefix, prepared.subject.file.source.text())?;
     Ok(Built {
         receipt: Some(receipt),

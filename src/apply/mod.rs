@@ -18,7 +18,7 @@ mod rollback;
 mod served;
 mod spec_file;
 
-pub use build::{Outcome, carry_out};
+pub use build::{Outcome, carry_out, hold};
 pub use context::{Context, Who};
 pub use error::ApplyError;
 pub use no_solution::NoSolution;

@@ -64,6 +64,18 @@ pub enum StoreError {
         path: PathBuf,
     },
 
+    /// The lease was taken over while this process did not run.
+    #[error("the lease of environment {environment} is no longer this process's: {by}")]
+    #[diagnostic(help(
+        "this process was suspended, or its machine hung, so long that it counted as gone, and another one went on. It has switched nothing since; run the command again"
+    ))]
+    Overtaken {
+        /// The environment.
+        environment: String,
+        /// What is known of who took it over.
+        by: String,
+    },
+
     /// No environment or generation of the name.
     #[error("there is no {what} {name}")]
     #[diagnostic(help("see what there is with: envspec list"))]

@@ -120,11 +120,13 @@ pub fn stage(root: &Root, prefix: &Path) -> Result<(), StoreError> {
         fs::create_dir_all(&folder).map_err(StoreError::io("could not make", &folder))?;
     }
     if prefix.symlink_metadata().is_ok() {
-        let aside = root.generations().join(format!(
-            "{RUBBLE}{}-{}",
-            std::process::id(),
-            prefix.file_name().unwrap_or_default().to_string_lossy()
-        ));
+        // A number for which there is no folder yet: in a container nearly every
+        // process has the same one.
+        let name = prefix.file_name().unwrap_or_default().to_string_lossy();
+        let aside = (0..10_000)
+            .map(|number| root.generations().join(format!("{RUBBLE}{number}-{name}")))
+            .find(|aside| aside.symlink_metadata().is_err())
+            .unwrap_or_else(|| root.generations().join(format!("{RUBBLE}{name}")));
         fs::rename(prefix, &aside).map_err(StoreError::io("could not move aside", prefix))?;
     }
     Ok(())

@@ -4,8 +4,12 @@
 //! written; a folder without a receipt is rubble. Nothing here knows what is in
 //! a prefix: the conda room fills it, this room says where and when it counts.
 
+mod claim;
+#[cfg(test)]
+mod claim_tests;
 mod error;
 mod generations;
+mod heartbeat;
 mod history;
 mod holder;
 mod layout;
@@ -15,6 +19,7 @@ mod lease_tests;
 mod receipt;
 mod write;
 
+pub use claim::{Claim, Granted};
 pub use error::StoreError;
 pub use generations::{
     Generation, clear_rubble, current, environments, generations, publish, stage,

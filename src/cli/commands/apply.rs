@@ -11,7 +11,7 @@ use crate::cli::select;
 use crate::conda::Network;
 use crate::plan::Action;
 use crate::spec::EnvName;
-use crate::store::Receipt;
+use crate::store::{Granted, Receipt};
 
 use super::plan;
 use super::recipe;
@@ -49,35 +49,47 @@ pub(super) fn run(app: &App<'_>, args: &Args) -> Result<Exit, Failure> {
 /// Applies a spec.
 pub(super) fn spec(
     app: &App<'_>,
-    file: SpecFile,
+    mut file: SpecFile,
     network: Network,
     policy: LockPolicy,
 ) -> Result<Exit, Failure> {
     let context = walk::context(app, &file, network)?;
     walk::block_on(async {
-        let prepared = walk::prepare(app, &context, file, policy).await?;
-        let lock = prepared.subject.file.lock_name();
-        if prepared.plan.actions.is_empty() {
-            app.ui.status(plan::text(&prepared.plan, &lock));
+        loop {
+            let prepared = walk::prepare(app, &context, file, policy).await?;
+            let lock = prepared.subject.file.lock_name();
+            if prepared.plan.actions.is_empty() {
+                app.ui.status(plan::text(&prepared.plan, &lock));
+                return Ok(Exit::Done);
+            }
+            if builds(&prepared) {
+                heavy::pass_on(app, &prepared.subject.site)?;
+            }
+            let name = prepared.desired.environment.clone();
+            let tell = |holder: &str| walk::say_waiting(app, &name, holder);
+            let Granted { lease, waited } = apply::hold(&context, &name, &tell).await?;
+            if waited {
+                // Spec and lock may be others by now. The lease is not kept
+                // meanwhile: the work may have to go on elsewhere.
+                drop(lease);
+                let known = &prepared.subject.file;
+                file = SpecFile::open(&known.path, known.source.name())?;
+                continue;
+            }
+            let started = Instant::now();
+            let done = apply::carry_out(&context, prepared, lease).await?;
+            say_actions(app, &done.prepared, &lock, started);
+            say_outcome(app, &done);
+            let generation = done.prepared.desired.generation.as_str();
+            say_recipe(app, &context, &name, generation)?;
             return Ok(Exit::Done);
         }
-        if prepared
-            .plan
-            .actions
-            .iter()
-            .any(|action| matches!(action, Action::BuildGeneration { .. }))
-        {
-            heavy::pass_on(app, &prepared.subject.site)?;
-        }
-        let started = Instant::now();
-        let done = apply::carry_out(&context, prepared).await?;
-        say_actions(app, &done.prepared, &lock, started);
-        say_outcome(app, &done);
-        let prepared = &done.prepared;
-        let generation = prepared.desired.generation.as_str();
-        say_recipe(app, &context, &prepared.desired.environment, generation)?;
-        Ok(Exit::Done)
     })
+}
+
+fn builds(prepared: &Prepared<'_>) -> bool {
+    let is_build = |action: &Action| matches!(action, Action::BuildGeneration { .. });
+    prepared.plan.actions.iter().any(is_build)
 }
 
 fn say_actions(app: &App<'_>, prepared: &Prepared<'_>, lock: &str, started: Instant) {
