@@ -1,6 +1,6 @@
 //! Carrying a plan out, in an order in which every instant is a good state.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
 
 use fs_err as fs;
@@ -14,16 +14,22 @@ use super::observe::{Prepared, prepare};
 use super::provenance::provenance;
 use super::publish::{Publishing, publish};
 use super::registration::{self, Replaced};
-use crate::conda::{Compile, Install, Step, compile_bytecode, http_client, install, package_cache};
+use crate::conda::{Compile, Install, Packages, Step, compile_bytecode, http_client, install};
 use crate::lock::PackageId;
 use crate::plan::Action;
 use crate::spec::EnvName;
-use crate::store::{self, Claim, Event, Granted, Lease, Receipt, SpecOrigin, StoreError};
+use crate::store::{self, Claim, Event, Granted, Lease, Receipt, Root, SpecOrigin, StoreError};
 
 /// What was done.
 pub struct Outcome<'c> {
     /// What was planned once the lease was held, and carried out.
     pub prepared: Prepared<'c>,
+    /// The generation of a shared root that is used in the place of one's own.
+    pub shared: Option<PathBuf>,
+    /// Folders of packages on another file system, whose files were copied.
+    pub copied_from: BTreeSet<PathBuf>,
+    /// Packages that were damaged in the cache and are new there.
+    pub renewed: Vec<String>,
     /// Paths that more than one package brings, if a generation was built.
     pub clobbered: Vec<PathBuf>,
     /// Packages whose post-link script was not run, if a generation was built.
@@ -40,6 +46,7 @@ pub async fn hold(
     name: &EnvName,
     tell: &(dyn Fn(&str) + Sync),
 ) -> Result<Granted, ApplyError> {
+    context.root.join_group()?;
     let who = &context.who;
     let claim = Claim {
         root: &context.root,
@@ -113,6 +120,9 @@ pub async fn carry_out<'c>(
     drop(lease);
     Ok(Outcome {
         prepared,
+        shared: built.shared,
+        copied_from: built.copied_from,
+        renewed: built.renewed,
         clobbered: built.clobbered,
         scripts: built.scripts,
         no_bytecode: built.no_bytecode,
@@ -123,6 +133,9 @@ pub async fn carry_out<'c>(
 /// What building a generation left.
 #[derive(Default)]
 struct Built {
+    shared: Option<PathBuf>,
+    copied_from: BTreeSet<PathBuf>,
+    renewed: Vec<String>,
     receipt: Option<Receipt>,
     clobbered: Vec<PathBuf>,
     scripts: Vec<String>,
@@ -145,8 +158,22 @@ async fn build(
     lease: &Lease,
 ) -> Result<Built, ApplyError> {
     store::stage(&context.root, prefix)?;
+    if let Some(shared) = shared_generation(prepared)? {
+        lease.confirm()?;
+        fs_err::os::unix::fs::symlink(&shared, prefix)
+            .map_err(StoreError::io("could not link", prefix))?;
+        return Ok(Built {
+            shared: Some(shared),
+            ..Built::default()
+        });
+    }
     let client = http_client(context.network);
-    let cache = package_cache(&context.root.packages());
+    let beneath: Vec<PathBuf> = shared_roots(prepared).map(|root| root.packages()).collect();
+    let packages = Packages {
+        folder: &context.root.packages(),
+        beneath: &beneath,
+        user: prepared.desired.environment.as_str(),
+    };
     let installing = install(
         Install {
             prefix,
@@ -154,13 +181,14 @@ async fn build(
             requested: prepared.locked.specs.clone(),
             platform: context.platform,
         },
-        &cache,
+        packages,
         &client,
         &context.progress,
     );
     // git answers while files are linked.
     let (installed, origin) = tokio::join!(installing, origin(prepared));
-    let clobbered = installed?.clobbered;
+    let installed = installed?;
+    let clobbered = installed.clobbered;
     let bytecode = compile_bytecode(
         Compile {
             prefix,
@@ -199,10 +227,30 @@ async fn build(
     receipt.write(prefix, prepared.subject.file.source.text())?;
     Ok(Built {
         receipt: Some(receipt),
+        shared: None,
+        copied_from: installed.copied_from,
+        renewed: installed.renewed,
         clobbered,
         scripts: post_link_scripts(prefix, &prepared.records),
         no_bytecode: bytecode.err().map(|error| error.to_string()),
     })
+}
+
+/// The roots of others that the site names, which are only read.
+fn shared_roots(prepared: &Prepared<'_>) -> impl Iterator<Item = Root> {
+    let paths = prepared.subject.site.storage.shared.iter();
+    paths.map(|path| Root::new(PathBuf::from(path.as_str())))
+}
+
+/// The very generation that is asked for, if a shared root has it.
+fn shared_generation(prepared: &Prepared<'_>) -> Result<Option<PathBuf>, StoreError> {
+    for root in shared_roots(prepared) {
+        let there = root.generation(prepared.desired.generation.as_str())?;
+        if Receipt::exists(&there) {
+            return Ok(Some(there));
+        }
+    }
+    Ok(None)
 }
 
 /// Where the spec came from. A lock that is still to be written will differ

@@ -76,6 +76,19 @@ pub enum StoreError {
         by: String,
     },
 
+    /// The root is a group's, and this user is not in it.
+    #[error("the root {} belongs to a group (number {group}) of which you are no member", root.display())]
+    #[diagnostic(help(
+        "ask its owner (ls -ld {}) to add you to the group and log in again, or take a root of your own: --root DIR or ENVSPEC_ROOT",
+        root.display()
+    ))]
+    NotAMember {
+        /// The root.
+        root: PathBuf,
+        /// The group's number.
+        group: u32,
+    },
+
     /// No environment or generation of the name.
     #[error("there is no {what} {name}")]
     #[diagnostic(help("see what there is with: envspec list"))]

@@ -9,6 +9,7 @@ mod claim;
 mod claim_tests;
 mod error;
 mod generations;
+mod group;
 mod heartbeat;
 mod history;
 mod holder;

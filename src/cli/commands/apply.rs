@@ -78,7 +78,7 @@ pub(super) fn spec(
             }
             let started = Instant::now();
             let done = apply::carry_out(&context, prepared, lease).await?;
-            say_actions(app, &done.prepared, &lock, started);
+            say_actions(app, &done, &lock, started);
             say_outcome(app, &done);
             let generation = done.prepared.desired.generation.as_str();
             say_recipe(app, &context, &name, generation)?;
@@ -92,21 +92,27 @@ fn builds(prepared: &Prepared<'_>) -> bool {
     prepared.plan.actions.iter().any(is_build)
 }
 
-fn say_actions(app: &App<'_>, prepared: &Prepared<'_>, lock: &str, started: Instant) {
+fn say_actions(app: &App<'_>, done: &Outcome<'_>, lock: &str, started: Instant) {
     let (mut registered, mut unregistered) = (Vec::new(), Vec::new());
-    for action in &prepared.plan.actions {
+    for action in &done.prepared.plan.actions {
         match action {
             Action::WriteLock => app.ui.status(format!("Wrote {}", styled(NAME, lock))),
             Action::BuildGeneration {
                 generation,
                 packages,
                 ..
-            } => app.ui.status(format!(
-                "Installed {} as {} {}",
-                counted(*packages, "package"),
-                styled(NAME, generation),
-                walk::took(started)
-            )),
+            } => match &done.shared {
+                Some(shared) => app.ui.status(format!(
+                    "Using {}, which is there already",
+                    styled(NAME, shared.display())
+                )),
+                None => app.ui.status(format!(
+                    "Installed {} as {} {}",
+                    counted(*packages, "package"),
+                    styled(NAME, generation),
+                    walk::took(started)
+                )),
+            },
             Action::Switch { to, .. } => {
                 app.ui.status(format!("Switched to {}", styled(NAME, to)));
             }
@@ -157,6 +163,19 @@ fn say_outcome(app: &App<'_>, outcome: &Outcome<'_>) {
         app.ui.warning(format!(
             "more than one package brings {}{more}; one of the files won",
             first.display(),
+        ));
+    }
+    for folder in &outcome.copied_from {
+        app.ui.status(format!(
+            "Packages in {} are on another file system: their files were copied, not linked",
+            folder.display()
+        ));
+    }
+    if !outcome.renewed.is_empty() {
+        app.ui.warning(format!(
+            "damaged in the package cache, and fetched anew: {}; \
+             other generations share the files that were damaged",
+            outcome.renewed.join(", ")
         ));
     }
     if let Some(why) = &outcome.no_bytecode {
