@@ -5,7 +5,7 @@ use std::os::unix::fs::PermissionsExt as _;
 use std::path::Path;
 
 use crate::support::{
-    Fault, Server, TestEnv, assert_output, channels, have, lab, soon, tiny_spec, tree, world_python,
+    Server, TestEnv, assert_output, channels, have, lab, soon, tiny_spec, tree, world_python,
 };
 
 #[test]

@@ -9,7 +9,9 @@
 #![expect(clippy::unwrap_used, reason = "a test says what is wrong by panicking")]
 
 mod apply;
+mod at_once;
 mod browser_world;
+mod cache;
 mod cluster_world;
 mod crash;
 mod doctor;
