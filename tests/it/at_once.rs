@@ -268,8 +268,8 @@ fn a_holder_that_was_frozen_touches_nothing_once_it_was_taken_over() {
     let Some(hosts) = Hosts::up("frozen", spec) else {
         return;
     };
-    let t = Instant::now(); eprintln!("up {:?}", t.elapsed());
-    let frozen = hosts.stopped("med0101");eprintln!("stopped {:?}", t.elapsed());
+
+    let frozen = hosts.stopped("med0101");
     let node = hosts.there.cluster.host("med0101");
     node.freeze("envspec");
     hosts.hasten();
@@ -282,7 +282,7 @@ fn a_holder_that_was_frozen_touches_nothing_once_it_was_taken_over() {
         (tree(root), kernels, tree(&ada.join("envs")))
     };
     let before = seen();
-    eprintln!("installed {:?}", t.elapsed());node.thaw("envspec");
+    node.thaw("envspec");
     let told = frozen.wait(Duration::from_mins(1)).fails_with(7);
     assert!(
         told.stderr
@@ -292,7 +292,7 @@ fn a_holder_that_was_frozen_touches_nothing_once_it_was_taken_over() {
     // Its installer would go on now, if it were still there.
     fs_err::remove_file(hosts.gate.join("stop-med0101")).unwrap();
     std::thread::sleep(Duration::from_millis(300));
-    eprintln!("ended {:?}", t.elapsed());
+
     let after = seen();
     let changed: Vec<_> = after
         .0
