@@ -46,7 +46,7 @@ pub async fn hold(
     name: &EnvName,
     tell: &(dyn Fn(&str) + Sync),
 ) -> Result<Granted, ApplyError> {
-    context.root.join_group()?;
+    let _umask = context.root.join_group()?;
     let who = &context.who;
     let claim = Claim {
         root: &context.root,
@@ -85,10 +85,12 @@ pub async fn carry_out<'c>(
     let mut built = Built::default();
     let has = |wanted: fn(&Action) -> bool| prepared.plan.actions.iter().any(wanted);
     if has(|action| matches!(action, Action::BuildGeneration { .. })) {
+        let umask = context.root.join_group()?;
         let made = tokio::select! {
             made = build(context, &prepared, &prefix, &lease) => made,
             overtaken = lease.lost() => Err(overtaken.into()),
         };
+        drop(umask);
         if made.is_err() {
             // What is at that place may be another's work by now, and the cause of
             // the trouble.

@@ -90,6 +90,7 @@ fn record(
     event: Event,
     to: &str,
 ) -> Result<(), StoreError> {
+    let _umask = context.root.join_group()?;
     let switched = Switched {
         at: now(),
         by: context.who.to_string(),

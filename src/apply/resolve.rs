@@ -252,7 +252,7 @@ async fn solve(
     earlier: Option<&Lock>,
 ) -> Result<String, ApplyError> {
     let client: LazyClient = http_client(context.network);
-    context.root.join_group()?;
+    let _umask = context.root.join_group()?;
     let cache = package_cache(&context.root.packages());
     // The engine's files are for their owner alone.
     let index = match context.root.group() {

@@ -10,7 +10,6 @@ mod channels;
 mod client;
 mod conflict;
 mod error;
-mod fetch_progress;
 mod index;
 mod install;
 mod packages;

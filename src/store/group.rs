@@ -22,10 +22,11 @@ impl Root {
     }
 
     /// Makes sure that this process may change a group's root, and that the group
-    /// may use what it makes from now on. Any other root is nobody's business.
-    pub fn join_group(&self) -> Result<(), StoreError> {
+    /// may use what it makes for as long as the answer is kept. To any other root
+    /// nothing is done.
+    pub fn join_group(&self) -> Result<GroupsUmask, StoreError> {
         let Some(group) = self.group() else {
-            return Ok(());
+            return Ok(GroupsUmask(None));
         };
         if access(self.path(), Access::WRITE_OK) == Err(rustix::io::Errno::ACCESS) {
             return Err(StoreError::NotAMember {
@@ -36,6 +37,20 @@ impl Root {
         // The only way to read it is to set it.
         let umask = rustix::process::umask(Mode::RWXG | Mode::RWXO);
         rustix::process::umask(umask - Mode::RWXG);
-        Ok(())
+        Ok(GroupsUmask(Some(umask)))
+    }
+}
+
+/// While this is there, the process lets the group use what it makes. It is kept
+/// for work in the root alone: what is made in the user's home is the user's.
+#[derive(Debug)]
+#[must_use = "the user's own umask is back when it goes"]
+pub struct GroupsUmask(Option<Mode>);
+
+impl Drop for GroupsUmask {
+    fn drop(&mut self) {
+        if let Some(umask) = self.0 {
+            rustix::process::umask(umask);
+        }
     }
 }

@@ -7,6 +7,7 @@
 //! not look (its machine slept, the file server hung) is hardly counted, because a
 //! holder that hangs on the same server is not gone.
 
+use std::os::unix::fs::PermissionsExt as _;
 use std::path::{Path, PathBuf};
 use std::sync::mpsc::{RecvTimeoutError, Sender, channel};
 use std::thread::JoinHandle;
@@ -50,6 +51,16 @@ pub(super) fn beat_path(lease: &Path, text: &str) -> PathBuf {
     lease.with_file_name(format!(".beat-{}", digest(text)))
 }
 
+/// Beats, for all who may read the root, whatever the umask says: to whom the beat
+/// is hidden, the holder is silent.
+fn beat_once(beat: &Path, count: u64) -> std::io::Result<()> {
+    fs::write(beat, count.to_string())?;
+    if count == 1 {
+        fs::set_permissions(beat, std::fs::Permissions::from_mode(0o644))?;
+    }
+    Ok(())
+}
+
 /// The thread that beats, until it is dropped or the lease is another's.
 #[derive(Debug)]
 pub(super) struct Heart {
@@ -82,7 +93,7 @@ impl Heart {
                         Err(_) => continue,
                     }
                     count += 1;
-                    if let Err(error) = fs::write(&beat, count.to_string()) {
+                    if let Err(error) = beat_once(&beat, count) {
                         tracing::debug!("a beat was left out: {error}");
                     }
                 }
@@ -134,7 +145,11 @@ impl Silence {
     /// Looks at a lease of this text: how long has its holder been silent? `step`
     /// is the time between two looks; more than twice as much is not counted.
     pub(super) fn look(&mut self, lease: &Path, text: &str, step: Duration) -> Duration {
-        let beat = fs::read_to_string(beat_path(lease, text)).ok();
+        let Ok(beat) = read(&beat_path(lease, text)) else {
+            // Who can't look knows nothing.
+            *self = Self::default();
+            return Duration::ZERO;
+        };
         self.note((text.to_owned(), beat), Instant::now(), step)
     }
 

@@ -270,8 +270,10 @@ fn written(path: &Path, text: &str) -> std::io::Result<NamedTempFile> {
     let folder = path.parent().expect("a lease is in a folder");
     let mut file = tempfile::Builder::new()
         .prefix(".new-")
-        .permissions(std::fs::Permissions::from_mode(0o644))
         .tempfile_in(folder)?;
+    // Whatever the umask says: who must not read it can't enter the root.
+    file.as_file()
+        .set_permissions(std::fs::Permissions::from_mode(0o644))?;
     file.write_all(text.as_bytes())?;
     Ok(file)
 }

@@ -25,6 +25,7 @@ pub use error::StoreError;
 pub use generations::{
     Generation, clear_rubble, current, environments, generations, publish, stage,
 };
+pub use group::GroupsUmask;
 pub use history::{Event, Switched, record, switches};
 pub use layout::Root;
 pub use lease::Lease;

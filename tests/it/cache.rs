@@ -24,25 +24,20 @@ fn a_damaged_entry_is_told_and_fetched_anew() {
     let whole = fs_err::read_to_string(env.prefix("lab").join(TEXT)).unwrap();
     let entry = env.root().join("pkgs/shared-lib-2.0-0");
     let link = env.root().join("pkgs/symlink-1.0-0/share/symlink/link.txt");
-    type Damage<'a> = (&'a str, &'a dyn Fn());
-    let damages: [Damage<'_>; 5] = [
+    let damages: [(&str, &dyn Fn() -> std::io::Result<()>); 5] = [
+        ("shared-lib", &|| fs_err::write(entry.join(TEXT), "sha")),
+        ("shared-lib", &|| fs_err::remove_file(entry.join(TEXT))),
         ("shared-lib", &|| {
-            fs_err::write(entry.join(TEXT), "sha").unwrap()
+            fs_err::write(entry.join("info/paths.json"), "{")
         }),
         ("shared-lib", &|| {
-            fs_err::remove_file(entry.join(TEXT)).unwrap()
+            fs_err::remove_dir_all(entry.join("share"))
         }),
-        ("shared-lib", &|| {
-            fs_err::write(entry.join("info/paths.json"), "{").unwrap()
-        }),
-        ("shared-lib", &|| {
-            fs_err::remove_dir_all(entry.join("share")).unwrap()
-        }),
-        ("symlink", &|| fs_err::remove_file(&link).unwrap()),
+        ("symlink", &|| fs_err::remove_file(&link)),
     ];
     for (number, (package, damage)) in damages.iter().enumerate() {
         forget(&env);
-        damage();
+        damage().unwrap();
         let output = env.run(&["apply"]).success();
         assert!(
             output.stderr.contains("damaged in the package cache")
@@ -135,11 +130,8 @@ impl<'e> Member<'e> {
     }
 
     fn own(&self, path: &Path) {
-        let owner = format!("{0}:{0}", self.uid);
-        let owned = Command::new("chown")
-            .args(["-R", &owner])
-            .arg(path)
-            .status();
+        let pair = format!("{0}:{0}", self.uid);
+        let owned = Command::new("chown").args(["-R", &pair]).arg(path).status();
         assert!(owned.unwrap().success());
     }
 
@@ -216,6 +208,9 @@ fn members_of_a_group_share_a_root_whatever_their_umask_and_nobody_else_may() {
             assert_eq!(mode & 0o2070, 0o2070, "{} {mode:o}", path.display());
         }
     }
+    // In the member's own home the member's umask holds.
+    let lock = anna.home().join("envs/lab.lock").metadata().unwrap();
+    assert_eq!(lock.mode() & 0o077, 0, "{:o}", lock.mode());
     // A member's lease is a lease; a dead member's is none.
     let lease = root.join("leases/lab");
     let host = rustix::system::uname()

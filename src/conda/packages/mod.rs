@@ -12,32 +12,29 @@
 //! here: each file must be there in its full length. A change that keeps the
 //! length is not seen, for that all of it would have to be read each time.
 
+mod entries;
+mod fetch;
+mod progress;
+
 use std::collections::BTreeSet;
 use std::os::unix::fs::MetadataExt as _;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use fs_err as fs;
-use futures_util::{StreamExt as _, TryStreamExt as _, stream};
 use rattler::install::InstallerError;
 use rattler_cache::package_cache::{PackageCache, PackageCacheLayer};
-use rattler_conda_types::package::{PathType, PathsJson};
 use rattler_conda_types::{MatchSpec, RepoDataRecord};
-use rattler_networking::{LazyClient, retry_policies::default_retry_policy};
+use rattler_networking::LazyClient;
 use rayon::prelude::*;
 use tempfile::TempDir;
 
-use super::fetch_progress::FetchProgress;
+use self::entries::{enter, entry_name, hash, is_whole};
+use self::fetch::fetch;
 use super::progress::Progress;
 
 /// The begin of the name of a folder into which a run unpacks.
 const FETCHING: &str = ".fetch-";
-
-/// How many archives are fetched or unpacked at a time.
-const FETCHES: usize = 16;
-
-/// The hash in an entry's note follows a number of eight bytes.
-const HASH: std::ops::Range<usize> = 8..40;
 
 /// Where unpacked packages are.
 #[derive(Debug, Clone, Copy)]
@@ -207,149 +204,6 @@ impl Drop for Own {
             tracing::debug!("what was fetched is left: {error}");
         }
     }
-}
-
-/// Fetches packages and unpacks them in a folder.
-async fn fetch(
-    folder: &Path,
-    records: &[&RepoDataRecord],
-    client: &LazyClient,
-    progress: &Arc<dyn Progress>,
-) -> Result<(), InstallerError> {
-    if records.is_empty() {
-        return Ok(());
-    }
-    let progress = FetchProgress::begin(progress, records);
-    let cache = PackageCache::new(folder);
-    let fetches = records.iter().enumerate().map(|(number, record)| {
-        let (cache, reporter) = (&cache, progress.of(number));
-        let done = progress.of(number);
-        async move {
-            let fetched = match file(record) {
-                Some(path) => {
-                    cache
-                        .get_or_fetch_from_path(&path, Some(&record.package_record), Some(reporter))
-                        .await
-                }
-                None => {
-                    cache
-                        .get_or_fetch_from_url_with_retry(
-                            &record.package_record,
-                            record.url.clone(),
-                            client.clone(),
-                            default_retry_policy(),
-                            Some(reporter),
-                            None,
-                        )
-                        .await
-                }
-            };
-            done.on_download_completed(0);
-            fetched.map(drop).map_err(|error| {
-                InstallerError::FailedToFetch(record.identifier.to_string(), error)
-            })
-        }
-    });
-    // Boxed: the compiler can't see that futures of borrowed records may wander
-    // between threads.
-    let fetches: Vec<futures_util::future::BoxFuture<'_, _>> =
-        fetches.map(|fetch| Box::pin(fetch) as _).collect();
-    stream::iter(fetches)
-        .buffer_unordered(FETCHES)
-        .try_collect::<Vec<()>>()
-        .await?;
-    Ok(())
-}
-
-/// Lets whole entries of a run's own folder enter the cache, each by one rename.
-fn enter(from: &Path, cache: &Path) -> std::io::Result<()> {
-    let entries = match fs::read_dir(from) {
-        Ok(entries) => entries,
-        Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(()),
-        Err(error) => return Err(error),
-    };
-    for entry in entries.flatten() {
-        let made = entry.path();
-        let name = entry.file_name();
-        let hidden = name.to_string_lossy().starts_with('.');
-        // The note gets its hash last.
-        let Some(hash_of_made) = hash(&made).filter(|_| !hidden && made.is_dir()) else {
-            continue;
-        };
-        let target = cache.join(&name);
-        if target.symlink_metadata().is_ok() {
-            if hash(&target) == Some(hash_of_made) && is_whole(&target) {
-                continue;
-            }
-            // Without a note it is not believed: killed here, it is fetched again.
-            remove_if_there(&note(&target))?;
-            let aside = from.join(format!(".old-{}", name.to_string_lossy()));
-            match fs::rename(&target, aside) {
-                Err(error) if error.kind() != std::io::ErrorKind::NotFound => return Err(error),
-                _ => {}
-            }
-        }
-        match fs::rename(&made, &target) {
-            Ok(()) => fs::rename(note(&made), note(&target))?,
-            // Another run was quicker. This one links from its own.
-            Err(_) if target.is_dir() => {}
-            Err(error) => return Err(error),
-        }
-    }
-    Ok(())
-}
-
-fn remove_if_there(path: &Path) -> std::io::Result<()> {
-    match fs::remove_file(path) {
-        Err(error) if error.kind() != std::io::ErrorKind::NotFound => Err(error),
-        _ => Ok(()),
-    }
-}
-
-/// The name of a package's folder, as the installer will look for it.
-fn entry_name(record: &RepoDataRecord) -> String {
-    let package = &record.package_record;
-    format!(
-        "{}-{}-{}",
-        package.name.as_normalized(),
-        package.version,
-        package.build
-    )
-}
-
-/// The note beside an entry: a count and the archive's hash.
-fn note(entry: &Path) -> PathBuf {
-    let mut path = entry.as_os_str().to_owned();
-    path.push(".lock");
-    path.into()
-}
-
-/// The hash of the archive that an entry was unpacked from.
-fn hash(entry: &Path) -> Option<Vec<u8>> {
-    let bytes = fs::read(note(entry)).ok()?;
-    bytes.get(HASH).map(<[u8]>::to_owned)
-}
-
-/// Whether all files of an entry are there in their full length.
-fn is_whole(entry: &Path) -> bool {
-    let Ok(paths) = PathsJson::from_package_directory_with_deprecated_fallback(entry) else {
-        return false;
-    };
-    paths.paths.par_iter().with_min_len(200).all(|file| {
-        let path = entry.join(&file.relative_path);
-        match file.path_type {
-            PathType::HardLink => path.metadata().is_ok_and(|found| {
-                found.is_file() && file.size_in_bytes.is_none_or(|size| size == found.len())
-            }),
-            PathType::SoftLink => path.is_symlink(),
-            PathType::Directory => path.is_dir(),
-        }
-    })
-}
-
-/// The archive, if it is a file here.
-fn file(record: &RepoDataRecord) -> Option<PathBuf> {
-    (record.url.scheme() == "file").then(|| record.url.to_file_path().ok())?
 }
 
 fn device(path: &Path) -> Option<u64> {

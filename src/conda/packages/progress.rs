@@ -6,7 +6,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use rattler_cache::package_cache::CacheReporter;
 use rattler_conda_types::RepoDataRecord;
 
-use super::progress::{Progress, Step};
+use crate::conda::progress::{Progress, Step};
 
 /// All archives that are fetched; the step ends when this goes.
 pub(super) struct FetchProgress {
