@@ -69,10 +69,10 @@ fn a_second_apply_waits_tells_for_whom_and_finds_nothing_to_do() {
     env.tiny(&["shared-lib"]);
     env.run(&["lock"]).success();
     server.fault("shared-lib-2.0", Fault::Held);
-    let first = env.start(&["apply"]);
+    let first = env.start(&["apply", "envs/lab.yaml"]);
     server.wait_for("shared-lib-2.0");
-    let second = env.start(&["apply"]);
-    let third = env.start(&["apply"]);
+    let second = env.start(&["apply", "envs/lab.yaml"]);
+    let third = env.start(&["apply", "envs/lab.yaml"]);
     // Another environment of the root is nobody's business.
     env.spec("other", &tiny_spec(&["executable"]));
     env.run(&["apply", "envs/other.yaml"]).success();
@@ -98,9 +98,9 @@ fn a_holder_that_was_killed_is_recognised_at_once_by_who_waits() {
     env.tiny(&["shared-lib"]);
     env.run(&["lock"]).success();
     server.fault("shared-lib-2.0", Fault::Held);
-    let first = env.start(&["apply"]);
+    let first = env.start(&["apply", "envs/lab.yaml"]);
     server.wait_for("shared-lib-2.0");
-    let second = env.start(&["apply"]);
+    let second = env.start(&["apply", "envs/lab.yaml"]);
     std::thread::sleep(Duration::from_millis(300));
     let started = Instant::now();
     server.heal();
@@ -121,7 +121,7 @@ fn a_lock_on_the_cache_that_nobody_gives_back_is_not_waited_for() {
     fs_err::create_dir_all(&packages).unwrap();
     let lock = std::fs::File::create(packages.join(".cache.lock")).unwrap();
     lock.lock().unwrap();
-    let apply = env.start(&["apply"]);
+    let apply = env.start(&["apply", "envs/lab.yaml"]);
     soon("an end", || {
         env.root().join("envs/lab").exists().then_some(())
     });
@@ -135,7 +135,7 @@ fn a_root_that_is_deleted_under_a_running_apply_is_told_and_made_again() {
     env.tiny(&["shared-lib"]);
     env.run(&["lock"]).success();
     server.fault("shared-lib-2.0", Fault::Held);
-    let apply = env.start(&["apply"]);
+    let apply = env.start(&["apply", "envs/lab.yaml"]);
     server.wait_for("shared-lib-2.0");
     fs_err::remove_dir_all(env.root()).unwrap();
     server.release();
@@ -154,7 +154,7 @@ fn a_cache_that_vanishes_under_a_running_apply_is_filled_again() {
     env.tiny(&["shared-lib", "executable"]);
     env.run(&["lock"]).success();
     server.fault("shared-lib-2.0", Fault::Held);
-    let apply = env.start(&["apply"]);
+    let apply = env.start(&["apply", "envs/lab.yaml"]);
     server.wait_for("shared-lib-2.0");
     fs_err::rename(env.root().join("pkgs"), env.path("gone")).unwrap();
     server.release();
