@@ -306,7 +306,11 @@ fn packages_and_generations_of_a_shared_root_are_used_and_never_written() {
     let own: Vec<_> = fs_err::read_dir(mine.join("pkgs"))
         .unwrap()
         .map(|entry| entry.unwrap().file_name().into_string().unwrap())
-        .filter(|name| !name.ends_with(".lock"))
+        .filter(|name| {
+            Path::new(name)
+                .extension()
+                .is_none_or(|ending| ending != "lock")
+        })
         .collect();
     assert_eq!(own, ["executable-1.0-0"]);
     let text = fs_err::read_to_string(mine.join("envs/lab").join(TEXT)).unwrap();
