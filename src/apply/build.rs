@@ -1,6 +1,6 @@
 //! Carrying a plan out, in an order in which every instant is a good state.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
 
 use fs_err as fs;
@@ -15,17 +15,26 @@ use super::provenance::provenance;
 use super::publish::{Publishing, publish};
 use super::registration::{self, Replaced};
 use crate::conda::{
-    Compile, Install, compile_bytecode, http_client, install, package_cache, write_history,
+    Compile, Install, Packages, Step, compile_bytecode, http_client, install, write_history,
 };
 use crate::kernel::Personal;
 use crate::lock::PackageId;
 use crate::plan::Action;
-use crate::store::{self, Event, Lease, Papers, Receipt, SpecOrigin, StoreError};
+use crate::spec::EnvName;
+use crate::store::{
+    self, Claim, Event, Granted, Lease, Papers, Receipt, Root, SpecOrigin, StoreError,
+};
 
 /// What was done.
 pub struct Outcome<'c> {
     /// What was planned once the lease was held, and carried out.
     pub prepared: Prepared<'c>,
+    /// The generation of a shared root that is used in the place of one's own.
+    pub shared: Option<PathBuf>,
+    /// Folders of packages on another file system, whose files were copied.
+    pub copied_from: BTreeSet<PathBuf>,
+    /// Packages that were damaged in the cache and are new there.
+    pub renewed: Vec<String>,
     /// Paths that more than one package brings, if a generation was built.
     pub clobbered: Vec<PathBuf>,
     /// Packages whose post-link script was not run, if a generation was built.
@@ -36,22 +45,43 @@ pub struct Outcome<'c> {
     pub replaced: Vec<Replaced>,
 }
 
-/// Carries out what is left to do, one process at a time for an environment.
+/// Waits for the right to change an environment; `tell` is told who has it.
+pub async fn hold(
+    context: &Context,
+    name: &EnvName,
+    tell: &(dyn Fn(&str) + Sync),
+) -> Result<Granted, ApplyError> {
+    let _umask = context.root.join_group()?;
+    let who = &context.who;
+    let claim = Claim {
+        root: &context.root,
+        environment: name,
+        by: &who.to_string(),
+        host: &who.host,
+        job: who.job.as_deref(),
+        now,
+    };
+    let tell = |holder: &str| {
+        context.progress.end(Step::Wait);
+        tell(holder);
+        context.progress.begin(Step::Wait, 0);
+    };
+    let granted = claim.wait(&tell).await;
+    context.progress.end(Step::Wait);
+    Ok(granted?)
+}
+
+/// Carries out what is left to do, one process at a time for an environment:
+/// `lease` is that environment's.
 ///
 /// The plan is made anew once the lease is held: what another process did in
 /// between counts.
 pub async fn carry_out<'c>(
     context: &Context,
     prepared: Prepared<'c>,
+    lease: Lease,
 ) -> Result<Outcome<'c>, ApplyError> {
     let name = prepared.desired.environment.clone();
-    let lease = Lease::take(
-        &context.root,
-        &name,
-        &context.who.to_string(),
-        &context.who.host,
-        &now(),
-    )?;
     store::pass_gate(
         &context.root,
         &context.who.to_string(),
@@ -66,8 +96,18 @@ pub async fn carry_out<'c>(
     let mut built = Built::default();
     let has = |wanted: fn(&Action) -> bool| prepared.plan.actions.iter().any(wanted);
     if has(|action| matches!(action, Action::BuildGeneration { .. })) {
-        let made = build(context, &prepared, &prefix, Manner::Fresh).await;
+        let umask = context.root.join_group()?;
+        let made = tokio::select! {
+            made = build(context, &prepared, &prefix, &lease, Manner::Fresh) => made,
+            overtaken = lease.lost() => Err(overtaken.into()),
+        };
+        drop(umask);
         if made.is_err() {
+            // What is at that place may be another's work by now, and the cause of
+            // the trouble.
+            if let Err(overtaken @ StoreError::Overtaken { .. }) = lease.confirm() {
+                return Err(overtaken.into());
+            }
             // What is half-made must not hold the space that may have been the
             // trouble.
             drop(store::stage(&context.root, &prefix));
@@ -78,9 +118,11 @@ pub async fn carry_out<'c>(
     // Before anything that is seen changes: a home may be full too.
     let staged = registration::stage(context, &prepared.plan, built.receipt.as_ref())?;
     if has(|action| matches!(action, Action::WriteLock)) {
+        lease.confirm()?;
         write_lock(&prepared)?;
     }
     let publishing = Publishing {
+        lease: &lease,
         plan: &prepared.plan,
         environment: &name,
         event: Event::Apply,
@@ -91,6 +133,9 @@ pub async fn carry_out<'c>(
     drop(lease);
     Ok(Outcome {
         prepared,
+        shared: built.shared,
+        copied_from: built.copied_from,
+        renewed: built.renewed,
         clobbered: built.clobbered,
         scripts: built.scripts,
         no_bytecode: built.no_bytecode,
@@ -101,6 +146,9 @@ pub async fn carry_out<'c>(
 /// What building a generation left.
 #[derive(Default)]
 pub(super) struct Built {
+    shared: Option<PathBuf>,
+    copied_from: BTreeSet<PathBuf>,
+    renewed: Vec<String>,
     pub(super) receipt: Option<Receipt>,
     clobbered: Vec<PathBuf>,
     scripts: Vec<String>,
@@ -130,6 +178,7 @@ pub(super) async fn build(
     context: &Context,
     prepared: &Prepared<'_>,
     prefix: &Path,
+    lease: &Lease,
     manner: Manner,
 ) -> Result<Built, ApplyError> {
     let (distrust, known_origin) = match manner {
@@ -137,8 +186,22 @@ pub(super) async fn build(
         Manner::Again(origin) => (true, origin),
     };
     store::stage(&context.root, prefix)?;
+    if let Some(shared) = shared_generation(prepared)? {
+        lease.confirm()?;
+        fs_err::os::unix::fs::symlink(&shared, prefix)
+            .map_err(StoreError::io("could not link", prefix))?;
+        return Ok(Built {
+            shared: Some(shared),
+            ..Built::default()
+        });
+    }
     let client = http_client(context.network);
-    let cache = package_cache(&context.root.packages());
+    let beneath: Vec<PathBuf> = shared_roots(prepared).map(|root| root.packages()).collect();
+    let packages = Packages {
+        folder: &context.root.packages(),
+        beneath: &beneath,
+        user: prepared.desired.environment.as_str(),
+    };
     let installing = install(
         Install {
             prefix,
@@ -146,13 +209,14 @@ pub(super) async fn build(
             requested: prepared.locked.specs.clone(),
             platform: context.platform,
         },
-        &cache,
+        packages,
         &client,
         &context.progress,
     );
     // git answers while files are linked.
     let (installed, origin) = tokio::join!(installing, origin(prepared));
-    let clobbered = installed?.clobbered;
+    let installed = installed?;
+    let clobbered = installed.clobbered;
     let bytecode = compile_bytecode(
         Compile {
             prefix,
@@ -200,6 +264,7 @@ pub(super) async fn build(
         activation: set_up.activation,
         clobbered: clobbered.clone(),
     };
+    lease.confirm()?;
     receipt.write(
         prefix,
         Papers {
@@ -210,10 +275,30 @@ pub(super) async fn build(
     )?;
     Ok(Built {
         receipt: Some(receipt),
+        shared: None,
+        copied_from: installed.copied_from,
+        renewed: installed.renewed,
         clobbered,
         scripts: post_link_scripts(prefix, &prepared.records),
         no_bytecode: bytecode.lacking.map(|error| error.to_string()),
     })
+}
+
+/// The roots of others that the site names, which are only read.
+fn shared_roots(prepared: &Prepared<'_>) -> impl Iterator<Item = Root> {
+    let paths = prepared.subject.site.storage.shared.iter();
+    paths.map(|path| Root::new(PathBuf::from(path.as_str())))
+}
+
+/// The very generation that is asked for, if a shared root has it.
+fn shared_generation(prepared: &Prepared<'_>) -> Result<Option<PathBuf>, StoreError> {
+    for root in shared_roots(prepared) {
+        let there = root.generation(prepared.desired.generation.as_str())?;
+        if Receipt::exists(&there) {
+            return Ok(Some(there));
+        }
+    }
+    Ok(None)
 }
 
 /// Where the spec came from. A lock that is still to be written will differ

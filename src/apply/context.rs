@@ -19,6 +19,8 @@ pub struct Who {
     pub uid: u32,
     /// This machine's name.
     pub host: String,
+    /// The Slurm job that this process is part of.
+    pub job: Option<String>,
 }
 
 impl std::fmt::Display for Who {

@@ -23,7 +23,7 @@ mod served;
 mod spec_file;
 mod verify;
 
-pub use build::{Outcome, carry_out};
+pub use build::{Outcome, carry_out, hold};
 pub use collect::{Collect, Collected, Judged, LiveSession, collect};
 pub use context::{Context, Who};
 pub use error::ApplyError;

@@ -12,10 +12,12 @@ use super::registration;
 use crate::jupyter::Staged;
 use crate::plan::{Action, Plan};
 use crate::spec::EnvName;
-use crate::store::{self, Event, StoreError, Switched};
+use crate::store::{self, Event, Lease, StoreError, Switched};
 
 /// A plan of which only the publishing is left.
 pub(super) struct Publishing<'p> {
+    /// The environment's lease.
+    pub(super) lease: &'p Lease,
     /// The plan.
     pub(super) plan: &'p Plan,
     /// Its environment, whose lease is held.
@@ -31,12 +33,14 @@ pub(super) struct Publishing<'p> {
 /// the link already moved.
 pub(super) fn publish(context: &Context, publishing: Publishing<'_>) -> Result<(), ApplyError> {
     let Publishing {
+        lease,
         plan,
         environment,
         event,
         mut staged,
     } = publishing;
     for action in &plan.actions {
+        lease.confirm()?;
         match action {
             // Done, or there was no need.
             Action::WriteLock | Action::BuildGeneration { .. } => {}
@@ -86,6 +90,7 @@ fn record(
     event: Event,
     to: &str,
 ) -> Result<(), StoreError> {
+    let _umask = context.root.join_group()?;
     let switched = Switched {
         at: now(),
         by: context.who.to_string(),

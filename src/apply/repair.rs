@@ -58,7 +58,7 @@ pub async fn repair(
 
     let origin = receipt.map(|receipt| receipt.spec);
     store::set_aside(root, &prefix)?;
-    let built = match build(context, &prepared, &prefix, Manner::Again(origin)).await {
+    let built = match build(context, &prepared, &prefix, &lease, Manner::Again(origin)).await {
         Ok(built) => built,
         Err(error) => {
             store::put_back(root, &prefix)?;

@@ -247,8 +247,14 @@ async fn solve(
     earlier: Option<&Lock>,
 ) -> Result<String, ApplyError> {
     let client: LazyClient = http_client(context.network);
+    let _umask = context.root.join_group()?;
     let cache = package_cache(&context.root.packages());
-    let gateways = Gateways::new(&client, context.network, &context.root.index(), &cache);
+    // The engine's files are for their owner alone.
+    let index = match context.root.group() {
+        Some(_) => context.root.index().join(context.who.uid.to_string()),
+        None => context.root.index(),
+    };
+    let gateways = Gateways::new(&client, context.network, &index, &cache);
     let specs: Vec<MatchSpec> = inputs
         .requests
         .iter()

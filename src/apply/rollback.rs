@@ -3,14 +3,15 @@
 //! It is planned and published as an apply is, with the receipt in the place of
 //! spec and lock. Neither of these is read or written.
 
-use super::context::{Context, now};
+use super::build::hold;
+use super::context::Context;
 use super::error::ApplyError;
 use super::observe::registered;
 use super::publish::{Publishing, publish};
 use super::registration::{self, Replaced};
 use crate::plan::{self, Desired, DesiredKernel, GenerationId, Observed};
 use crate::spec::EnvName;
-use crate::store::{self, Event, Lease, Receipt, StoreError};
+use crate::store::{self, Event, Receipt, StoreError};
 
 /// What a rollback did.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -27,18 +28,15 @@ pub struct RolledBack {
 ///
 /// A generation can be named by the beginning of its digest, with or without
 /// the environment's name before it, as far as that tells one from the others.
-pub fn rollback(
+///
+/// It waits for the environment's lease; `tell` is told who has it.
+pub async fn rollback(
     context: &Context,
     name: &EnvName,
     wanted: Option<&str>,
+    tell: &(dyn Fn(&str) + Sync),
 ) -> Result<RolledBack, ApplyError> {
-    let lease = Lease::take(
-        &context.root,
-        name,
-        &context.who.to_string(),
-        &context.who.host,
-        &now(),
-    )?;
+    let lease = hold(context, name, tell).await?.lease;
     let from = store::current(&context.root, name)?;
     let unknown_environment = || StoreError::Unknown {
         what: "environment",
@@ -63,6 +61,7 @@ pub fn rollback(
     );
     let replaced = registration::judge_names(context, &plan)?;
     let publishing = Publishing {
+        lease: &lease,
         plan: &plan,
         environment: name,
         event: Event::Rollback,

@@ -342,6 +342,7 @@ impl<'u> App<'u> {
             user: text("USER").or_else(|| text("LOGNAME")),
             uid: rustix::process::getuid().as_raw(),
             host: Self::host(),
+            job: text("SLURM_JOB_ID"),
         }
     }
 }

@@ -43,6 +43,7 @@ impl Bars {
 
 fn title(step: Step) -> &'static str {
     match step {
+        Step::Wait => "Waiting",
         Step::Index => "Reading the channels",
         Step::Solve => "Resolving",
         Step::Fetch => "Fetching",
@@ -58,7 +59,7 @@ fn title(step: Step) -> &'static str {
 fn style(step: Step) -> ProgressStyle {
     let template = match step {
         Step::Index => "{prefix:>20} {spinner} {bytes}",
-        Step::Solve => "{prefix:>20} {spinner} {elapsed}",
+        Step::Solve | Step::Wait => "{prefix:>20} {spinner} {elapsed}",
         Step::Fetch | Step::Verify => {
             "{prefix:>20} [{bar:32}] {bytes}/{total_bytes} {bytes_per_sec}"
         }

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::Arc;
 
 use rattler::install::{Installer, LinkOptions, Reporter, Transaction};
 use rattler_cache::package_cache::PackageCache;
@@ -10,6 +10,7 @@ use rattler_conda_types::{MatchSpec, PrefixRecord, RepoDataRecord, Subdir};
 use rattler_networking::LazyClient;
 
 use super::error::CondaError;
+use super::packages::Packages;
 use super::progress::{Progress, Step};
 
 /// The cache of unpacked packages in a folder; generations are hard-linked
@@ -56,22 +57,30 @@ pub struct Install<'a> {
 pub struct Installed {
     /// Paths that more than one package brings; one of them won.
     pub clobbered: BTreeSet<PathBuf>,
+    /// Folders of packages on another file system: their files were copied.
+    pub copied_from: BTreeSet<PathBuf>,
+    /// Packages that were damaged in the cache and are new there.
+    pub renewed: Vec<String>,
 }
 
-/// Fills the prefix from `cache`, fetching what is missing there.
+/// Fills the prefix from `packages`, fetching what is missing there.
 ///
 /// Link scripts of packages are not run (they may run anything). Every
 /// archive's hash is checked before it enters the cache.
 pub async fn install(
     install: Install<'_>,
-    cache: &PackageCache,
+    packages: Packages<'_>,
     client: &LazyClient,
     progress: &Arc<dyn Progress>,
 ) -> Result<Installed, CondaError> {
     let prefix = install.prefix;
     widen_the_pool();
+    let ready = packages
+        .ready(&install.records, prefix, client, progress)
+        .await
+        .map_err(|source| CondaError::install(prefix, source))?;
     let result = Installer::new()
-        .with_package_cache(cache.clone())
+        .with_package_cache(ready.cache.clone())
         .with_download_client(client.clone())
         .with_target_platform(install.platform)
         .with_installed_packages(Vec::new())
@@ -88,12 +97,14 @@ pub async fn install(
             allow_ref_links: Some(false),
         })
         .with_max_concurrent_requests(16)
-        .with_reporter(InstallReporter::new(Arc::clone(progress)))
+        .with_reporter(LinkReporter(Arc::clone(progress)))
         .install(prefix, install.records)
         .await
         .map_err(|source| CondaError::install(prefix, source))?;
     Ok(Installed {
         clobbered: result.clobbered_paths.into_keys().collect(),
+        copied_from: ready.far,
+        renewed: ready.renewed,
     })
 }
 
@@ -116,87 +127,37 @@ fn widen_the_pool() {
         .ok();
 }
 
-/// Turns rattler's events into two steps with totals: bytes of archives that
-/// are in the cache, packages that are in the prefix.
-struct InstallReporter {
-    progress: Arc<dyn Progress>,
-    archives: Mutex<Vec<Archive>>,
-}
+/// Turns rattler's events into one step: packages that are in the prefix.
+struct LinkReporter(Arc<dyn Progress>);
 
-/// An archive on its way into the cache; sizes in bytes, as the channel says.
-struct Archive {
-    size: u64,
-    told: u64,
-}
-
-impl InstallReporter {
-    fn new(progress: Arc<dyn Progress>) -> Self {
-        Self {
-            progress,
-            archives: Mutex::new(Vec::new()),
-        }
-    }
-
-    /// Tells how far an archive is; more than its size is not believed.
-    fn tell(&self, archive: usize, so_far: u64) {
-        let mut archives = self.archives.lock().unwrap_or_else(PoisonError::into_inner);
-        let Some(archive) = archives.get_mut(archive) else {
-            return;
-        };
-        let now = so_far.min(archive.size);
-        self.progress
-            .advance(Step::Fetch, now.saturating_sub(archive.told));
-        archive.told = archive.told.max(now);
-    }
-}
-
-impl Reporter for InstallReporter {
+impl Reporter for LinkReporter {
     fn on_transaction_start(&self, transaction: &Transaction<PrefixRecord, RepoDataRecord>) {
-        let bytes = transaction
-            .installed_packages()
-            .filter_map(|record| record.package_record.size)
-            .sum();
-        self.progress.begin(Step::Fetch, bytes);
-        self.progress
+        self.0
             .begin(Step::Link, transaction.operations.len() as u64);
     }
 
-    fn on_populate_cache_start(&self, _operation: usize, record: &RepoDataRecord) -> usize {
-        let mut archives = self.archives.lock().unwrap_or_else(PoisonError::into_inner);
-        archives.push(Archive {
-            size: record.package_record.size.unwrap_or(0),
-            told: 0,
-        });
-        archives.len() - 1
-    }
-
-    fn on_download_start(&self, archive: usize) -> usize {
-        archive
-    }
-
-    fn on_download_progress(&self, archive: usize, so_far: u64, _total: Option<u64>) {
-        self.tell(archive, so_far);
-    }
-
-    fn on_populate_cache_complete(&self, archive: usize) {
-        self.tell(archive, u64::MAX);
-    }
-
     fn on_link_complete(&self, _index: usize) {
-        self.progress.advance(Step::Link, 1);
+        self.0.advance(Step::Link, 1);
     }
 
     fn on_transaction_complete(&self) {
-        self.progress.end(Step::Fetch);
-        self.progress.end(Step::Link);
+        self.0.end(Step::Link);
     }
 
     fn on_transaction_operation_start(&self, _operation: usize) {}
-    fn on_validate_start(&self, archive: usize) -> usize {
-        archive
+    fn on_populate_cache_start(&self, operation: usize, _record: &RepoDataRecord) -> usize {
+        operation
     }
-    fn on_validate_complete(&self, _archive: usize) {}
-    fn on_download_completed(&self, _archive: usize) {}
+    fn on_validate_start(&self, package: usize) -> usize {
+        package
+    }
+    fn on_validate_complete(&self, _package: usize) {}
+    fn on_download_start(&self, package: usize) -> usize {
+        package
+    }
+    fn on_download_progress(&self, _package: usize, _so_far: u64, _total: Option<u64>) {}
+    fn on_download_completed(&self, _package: usize) {}
+    fn on_populate_cache_complete(&self, _package: usize) {}
     fn on_unlink_start(&self, operation: usize, _record: &PrefixRecord) -> usize {
         operation
     }
@@ -213,39 +174,4 @@ impl Reporter for InstallReporter {
         0
     }
     fn on_pre_unlink_complete(&self, _index: usize, _success: bool) {}
-}
-
-#[cfg(test)]
-mod tests {
-    use std::sync::Arc;
-    use std::sync::atomic::{AtomicU64, Ordering};
-
-    use super::{Archive, InstallReporter};
-    use crate::conda::{Progress, Step};
-
-    #[derive(Default)]
-    struct Sum(AtomicU64);
-
-    impl Progress for Sum {
-        fn begin(&self, _step: Step, _total: u64) {}
-        fn advance(&self, _step: Step, by: u64) {
-            self.0.fetch_add(by, Ordering::Relaxed);
-        }
-        fn end(&self, _step: Step) {}
-    }
-
-    #[test]
-    fn what_is_told_of_an_archive_adds_up_to_its_size_whatever_the_server_sends() {
-        let sum = Arc::new(Sum::default());
-        let reporter = InstallReporter::new(Arc::clone(&sum) as Arc<dyn Progress>);
-        reporter
-            .archives
-            .lock()
-            .unwrap()
-            .push(Archive { size: 100, told: 0 });
-        for so_far in [30, 60, 10, 500, u64::MAX] {
-            reporter.tell(0, so_far);
-        }
-        assert_eq!(sum.0.load(Ordering::Relaxed), 100);
-    }
 }

@@ -6,6 +6,8 @@
 /// A stage of the work that has a length.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Step {
+    /// Another process is waited for; no total is known.
+    Wait,
     /// The index of the channels is brought up to date; no total is known.
     Index,
     /// The solver runs; no total is known.

@@ -18,12 +18,15 @@ use url::Url;
 use super::client::Network;
 use super::conflict;
 use super::error::CondaError;
+use super::index::IndexFolder;
 use super::progress::{Progress, Step};
 
 /// The way to the channels' indexes: one for a whole run, so that nothing is
 /// fetched twice.
 pub struct Gateways {
     gateway: Gateway,
+    /// Is there for as long as the gateway is.
+    _index: IndexFolder,
 }
 
 impl Gateways {
@@ -39,9 +42,10 @@ impl Gateways {
             Network::Online => CacheAction::CacheOrFetch,
             Network::Offline => CacheAction::ForceCacheOnly,
         };
+        let index = IndexFolder::of(index_cache);
         let gateway = Gateway::builder()
             .with_client(client.clone())
-            .with_cache_dir(index_cache)
+            .with_cache_dir(index.path())
             .with_package_cache(packages.clone())
             .with_max_concurrent_requests(32)
             .with_channel_config(ChannelConfig {
@@ -52,7 +56,10 @@ impl Gateways {
                 ..ChannelConfig::default()
             })
             .finish();
-        Self { gateway }
+        Self {
+            gateway,
+            _index: index,
+        }
     }
 }
 

@@ -205,6 +205,10 @@ pub struct Storage {
     /// the data home of the XDG rules.
     #[serde(default)]
     pub root: Option<Line>,
+    /// Roots that others fill with envspec, by their absolute paths: what is unpacked
+    /// or built there is used, and never written.
+    #[serde(default)]
+    pub shared: Vec<Line>,
     /// The folders with limits of their own.
     #[serde(default)]
     pub areas: Vec<Area>,

@@ -69,6 +69,15 @@ pub(super) fn site(file: &str, stem: &str, text: &str) -> Result<Site, SiteError
         let message = format!("the site's name is `{}`, the file's is `{stem}`", site.name);
         return Err(invalid(line_of(text, "name:"), None, message));
     }
+    if let Some(path) = site
+        .storage
+        .shared
+        .iter()
+        .find(|path| !path.as_str().starts_with('/'))
+    {
+        let message = format!("the shared root `{path}` is no absolute path");
+        return Err(invalid(line_of(text, "shared:"), None, message));
+    }
     if matches!(site.scheduler, Scheduler::Slurm(_)) && site.ssh.hops.is_empty() {
         let message =
             "a site with a scheduler needs `ssh.hops`: its login node at least".to_owned();
@@ -171,6 +180,16 @@ mod tests {
             said,
             "sites/x.yaml:2: the site's name is `y`, the file's is `x`"
         );
+    }
+
+    #[test]
+    fn a_shared_root_is_an_absolute_path() {
+        let said = message("name: x\ntitle: X\nscheduler: none\nstorage:\n  shared: [~/envspec]\n");
+        assert!(said.starts_with("sites/x.yaml:5: "), "{said}");
+        assert!(said.contains("absolute"), "{said}");
+        let text = "name: x\ntitle: X\nscheduler: none\nstorage: {shared: [/sw/envspec]}\n";
+        let read = site("sites/x.yaml", "x", text).unwrap();
+        assert_eq!(read.storage.shared[0].as_str(), "/sw/envspec");
     }
 
     #[test]

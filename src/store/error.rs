@@ -74,6 +74,31 @@ pub enum StoreError {
         path: PathBuf,
     },
 
+    /// The lease was taken over while this process did not run.
+    #[error("the lease of environment {environment} is no longer this process's: {by}")]
+    #[diagnostic(help(
+        "this process was suspended, or its machine hung, so long that it counted as gone, and another one went on. It has switched nothing since; run the command again"
+    ))]
+    Overtaken {
+        /// The environment.
+        environment: String,
+        /// What is known of who took it over.
+        by: String,
+    },
+
+    /// The root is a group's, and this user is not in it.
+    #[error("the root {} belongs to a group (number {group}) of which you are no member", root.display())]
+    #[diagnostic(help(
+        "ask its owner (ls -ld {}) to add you to the group and log in again, or take a root of your own: --root DIR or ENVSPEC_ROOT",
+        root.display()
+    ))]
+    NotAMember {
+        /// The root.
+        root: PathBuf,
+        /// The group's number.
+        group: u32,
+    },
+
     /// No environment or generation of the name.
     #[error("there is no {what} {name}")]
     #[diagnostic(help("see what there is with: envspec list"))]

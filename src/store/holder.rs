@@ -5,11 +5,12 @@
 //! instant at which the process started it is one process for all time. Where
 //! the system tells neither (macOS, a closed `/proc`), the number has to do.
 //!
-//! A process on another machine can't be asked about and is believed, for ever:
-//! nothing here beats or expires. The machine is known by its host name, so
-//! containers that share a root need host names of their own.
+//! A process on another machine can't be asked about: there its heartbeat tells
+//! (`heartbeat`). The machine is known by its host name, so containers that share
+//! a root need host names of their own.
 
 use std::fmt;
+use std::time::Duration;
 
 use fs_err as fs;
 use rustix::io::Errno;
@@ -34,8 +35,15 @@ pub(super) struct Holder {
     pub(super) host: String,
     /// The process's number on that machine.
     pub(super) pid: u32,
-    /// Since when, RFC 3339.
+    /// The Slurm job that it is part of.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(super) job: Option<String>,
+    /// Since when, RFC 3339. For people: no clock is ever compared with it.
     pub(super) since: String,
+    /// After how many milliseconds without a beat it counts as gone; a holder
+    /// that does not say is believed for ever.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(super) expires_ms: Option<u64>,
     /// The machine's boot, if it tells.
     #[serde(default)]
     pub(super) boot: Option<String>,
@@ -56,7 +64,9 @@ impl Holder {
             by: by.to_owned(),
             host: host.to_owned(),
             pid,
+            job: None,
             since: now.to_owned(),
+            expires_ms: None,
             boot: fs::read_to_string(BOOT_ID)
                 .ok()
                 .map(|id| id.trim().to_owned()),
@@ -80,6 +90,11 @@ impl Holder {
         };
         Ok(serde_json::to_string(&holder)
             .expect("a holder is plain text, which JSON can always hold"))
+    }
+
+    /// How long it may be silent until it counts as gone.
+    pub(super) fn expires(&self) -> Option<Duration> {
+        self.expires_ms.map(Duration::from_millis)
     }
 
     /// Whether the holder has certainly ended, as seen by `me`.
@@ -108,7 +123,11 @@ impl Holder {
 
 impl fmt::Display for Holder {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{} (process {}) since {}", self.by, self.pid, self.since)
+        write!(f, "{} (process {}", self.by, self.pid)?;
+        if let Some(job) = &self.job {
+            write!(f, ", job {job}")?;
+        }
+        write!(f, ") since {}", self.since)
     }
 }
 

@@ -1,19 +1,26 @@
 //! One change of an environment at a time.
 //!
 //! A lease is a file that only one process can create; it tells who holds it.
-//! A holder of this machine that is no more is recognised and its lease taken
-//! over; one on another machine can't be judged from here and is believed, even
-//! if it died: then a person removes the file. (A heartbeat could tell.)
+//! A holder of this machine that is no more is recognised at once, one on another
+//! machine by the silence of its heartbeat (`heartbeat`), and the lease is taken
+//! over. No two machines' clocks are ever compared, nor a file's times.
+//!
+//! A process that was only suspended may so lose its lease and wake up later. It
+//! looks again ([`Lease::confirm`]) right before each act that others see. Between
+//! that look and the act is an instant in which it could still be stopped: what it
+//! then does is one rename to something whole.
 //!
 //! The trouble with a dead holder's lease is that two may find it at once, and
 //! the slower one would throw out the living one that the quicker put there.
 //! So the right to replace a dead lease is itself a lease, named after that
 //! very lease's text, which no other ever has. Who holds it and still finds the
-//! dead one in its place can replace it without fear: nobody else may. Should
-//! that one die too, its lease is taken over in the same way. A living lease is
+//! dead one in its place can replace it without fear: nobody else may. (Stopped
+//! there for so long that its right expires, it may throw out a living one, which
+//! notices as every holder does.) Should that one die too, its lease is taken over in the same way. A living lease is
 //! never moved, not even for an instant. None of this needs a lock of the file
 //! system's, which shared ones often lack.
 
+use std::collections::BTreeSet;
 use std::io::{ErrorKind, Write as _};
 use std::os::unix::fs::PermissionsExt as _;
 use std::path::{Path, PathBuf};
@@ -23,6 +30,7 @@ use sha2::{Digest as _, Sha256};
 use tempfile::NamedTempFile;
 
 use super::error::StoreError;
+use super::heartbeat::{Heart, Rhythm, beat_path};
 use super::holder::Holder;
 use super::layout::Root;
 use crate::spec::EnvName;
@@ -36,6 +44,9 @@ pub struct Lease {
     path: PathBuf,
     /// What was written into it; no other lease has the same text.
     text: String,
+    /// Shows others that this process lives. The right to replace a lease has
+    /// none: it is held for an instant.
+    heart: Option<Heart>,
 }
 
 impl Lease {
@@ -48,23 +59,64 @@ impl Lease {
         host: &str,
         now: &str,
     ) -> Result<Self, StoreError> {
-        let folder = root.leases();
-        fs::create_dir_all(&folder).map_err(StoreError::io("could not make", &folder))?;
         let me = Holder::this_process(by, host, now);
-        match take_file(folder.join(name.as_str()), &me)? {
-            Taken::Mine(lease) => Ok(lease),
-            Taken::Theirs { holder, path } => Err(StoreError::Busy {
+        let path = place(root, name)?;
+        match take_file(path, &me, Rhythm::default(), &BTreeSet::new())? {
+            Taken::Mine(lease) => lease.beating(Rhythm::default()),
+            Taken::Theirs(theirs) => Err(StoreError::Busy {
                 environment: name.to_string(),
-                holder,
-                path,
+                holder: theirs.holder,
+                path: theirs.path,
             }),
+        }
+    }
+
+    /// The same lease with a heartbeat.
+    pub(super) fn beating(mut self, rhythm: Rhythm) -> Result<Self, StoreError> {
+        self.heart = Some(Heart::start(&self.path, &self.text, rhythm)?);
+        Ok(self)
+    }
+
+    /// Makes sure that the lease is still this process's, which it may not be
+    /// if the process was suspended. To be asked right before each act that others
+    /// see.
+    pub fn confirm(&self) -> Result<(), StoreError> {
+        match read(&self.path)? {
+            Some(text) if text == self.text => Ok(()),
+            now => Err(self.overtaken(now.as_deref())),
+        }
+    }
+
+    /// Waits until the lease is another's, which normally never happens.
+    pub async fn lost(&self) -> StoreError {
+        match &self.heart {
+            Some(heart) => heart.lost().await,
+            None => std::future::pending().await,
+        }
+        self.overtaken(read(&self.path).ok().flatten().as_deref())
+    }
+
+    fn overtaken(&self, now: Option<&str>) -> StoreError {
+        StoreError::Overtaken {
+            environment: self
+                .path
+                .file_name()
+                .unwrap_or_default()
+                .to_string_lossy()
+                .into_owned(),
+            by: match now {
+                Some(text) => format!("it is held by {}", words(text)),
+                None => "who took it over is done by now, or it was removed".to_owned(),
+            },
         }
     }
 }
 
 impl Drop for Lease {
     fn drop(&mut self) {
-        // Somebody who was told to may have removed it, and another taken it.
+        // First, so that no beat is left of a lease that is not there.
+        drop(self.heart.take());
+        // Somebody may have taken it over, or removed it, and another taken it.
         let is_mine = fs::read_to_string(&self.path).is_ok_and(|text| text == self.text);
         if !is_mine {
             tracing::debug!("the lease {} is another's by now", self.path.display());
@@ -75,52 +127,112 @@ impl Drop for Lease {
 }
 
 /// What came of trying for a lease.
-enum Taken {
+pub(super) enum Taken {
     Mine(Lease),
-    Theirs { holder: String, path: PathBuf },
+    Theirs(Theirs),
 }
 
-/// Takes the lease that is a given file.
-fn take_file(path: PathBuf, me: &Holder) -> Result<Taken, StoreError> {
-    let text = me.new_lease()?;
+/// A lease that another holds.
+pub(super) struct Theirs {
+    /// Who, where, since when.
+    pub(super) holder: String,
+    /// The lease: the one that was asked for, or the right to replace it.
+    pub(super) path: PathBuf,
+    /// Its text; `None` if it changed hands too often to tell.
+    pub(super) text: Option<String>,
+    /// How long its holder may be silent.
+    pub(super) expires: Option<std::time::Duration>,
+}
+
+/// The lease of an environment; its folder is there afterwards.
+pub(super) fn place(root: &Root, name: &EnvName) -> Result<PathBuf, StoreError> {
+    let folder = root.leases();
+    fs::create_dir_all(&folder).map_err(StoreError::io("could not make", &folder))?;
+    Ok(folder.join(name.as_str()))
+}
+
+/// Takes the lease that is a given file. `silent` are the texts of leases whose
+/// holders were silent for too long.
+pub(super) fn take_file(
+    path: PathBuf,
+    me: &Holder,
+    rhythm: Rhythm,
+    silent: &BTreeSet<String>,
+) -> Result<Taken, StoreError> {
+    let text = Holder {
+        expires_ms: Some(rhythm.expires_ms()),
+        ..me.clone()
+    }
+    .new_lease()?;
+    let mine = |path| {
+        let heart = None;
+        Ok(Taken::Mine(Lease {
+            path,
+            text: text.clone(),
+            heart,
+        }))
+    };
     for _ in 0..ATTEMPTS {
-        match create_whole(&path, &text) {
-            Ok(()) => return Ok(Taken::Mine(Lease { path, text })),
-            Err(error) if error.kind() == ErrorKind::AlreadyExists => {}
-            Err(error) => return Err(StoreError::io("could not make", &path)(error)),
-        }
         let Some(found) = read(&path)? else {
-            continue;
+            match create_whole(&path, &text) {
+                Ok(()) => return mine(path),
+                Err(error) if error.kind() == ErrorKind::AlreadyExists => continue,
+                Err(error) => return Err(StoreError::io("could not make", &path)(error)),
+            }
         };
         let holder = serde_json::from_str::<Holder>(&found).ok();
-        if !holder.as_ref().is_some_and(|holder| holder.is_gone(me)) {
-            let holder =
-                holder.map_or_else(|| "another process".to_owned(), |holder| holder.to_string());
-            return Ok(Taken::Theirs { holder, path });
+        let is_gone =
+            silent.contains(&found) || holder.as_ref().is_some_and(|holder| holder.is_gone(me));
+        if !is_gone {
+            return Ok(Taken::Theirs(Theirs {
+                holder: words(&found),
+                path,
+                expires: holder.and_then(|holder| holder.expires()),
+                text: Some(found),
+            }));
         }
-        let _right = match take_file(right_to_replace(&path, &found), me)? {
+        let right = right_to_replace(&path, &found);
+        let _right = match take_file(right, me, rhythm, silent)? {
             Taken::Mine(right) => right,
-            theirs @ Taken::Theirs { .. } => return Ok(theirs),
+            theirs @ Taken::Theirs(_) => return Ok(theirs),
         };
         // Another may have had the right before, used it and given it back.
         if read(&path)?.as_deref() == Some(&found) {
             replace(&path, &text).map_err(StoreError::io("could not take over", &path))?;
-            return Ok(Taken::Mine(Lease { path, text }));
+            // Nobody looks for the dead one's beat any more.
+            drop(fs::remove_file(beat_path(&path, &found)));
+            return mine(path);
         }
     }
-    let holder = "another process that was quicker".to_owned();
-    Ok(Taken::Theirs { holder, path })
+    Ok(Taken::Theirs(Theirs {
+        holder: "another process that was quicker".to_owned(),
+        path,
+        text: None,
+        expires: None,
+    }))
+}
+
+/// Who holds a lease of this text.
+fn words(text: &str) -> String {
+    serde_json::from_str::<Holder>(text).map_or_else(
+        |_| "another process".to_owned(),
+        |holder| holder.to_string(),
+    )
 }
 
 /// The lease that is the right to replace a dead one of this text. No
 /// environment's name begins with a full stop.
 pub(super) fn right_to_replace(path: &Path, text: &str) -> PathBuf {
-    let digest = hex::encode(&Sha256::digest(text)[..8]);
-    path.with_file_name(format!(".after-{digest}"))
+    path.with_file_name(format!(".after-{}", digest(text)))
+}
+
+/// What tells a lease from every other in a file's name.
+pub(super) fn digest(text: &str) -> String {
+    hex::encode(&Sha256::digest(text)[..8])
 }
 
 /// What is in a lease; `None` if it is not there, or no more.
-fn read(path: &Path) -> Result<Option<String>, StoreError> {
+pub(super) fn read(path: &Path) -> Result<Option<String>, StoreError> {
     match fs::read_to_string(path) {
         Ok(text) => Ok(Some(text)),
         Err(error)
@@ -158,8 +270,10 @@ fn written(path: &Path, text: &str) -> std::io::Result<NamedTempFile> {
     let folder = path.parent().expect("a lease is in a folder");
     let mut file = tempfile::Builder::new()
         .prefix(".new-")
-        .permissions(std::fs::Permissions::from_mode(0o644))
         .tempfile_in(folder)?;
+    // Whatever the umask says: who must not read it can't enter the root.
+    file.as_file()
+        .set_permissions(std::fs::Permissions::from_mode(0o644))?;
     file.write_all(text.as_bytes())?;
     Ok(file)
 }

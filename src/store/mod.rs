@@ -4,9 +4,14 @@
 //! written; a folder without a receipt is rubble. Nothing here knows what is in
 //! a prefix: the conda room fills it, this room says where and when it counts.
 
+mod claim;
+#[cfg(test)]
+mod claim_tests;
 mod error;
 mod gate;
 mod generations;
+mod group;
+mod heartbeat;
 mod history;
 mod holder;
 mod layout;
@@ -23,11 +28,13 @@ mod sessions;
 mod space;
 mod write;
 
+pub use claim::{Claim, Granted};
 pub use error::StoreError;
 pub use gate::{pass_gate, shut_gate};
 pub use generations::{
     Generation, current, damaged, environments, generations, publish, put_back, set_aside, stage,
 };
+pub use group::GroupsUmask;
 pub use history::{Event, Switched, record, switches};
 pub use layout::Root;
 pub use lease::Lease;

@@ -5,7 +5,7 @@ use std::os::unix::fs::PermissionsExt as _;
 use std::path::Path;
 
 use crate::support::{
-    Fault, Server, TestEnv, assert_output, channels, have, lab, soon, tiny_spec, tree, world_python,
+    Server, TestEnv, assert_output, channels, have, lab, soon, tiny_spec, tree, world_python,
 };
 
 #[test]
@@ -143,49 +143,6 @@ fn contents(folder: &Path) -> Vec<(String, String)> {
         all.push((name, String::from_utf8_lossy(&bytes).into_owned()));
     }
     all
-}
-
-#[test]
-fn of_two_applies_at_once_one_works_and_the_other_tells_who_does() {
-    let server = Server::start(channels());
-    let env = TestEnv::with_alias(server.url());
-    env.tiny(&["shared-lib"]);
-    env.run(&["lock"]).success();
-    server.fault("shared-lib-2.0", Fault::Held);
-    let first = env.start(&["apply"]);
-    server.wait_for("shared-lib-2.0");
-    env.run(&["apply"])
-        .fails_with(7)
-        .says("environment lab is being changed by researcher@")
-        .says(&format!("(process {})", first.pid()));
-    env.run(&["rollback"]).fails_with(2);
-    server.release();
-    first.wait().success();
-    env.run(&["apply"]).success().says("Nothing to do");
-}
-
-#[test]
-fn a_lease_of_another_machine_is_believed_and_one_of_a_dead_process_is_not() {
-    let env = TestEnv::new();
-    env.tiny(&["shared-lib"]);
-    let lease = env.root().join("leases/lab");
-    fs_err::create_dir_all(env.root().join("leases")).unwrap();
-    let held = |host: &str, pid: u32| {
-        let text = format!(
-            r#"{{"by": "colleague@{host}", "host": "{host}", "pid": {pid}, "since": "2026-01-01T00:00:00Z"}}"#
-        );
-        fs_err::write(&lease, text).unwrap();
-    };
-    held("another-login-node", 1);
-    env.run(&["apply"])
-        .fails_with(7)
-        .says("colleague@another-login-node");
-    assert!(lease.exists());
-    let here = rustix::system::uname();
-    // No process has the largest number.
-    held(here.nodename().to_str().unwrap(), 4_194_303);
-    env.run(&["apply"]).success();
-    assert!(!lease.exists());
 }
 
 #[test]

@@ -9,8 +9,10 @@
 #![expect(clippy::unwrap_used, reason = "a test says what is wrong by panicking")]
 
 mod apply;
+mod at_once;
 mod browser_world;
 mod bytecode;
+mod cache;
 mod cluster_world;
 mod crash;
 mod doctor;

@@ -11,7 +11,7 @@ use crate::cli::select;
 use crate::conda::Network;
 use crate::plan::Action;
 use crate::spec::EnvName;
-use crate::store::Receipt;
+use crate::store::{Granted, Receipt};
 
 use super::plan;
 use super::recipe;
@@ -69,52 +69,70 @@ pub(super) fn run(app: &App<'_>, args: &Args) -> Result<Exit, Failure> {
 /// Applies a spec.
 pub(super) fn spec(
     app: &App<'_>,
-    file: SpecFile,
+    mut file: SpecFile,
     network: Network,
     policy: LockPolicy,
 ) -> Result<Exit, Failure> {
     let context = walk::context(app, &file, network)?;
     walk::block_on(async {
-        let prepared = walk::prepare(app, &context, file, policy).await?;
-        let lock = prepared.subject.file.lock_name();
-        if prepared.plan.actions.is_empty() {
-            app.ui.status(plan::text(&prepared.plan, &lock));
+        loop {
+            let prepared = walk::prepare(app, &context, file, policy).await?;
+            let lock = prepared.subject.file.lock_name();
+            if prepared.plan.actions.is_empty() {
+                app.ui.status(plan::text(&prepared.plan, &lock));
+                return Ok(Exit::Done);
+            }
+            if builds(&prepared) {
+                heavy::pass_on(app, &prepared.subject.site)?;
+            }
+            let name = prepared.desired.environment.clone();
+            let tell = |holder: &str| walk::say_waiting(app, &name, holder);
+            let Granted { lease, waited } = apply::hold(&context, &name, &tell).await?;
+            if waited {
+                // Spec and lock may be others by now. The lease is not kept
+                // meanwhile: the work may have to go on elsewhere.
+                drop(lease);
+                let known = &prepared.subject.file;
+                file = SpecFile::open(&known.path, known.source.name())?;
+                continue;
+            }
+            let started = Instant::now();
+            let done = apply::carry_out(&context, prepared, lease).await?;
+            say_actions(app, &done, &lock, started);
+            say_outcome(app, &done);
+            let generation = done.prepared.desired.generation.as_str();
+            say_recipe(app, &context, &name, generation)?;
             return Ok(Exit::Done);
         }
-        if prepared
-            .plan
-            .actions
-            .iter()
-            .any(|action| matches!(action, Action::BuildGeneration { .. }))
-        {
-            heavy::pass_on(app, &prepared.subject.site)?;
-        }
-        let started = Instant::now();
-        let done = apply::carry_out(&context, prepared).await?;
-        say_actions(app, &done.prepared, &lock, started);
-        say_outcome(app, &done);
-        let prepared = &done.prepared;
-        let generation = prepared.desired.generation.as_str();
-        say_recipe(app, &context, &prepared.desired.environment, generation)?;
-        Ok(Exit::Done)
     })
 }
 
-fn say_actions(app: &App<'_>, prepared: &Prepared<'_>, lock: &str, started: Instant) {
+fn builds(prepared: &Prepared<'_>) -> bool {
+    let is_build = |action: &Action| matches!(action, Action::BuildGeneration { .. });
+    prepared.plan.actions.iter().any(is_build)
+}
+
+fn say_actions(app: &App<'_>, done: &Outcome<'_>, lock: &str, started: Instant) {
     let (mut registered, mut unregistered) = (Vec::new(), Vec::new());
-    for action in &prepared.plan.actions {
+    for action in &done.prepared.plan.actions {
         match action {
             Action::WriteLock => app.ui.status(format!("Wrote {}", styled(NAME, lock))),
             Action::BuildGeneration {
                 generation,
                 packages,
                 ..
-            } => app.ui.status(format!(
-                "Installed {} as {} {}",
-                counted(*packages, "package"),
-                styled(NAME, generation),
-                walk::took(started)
-            )),
+            } => match &done.shared {
+                Some(shared) => app.ui.status(format!(
+                    "Using {}, which is there already",
+                    styled(NAME, shared.display())
+                )),
+                None => app.ui.status(format!(
+                    "Installed {} as {} {}",
+                    counted(*packages, "package"),
+                    styled(NAME, generation),
+                    walk::took(started)
+                )),
+            },
             Action::Switch { to, .. } => {
                 app.ui.status(format!("Switched to {}", styled(NAME, to)));
             }
@@ -165,6 +183,19 @@ fn say_outcome(app: &App<'_>, outcome: &Outcome<'_>) {
         app.ui.warning(format!(
             "more than one package brings {}{more}; one of the files won",
             first.display(),
+        ));
+    }
+    for folder in &outcome.copied_from {
+        app.ui.status(format!(
+            "Packages in {} are on another file system: their files were copied, not linked",
+            folder.display()
+        ));
+    }
+    if !outcome.renewed.is_empty() {
+        app.ui.warning(format!(
+            "damaged in the package cache, and fetched anew: {}; \
+             other generations share the files that were damaged",
+            outcome.renewed.join(", ")
         ));
     }
     if let Some(why) = &outcome.no_bytecode {

@@ -25,7 +25,11 @@ pub(in crate::cli) struct Args {
 pub(super) fn run(app: &App<'_>, args: &Args) -> Result<Exit, Failure> {
     let current = select::current(app, args.name.as_deref())?;
     let context = app.context(current.root, Network::Offline)?;
-    let done = apply::rollback(&context, &current.name, args.generation.as_deref())?;
+    let tell = |holder: &str| walk::say_waiting(app, &current.name, holder);
+    let wanted = args.generation.as_deref();
+    let done = walk::block_on(async {
+        Ok(apply::rollback(&context, &current.name, wanted, &tell).await?)
+    })?;
     walk::say_replaced(app, &done.replaced);
     if done.from.as_deref() == Some(done.to.as_str()) {
         app.ui.status(format!(

@@ -16,6 +16,7 @@ use crate::cluster::Login;
 use crate::conda::Network;
 use crate::lock::{Change, Lock, LockError, PackageId, changes};
 use crate::session::{Session, Wanted};
+use crate::spec::EnvName;
 
 use super::sessions::state_text;
 
@@ -194,6 +195,13 @@ pub(super) async fn prepare<'c>(
         ));
     }
     Ok(prepared)
+}
+
+/// Says for whom a command waits.
+pub(super) fn say_waiting(app: &App<'_>, name: &EnvName, holder: &str) {
+    app.ui.status(format!(
+        "Waiting: environment {name} is being changed by {holder}"
+    ));
 }
 
 /// Says whose kernelspecs were taken over.

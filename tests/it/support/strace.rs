@@ -348,8 +348,17 @@ fn lasting(path: &Path) -> String {
             parts.push(format!(".rubble-*-{generation}"));
             continue;
         }
+        if let Some((_, user)) = part
+            .strip_prefix(".fetch-")
+            .and_then(|rest| rest.split_once('-'))
+        {
+            parts.push(format!(".fetch-*-{user}"));
+            continue;
+        }
         // What is unpacked there is moved to its name when it is whole.
-        let is_unpacked = parts.last().is_some_and(|folder| folder == "pkgs")
+        let is_unpacked = parts
+            .last()
+            .is_some_and(|folder: &String| folder.starts_with(".fetch-"))
             && part.starts_with('.')
             && !part.ends_with(".lock");
         if is_unpacked && let Some(stem) = part.get(..part.len().saturating_sub(6)) {

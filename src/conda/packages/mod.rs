@@ -1,0 +1,236 @@
+//! Unpacked packages: which are there, whole, and the others fetched.
+//!
+//! Nothing here waits for a lock. rattler coordinates all who use a cache by one
+//! `flock` on a file in it, held for a whole installation: on a shared file system
+//! a node that died with it, or a server that has no locks, stops everybody. So a
+//! package is unpacked into a folder of this run's own inside the cache, and
+//! enters the cache by one rename: an entry is whole or absent. The lock that the
+//! installer takes all the same is on a file of a temporary folder, which nobody
+//! else knows.
+//!
+//! What rattler believes of an entry (its description can be read) is not enough
+//! here: each file must be there in its full length. A change that keeps the
+//! length is not seen, for that all of it would have to be read each time.
+
+mod entries;
+mod fetch;
+mod progress;
+
+use std::collections::BTreeSet;
+use std::os::unix::fs::MetadataExt as _;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use fs_err as fs;
+use rattler::install::InstallerError;
+use rattler_cache::package_cache::{PackageCache, PackageCacheLayer};
+use rattler_conda_types::{MatchSpec, RepoDataRecord};
+use rattler_networking::LazyClient;
+use rayon::prelude::*;
+use tempfile::TempDir;
+
+use self::entries::{enter, entry_name, hash, is_whole};
+use self::fetch::fetch;
+use super::progress::Progress;
+
+/// The begin of the name of a folder into which a run unpacks.
+const FETCHING: &str = ".fetch-";
+
+/// Where unpacked packages are.
+#[derive(Debug, Clone, Copy)]
+pub struct Packages<'a> {
+    /// The folder that new ones go to.
+    pub folder: &'a Path,
+    /// Folders of others that are read and never written, the first one first.
+    pub beneath: &'a [PathBuf],
+    /// For whom: one run at a time has this name.
+    pub user: &'a str,
+}
+
+/// All packages of an installation, ready to be linked.
+pub(super) struct Ready {
+    /// What holds them.
+    pub(super) cache: PackageCache,
+    /// Folders that packages come from, and that are on another file system than
+    /// the prefix, so that files are copied.
+    pub(super) far: BTreeSet<PathBuf>,
+    /// Packages whose entry was damaged and is new.
+    pub(super) renewed: Vec<String>,
+    /// What could not enter the cache is linked from here.
+    _own: Own,
+    _lock: TempDir,
+}
+
+/// What is known of a package before it is fetched.
+enum State<'a> {
+    /// It is in this folder.
+    Whole(&'a Path),
+    /// The folder that would be believed has it with files cut or missing.
+    Damaged,
+    Absent,
+}
+
+impl<'a> Packages<'a> {
+    /// Fetches what is missing for a prefix.
+    pub(super) async fn ready(
+        self,
+        records: &[RepoDataRecord],
+        prefix: &Path,
+        client: &LazyClient,
+        progress: &Arc<dyn Progress>,
+    ) -> Result<Ready, InstallerError> {
+        let lock = lock_folder().map_err(failed("no folder for a lock can be had"))?;
+        let refused = || failed(format!("could not write into {}", self.folder.display()));
+        self.adopt().map_err(refused())?;
+        let states: Vec<State<'_>> = records
+            .par_iter()
+            .map(|record| self.state(record))
+            .collect();
+        let mut used = BTreeSet::new();
+        let mut missing = Vec::new();
+        let mut renewed = Vec::new();
+        for (record, state) in records.iter().zip(&states) {
+            match state {
+                State::Whole(folder) => {
+                    used.insert(*folder);
+                }
+                State::Damaged => {
+                    renewed.push(entry_name(record));
+                    missing.push(record);
+                }
+                State::Absent => missing.push(record),
+            }
+        }
+        if !missing.is_empty() {
+            used.insert(self.folder);
+        }
+        let here = prefix.parent().and_then(device);
+        let is_far = |folder: &&Path| device(folder) != here;
+        let far = used
+            .into_iter()
+            .filter(is_far)
+            .map(Path::to_owned)
+            .collect();
+        let own = self.own().map_err(failed("could not get randomness"))?;
+        let fetched = fetch(&own.folder, &missing, client, progress).await;
+        // Also if one failed: the others need not be fetched again.
+        let entered = enter(&own.folder, self.folder);
+        fetched?;
+        entered.map_err(refused())?;
+        let nothing = MatchSpec {
+            subdir: Some("nothing is kept there".to_owned()),
+            ..MatchSpec::default()
+        };
+        let layers = [
+            PackageCacheLayer::new(lock.path()).with_filter(nothing),
+            PackageCacheLayer::new(self.folder),
+            PackageCacheLayer::new(&own.folder),
+        ];
+        let beneath = self.beneath.iter().map(PackageCacheLayer::new);
+        Ok(Ready {
+            cache: PackageCache::from_layers(layers.into_iter().chain(beneath), false),
+            far,
+            renewed,
+            _own: own,
+            _lock: lock,
+        })
+    }
+
+    /// What there is of a package: the first folder whose note names its hash is the
+    /// one that the installer will believe.
+    fn state(self, record: &RepoDataRecord) -> State<'a> {
+        let name = entry_name(record);
+        let wanted = record.package_record.sha256;
+        let folders = std::iter::once(self.folder).chain(self.beneath.iter().map(PathBuf::as_path));
+        for folder in folders {
+            let entry = folder.join(&name);
+            if !entry.is_dir() {
+                continue;
+            }
+            let believed = match (&wanted, hash(&entry)) {
+                (None, _) => true,
+                (Some(wanted), found) => found.as_deref() == Some(wanted.as_slice()),
+            };
+            if believed {
+                return if is_whole(&entry) {
+                    State::Whole(folder)
+                } else {
+                    State::Damaged
+                };
+            }
+        }
+        State::Absent
+    }
+
+    /// A folder for this run alone.
+    fn own(self) -> std::io::Result<Own> {
+        let mut token = [0; 8];
+        getrandom::fill(&mut token).map_err(|error| std::io::Error::other(error.to_string()))?;
+        let name = format!("{FETCHING}{}-{}", hex::encode(token), self.user);
+        Ok(Own {
+            folder: self.folder.join(name),
+        })
+    }
+
+    /// Takes over what a run of the same name fetched before it was killed.
+    fn adopt(self) -> std::io::Result<()> {
+        for entry in fs::read_dir(self.folder)?.flatten() {
+            let name = entry.file_name();
+            let user = name
+                .to_str()
+                .and_then(|name| name.strip_prefix(FETCHING))
+                .and_then(|rest| rest.split_once('-'))
+                .map(|(_, user)| user);
+            if user == Some(self.user) {
+                enter(&entry.path(), self.folder)?;
+                fs::remove_dir_all(entry.path())?;
+            }
+        }
+        Ok(())
+    }
+}
+
+/// The folder of one run, gone with it. One that was killed leaves its own to the
+/// next run.
+struct Own {
+    folder: PathBuf,
+}
+
+impl Drop for Own {
+    fn drop(&mut self) {
+        if let Err(error) = fs::remove_dir_all(&self.folder)
+            && error.kind() != std::io::ErrorKind::NotFound
+        {
+            tracing::debug!("what was fetched is left: {error}");
+        }
+    }
+}
+
+fn device(path: &Path) -> Option<u64> {
+    path.metadata().ok().map(|metadata| metadata.dev())
+}
+
+/// A folder whose file system has locks. That of the cache may have none, or one
+/// that a dead node holds.
+fn lock_folder() -> std::io::Result<TempDir> {
+    let mut last = None;
+    for place in [std::env::temp_dir(), "/tmp".into(), "/dev/shm".into()] {
+        let tried = tempfile::Builder::new()
+            .prefix("envspec-lock-")
+            .tempdir_in(place)
+            .and_then(|folder| {
+                std::fs::File::create(folder.path().join("try"))?.try_lock()?;
+                Ok(folder)
+            });
+        match tried {
+            Ok(folder) => return Ok(folder),
+            Err(error) => last = Some(error),
+        }
+    }
+    Err(last.unwrap_or_else(|| std::io::ErrorKind::Unsupported.into()))
+}
+
+fn failed(what: impl Into<String>) -> impl FnOnce(std::io::Error) -> InstallerError {
+    let what = what.into();
+    move |error| InstallerError::IoError(what, error)
+}
