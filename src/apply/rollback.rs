@@ -8,7 +8,7 @@ use super::error::ApplyError;
 use super::observe::registered;
 use super::publish::{Publishing, publish};
 use super::registration::{self, Replaced};
-use crate::plan::{self, Desired, DesiredKernel, GenerationId, Observed};
+use crate::plan::{self, Cost, Desired, DesiredKernel, GenerationId, Observed, Room};
 use crate::spec::EnvName;
 use crate::store::{self, Event, Lease, Receipt, StoreError};
 
@@ -79,8 +79,6 @@ fn desired(name: &EnvName, generation: &str, receipt: &Receipt) -> Desired {
         environment: name.clone(),
         generation: GenerationId::of_built(generation.to_owned()),
         packages: receipt.packages.clone(),
-        // Nothing is fetched for it.
-        archive_bytes: 0,
         kernels: receipt
             .kernels
             .iter()
@@ -113,6 +111,8 @@ fn observed(
     Ok(Observed {
         current,
         generation_exists: true,
+        cost: Cost::default(),
+        room: Room::default(),
         lock_written: true,
         registered: registered(context, name)?,
     })

@@ -4,7 +4,9 @@
 //! and tested; carrying it out is another room's work.
 
 mod action;
+mod cost;
 mod desired;
 
 pub use action::{Action, Plan, plan};
+pub use cost::{Cost, Room};
 pub use desired::{Desired, DesiredKernel, GenerationId, Observed, RegisteredKernel};

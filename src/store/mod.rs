@@ -13,6 +13,7 @@ mod lease;
 #[cfg(test)]
 mod lease_tests;
 mod receipt;
+mod room;
 mod write;
 
 pub use error::StoreError;
@@ -23,4 +24,5 @@ pub use history::{Event, Switched, record, switches};
 pub use layout::Root;
 pub use lease::Lease;
 pub use receipt::{KernelReceipt, Receipt, SpecOrigin};
+pub use room::room;
 pub use write::{write_private_script, write_whole};

@@ -24,6 +24,7 @@ mod recipe;
 mod registration;
 mod rollback;
 mod session;
+mod space;
 mod support;
 mod transport;
 

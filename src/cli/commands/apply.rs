@@ -69,6 +69,7 @@ pub(super) fn spec(
         {
             heavy::pass_on(app, &prepared.subject.site)?;
         }
+        warn_if_tight(app, &prepared);
         let started = Instant::now();
         let done = apply::carry_out(&context, prepared).await?;
         say_actions(app, &done.prepared, &lock, started);
@@ -78,6 +79,23 @@ pub(super) fn spec(
         say_recipe(app, &context, &prepared.desired.environment, generation)?;
         Ok(Exit::Done)
     })
+}
+
+/// Says so when a generation may not fit: what unpacked archives take is known
+/// once they are.
+fn warn_if_tight(app: &App<'_>, prepared: &Prepared<'_>) {
+    for action in &prepared.plan.actions {
+        if let Action::BuildGeneration { cost, left, .. } = action
+            && left.is_tight_for(cost)
+            && !left.is_too_small_for(cost)
+        {
+            app.ui.warning(format!(
+                "it may not fit: the new generation takes {}, and {} are left",
+                cost.in_words(),
+                left.in_words()
+            ));
+        }
+    }
 }
 
 fn say_actions(app: &App<'_>, prepared: &Prepared<'_>, lock: &str, started: Instant) {
