@@ -19,7 +19,7 @@ use crate::conda::{
 };
 use crate::kernel::Personal;
 use crate::lock::PackageId;
-use crate::plan::Action;
+use crate::plan::{Action, Plan};
 use crate::spec::EnvName;
 use crate::store::{
     self, Claim, Event, Granted, Lease, Papers, Receipt, Root, SpecOrigin, StoreError,
@@ -94,6 +94,7 @@ pub async fn carry_out<'c>(
         .generation(prepared.desired.generation.as_str())?;
     let replaced = registration::judge_names(context, &prepared.plan)?;
     let mut built = Built::default();
+    refuse_if_too_large(context, &prepared.plan)?;
     let has = |wanted: fn(&Action) -> bool| prepared.plan.actions.iter().any(wanted);
     if has(|action| matches!(action, Action::BuildGeneration { .. })) {
         let umask = context.root.join_group()?;
@@ -141,6 +142,28 @@ pub async fn carry_out<'c>(
         no_bytecode: built.no_bytecode,
         replaced,
     })
+}
+
+/// Refuses a generation that certainly does not fit, before anything is written.
+fn refuse_if_too_large(context: &Context, plan: &Plan) -> Result<(), StoreError> {
+    for action in &plan.actions {
+        if let Action::BuildGeneration {
+            generation,
+            cost,
+            left,
+            ..
+        } = action
+            && left.is_too_small_for(cost)
+        {
+            return Err(StoreError::NoRoom {
+                path: context.root.path().to_owned(),
+                generation: generation.to_string(),
+                cost: cost.in_words(),
+                left: left.in_words(),
+            });
+        }
+    }
+    Ok(())
 }
 
 /// What building a generation left.

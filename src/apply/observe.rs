@@ -8,9 +8,10 @@ use super::context::Context;
 use super::error::ApplyError;
 use super::resolve::Locked;
 use super::spec_file::Subject;
+use crate::conda;
 use crate::jupyter::{self, Owner};
 use crate::lock::PackageId;
-use crate::plan::{self, Desired, GenerationId, Observed, Plan, RegisteredKernel};
+use crate::plan::{self, Cost, Desired, GenerationId, Observed, Plan, RegisteredKernel, Room};
 use crate::spec::EnvName;
 use crate::store::{self, Receipt};
 
@@ -58,8 +59,11 @@ pub fn prepare<'c>(
         locked.records(context)?.to_vec()
     };
     let packages: Vec<PackageId> = records.iter().map(PackageId::from).collect();
+    let (mut cost, mut room) = (Cost::default(), Room::default());
     if !generation_exists {
         refuse_lacking(&subject, &packages)?;
+        cost = conda::cost(&context.root.packages(), &records);
+        room = store::room(context.root.path());
     }
     let mut other_spec = None;
     let before = match current {
@@ -79,16 +83,14 @@ pub fn prepare<'c>(
     let desired = Desired {
         environment: spec.name.clone(),
         generation,
-        archive_bytes: records
-            .iter()
-            .filter_map(|record| record.package_record.size)
-            .sum(),
         packages,
         kernels: subject.desired_kernels(),
     };
     let observed = Observed {
         current: before,
         generation_exists,
+        cost,
+        room,
         lock_written: locked.written,
         registered: registered(context, &spec.name)?,
     };

@@ -9,7 +9,7 @@ use super::error::ApplyError;
 use super::observe::registered;
 use super::publish::{Publishing, publish};
 use super::registration::{self, Replaced};
-use crate::plan::{self, Desired, DesiredKernel, GenerationId, Observed};
+use crate::plan::{self, Cost, Desired, DesiredKernel, GenerationId, Observed, Room};
 use crate::spec::EnvName;
 use crate::store::{self, Event, Receipt, StoreError};
 
@@ -78,8 +78,6 @@ fn desired(name: &EnvName, generation: &str, receipt: &Receipt) -> Desired {
         environment: name.clone(),
         generation: GenerationId::of_built(generation.to_owned()),
         packages: receipt.packages.clone(),
-        // Nothing is fetched for it.
-        archive_bytes: 0,
         kernels: receipt
             .kernels
             .iter()
@@ -112,6 +110,8 @@ fn observed(
     Ok(Observed {
         current,
         generation_exists: true,
+        cost: Cost::default(),
+        room: Room::default(),
         lock_written: true,
         registered: registered(context, name)?,
     })

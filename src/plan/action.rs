@@ -2,6 +2,7 @@
 
 use serde::Serialize;
 
+use super::cost::{Cost, Room};
 use super::desired::{Desired, GenerationId, Observed};
 use crate::lock::{Change, changes};
 
@@ -18,8 +19,11 @@ pub enum Action {
         generation: GenerationId,
         /// How many packages it has.
         packages: usize,
-        /// The sum of their archives in bytes; what is cached is not fetched.
-        archive_bytes: u64,
+        /// What that takes.
+        #[serde(flatten)]
+        cost: Cost,
+        /// What is left for it.
+        left: Room,
     },
     /// Make the generation current.
     Switch {
@@ -66,7 +70,8 @@ pub fn plan(desired: &Desired, observed: &Observed) -> Plan {
         actions.push(Action::BuildGeneration {
             generation: desired.generation.clone(),
             packages: desired.packages.len(),
-            archive_bytes: desired.archive_bytes,
+            cost: observed.cost,
+            left: observed.room,
         });
     }
     // After the generation: if that can't be built, the lock is as before.
@@ -124,7 +129,9 @@ mod tests {
 
     use super::{Action, plan};
     use crate::lock::PackageId;
-    use crate::plan::{Desired, DesiredKernel, GenerationId, Observed, RegisteredKernel};
+    use crate::plan::{
+        Cost, Desired, DesiredKernel, GenerationId, Observed, RegisteredKernel, Room,
+    };
     use crate::spec::EnvName;
 
     fn desired(lock: &str, kernels: &[&str]) -> Desired {
@@ -138,7 +145,6 @@ mod tests {
                 version: "3.12.1".to_owned(),
                 build: lock.to_owned(),
             }],
-            archive_bytes: 1,
             kernels: kernels
                 .iter()
                 .map(|name| DesiredKernel {
@@ -194,6 +200,8 @@ mod tests {
                 current: (!fresh).then(|| (before.generation.to_string(), before.packages.clone())),
                 generation_exists: exists,
                 lock_written,
+                cost: Cost::default(),
+                room: Room::default(),
                 registered: before.kernels.iter().map(|kernel| RegisteredKernel {
                     name: kernel.registered.clone(),
                     generation: before.generation.to_string(),

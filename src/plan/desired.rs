@@ -3,6 +3,7 @@
 use rattler_conda_types::Subdir;
 use sha2::{Digest, Sha256};
 
+use super::cost::{Cost, Room};
 use crate::lock::PackageId;
 use crate::spec::EnvName;
 
@@ -73,8 +74,6 @@ pub struct Desired {
     pub generation: GenerationId,
     /// The packages of that generation.
     pub packages: Vec<PackageId>,
-    /// The sum of the packages' archives in bytes, as far as the channel tells.
-    pub archive_bytes: u64,
     /// The kernels.
     pub kernels: Vec<DesiredKernel>,
 }
@@ -96,6 +95,10 @@ pub struct Observed {
     pub current: Option<(String, Vec<PackageId>)>,
     /// Whether the desired generation is there, whole.
     pub generation_exists: bool,
+    /// What building it would take; nothing if it is there.
+    pub cost: Cost,
+    /// What is left where it would be built.
+    pub room: Room,
     /// Whether the lock beside the spec is the one to be used.
     pub lock_written: bool,
     /// The kernelspecs in the user's folder that are this environment's.

@@ -5,6 +5,7 @@
 
 mod action;
 mod collect;
+mod cost;
 mod desired;
 
 pub use action::{Action, Plan, plan};
@@ -12,4 +13,5 @@ pub use collect::{
     CachedPackage, Candidate, KEPT_EARLIER, KEPT_FOR, Kept, Retention, Shape, is_python_used,
     is_used, judge,
 };
+pub use cost::{Cost, Room};
 pub use desired::{Desired, DesiredKernel, GenerationId, Observed, RegisteredKernel};

@@ -9,6 +9,7 @@ mod catalogue;
 mod judge;
 mod model;
 mod parse;
+mod quota;
 mod units;
 
 pub use catalogue::Sites;
@@ -18,6 +19,7 @@ pub use model::{
     Partition, Practice, Scheduler, Site, Slurm, Ssh, Storage, TargetNode, Transport,
 };
 pub use parse::SiteError;
+pub use quota::Quota;
 pub use units::{
     HostName, HostPattern, Line, SiteName, SlurmName, UserName, slurm_memory, slurm_time,
 };

@@ -44,6 +44,22 @@ pub enum StoreError {
         limit: usize,
     },
 
+    /// There is not enough room for a generation.
+    #[error("{} has no room for {generation}: it takes {cost}, and {left} are left", path.display())]
+    #[diagnostic(help(
+        "nothing was changed. Make room there, or take a root where there is more: --root DIR or ENVSPEC_ROOT"
+    ))]
+    NoRoom {
+        /// Where.
+        path: PathBuf,
+        /// What was to be built.
+        generation: String,
+        /// What it takes, in words.
+        cost: String,
+        /// What is left, in words.
+        left: String,
+    },
+
     /// Something that envspec did not make is in the way.
     #[error("{} exists and was not made by envspec", path.display())]
     #[diagnostic(help("move it out of the way, or give the environment another name"))]

@@ -349,12 +349,12 @@ fn a_folder_in_place_of_the_link_is_told_and_stays() {
 }
 
 /// A mount that goes away with its guard.
-struct Mount(PathBuf);
+pub(crate) struct Mount(PathBuf);
 
 impl Mount {
     /// Mounts with these arguments; `None`, told loudly, where that is not
     /// allowed.
-    fn new(at: &Path, arguments: &[&str]) -> Option<Self> {
+    pub(crate) fn new(at: &Path, arguments: &[&str]) -> Option<Self> {
         fs_err::create_dir_all(at).unwrap();
         let output = Command::new("mount")
             .args(arguments)
@@ -386,12 +386,16 @@ impl Drop for Mount {
 #[test]
 fn with_no_space_left_the_environment_is_as_it_was_and_the_half_is_gone() {
     let env = TestEnv::new();
-    let Some(_mount) = Mount::new(&env.root(), &["-t", "tmpfs", "-o", "size=12m", "tmpfs"]) else {
+    let Some(_mount) = Mount::new(&env.root(), &["-t", "tmpfs", "-o", "size=70m", "tmpfs"]) else {
         return;
     };
     env.tiny(&["shared-lib"]);
     env.run(&["apply"]).success();
-    env.tiny(&["shared-lib", "big-file"]);
+    // Its archives would fit, and what they hold does not.
+    env.spec(
+        "lab",
+        "channels: [tiny, conda-forge]\ndependencies: [shared-lib, python]\n",
+    );
     let before = AsBefore::of(&env);
     let output = env.run(&["apply"]).fails_with(7).says("No space left");
     assert!(output.stderr.contains("df -h"), "{output}");

@@ -33,6 +33,7 @@ mod recipe;
 mod registration;
 mod rollback;
 mod session;
+mod space;
 mod support;
 mod transport;
 mod verify;

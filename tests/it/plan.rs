@@ -15,7 +15,16 @@ fn keys(value: &Value) -> BTreeSet<&str> {
 fn action_keys(action: &str) -> &'static [&'static str] {
     match action {
         "write-lock" => &["action"],
-        "build-generation" => &["action", "generation", "packages", "archive_bytes"],
+        "build-generation" => &[
+            "action",
+            "generation",
+            "packages",
+            "fetch_bytes",
+            "bytes",
+            "files",
+            "estimated",
+            "left",
+        ],
         "switch" => &["action", "from", "to"],
         "register-kernel" => &["action", "kernel", "registered"],
         "unregister-kernel" => &["action", "registered"],

@@ -96,6 +96,7 @@ pub(super) fn spec(
                 file = SpecFile::open(&known.path, known.source.name())?;
                 continue;
             }
+            warn_if_tight(app, &prepared);
             let started = Instant::now();
             let done = apply::carry_out(&context, prepared, lease).await?;
             say_actions(app, &done, &lock, started);
@@ -110,6 +111,23 @@ pub(super) fn spec(
 fn builds(prepared: &Prepared<'_>) -> bool {
     let is_build = |action: &Action| matches!(action, Action::BuildGeneration { .. });
     prepared.plan.actions.iter().any(is_build)
+}
+
+/// Says so when a generation may not fit: what unpacked archives take is known
+/// once they are.
+fn warn_if_tight(app: &App<'_>, prepared: &Prepared<'_>) {
+    for action in &prepared.plan.actions {
+        if let Action::BuildGeneration { cost, left, .. } = action
+            && left.is_tight_for(cost)
+            && !left.is_too_small_for(cost)
+        {
+            app.ui.warning(format!(
+                "it may not fit: the new generation takes {}, and {} are left",
+                cost.in_words(),
+                left.in_words()
+            ));
+        }
+    }
 }
 
 fn say_actions(app: &App<'_>, done: &Outcome<'_>, lock: &str, started: Instant) {

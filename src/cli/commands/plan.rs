@@ -2,9 +2,9 @@
 
 use crate::cli::app::App;
 use crate::cli::failure::{Exit, Failure};
-use crate::cli::say::{BOLD, NAME, bytes, counted, styled};
+use crate::cli::say::{BAD, BOLD, NAME, bytes, counted, styled};
 use crate::cli::select;
-use crate::plan::{Action, Plan};
+use crate::plan::{Action, Cost, Plan, Room};
 
 use super::walk::{self, LockFlags};
 
@@ -62,13 +62,9 @@ pub(super) fn text(plan: &Plan, lock: &str) -> String {
             Action::BuildGeneration {
                 generation,
                 packages,
-                archive_bytes,
-            } => format!(
-                "Build {} of {} ({} as archives; what is cached is not fetched)",
-                styled(NAME, generation),
-                counted(*packages, "package"),
-                bytes(*archive_bytes)
-            ),
+                cost,
+                left,
+            } => build_line(generation.as_str(), *packages, cost, left),
             Action::Switch { from, to } => match from {
                 Some(from) => format!("Switch from {} to {}", styled(NAME, from), styled(NAME, to)),
                 None => format!("Switch to {}", styled(NAME, to)),
@@ -82,4 +78,29 @@ pub(super) fn text(plan: &Plan, lock: &str) -> String {
         });
     }
     lines.join("\n")
+}
+
+/// What is built, what that adds, and what is left for it.
+fn build_line(generation: &str, packages: usize, cost: &Cost, left: &Room) -> String {
+    let fetch = match cost.fetch_bytes {
+        0 => String::new(),
+        count => format!(", fetch {}", bytes(count)),
+    };
+    let left_words = match left.in_words() {
+        words if words.is_empty() => words,
+        words => format!("; {words} are left"),
+    };
+    let verdict = if left.is_too_small_for(cost) {
+        styled(BAD, ": it does not fit")
+    } else if left.is_tight_for(cost) {
+        styled(BAD, ": it may not fit")
+    } else {
+        String::new()
+    };
+    format!(
+        "Build {} of {}{fetch}\n  adds {}{left_words}{verdict}",
+        styled(NAME, generation),
+        counted(packages, "package"),
+        cost.in_words()
+    )
 }

@@ -3,6 +3,7 @@
 use super::check::Check;
 use crate::cluster::Said;
 use crate::kernel::KernelSpec;
+use crate::site::Quota;
 
 /// What an environment needs at least: kibibytes and files. One of Python and R
 /// with a notebook has some 1.5 GB and 20,000 files.
@@ -111,36 +112,10 @@ fn left(
     }
 }
 
-/// A line of `quota -wp` or `lfs quota -q`: file system, then kibibytes, soft
-/// and hard limit and grace, then the same of files. `None` if it is none, or
-/// nothing is limited.
+/// A check of a line of `quota -wp` or `lfs quota -q`.
 fn quota(line: &str, place: &str) -> Option<Check> {
-    let columns: Vec<&str> = line.split_whitespace().collect();
-    let [
-        system,
-        used,
-        soft,
-        hard,
-        _,
-        files,
-        files_soft,
-        files_hard,
-        ..,
-    ] = columns.as_slice()
-    else {
-        return None;
-    };
-    // A star marks what is over its limit.
-    let number = |text: &str| text.trim_end_matches('*').parse::<u64>().ok();
-    let rest = |used: &str, soft: &str, hard: &str| {
-        let (used, soft, hard) = (number(used)?, number(soft)?, number(hard)?);
-        let limit = if hard > 0 { hard } else { soft };
-        (limit > 0).then(|| limit.saturating_sub(used))
-    };
-    let (space, files) = (rest(used, soft, hard), rest(files, files_soft, files_hard));
-    if space.is_none() && files.is_none() {
-        return None;
-    }
+    let quota = Quota::parse(line)?;
+    let (system, space, files) = (quota.system, quota.kibibytes, quota.files);
     let parts = [
         space.map(|space| format!("{} left", kibibytes(space))),
         files.map(|files| format!("{files} files left")),

@@ -135,7 +135,8 @@ macro_rules! assert_output {
         settings.add_filter(r"/tiny/(linux-64|noarch)/\n", "/tiny/[SUBDIR]/\n");
         // The channel's own, which depend on the machine's Debian.
         settings.add_filter(r"\b(deno|libgcc) [\d.]+", "$1 [VERSION]");
-        settings.add_filter(r"\([\d.]+ k?B as archives", "([SIZE] as archives");
+        settings.add_filter(r"\b[\d.]+ [kMGT]?B\b", "[SIZE]");
+        settings.add_filter(r"\b\d+ files are left", "[FILES] files are left");
         settings.bind(|| insta::assert_snapshot!($($argument),+));
     }};
 }
