@@ -256,6 +256,9 @@ fn what_cannot_work_says_why() {
     ws.envspec(["connect", "other", "--site", "world", "--launch"])
         .fails_with(2)
         .says("the environment other was not applied on login");
+    ws.envspec(["sessions", "--user", "jmup=ada"])
+        .fails_with(2)
+        .says("jmup is no host on the way to world");
     // The site knows its partitions; the scheduler has the last word.
     cluster
         .login()
@@ -748,7 +751,22 @@ fn on_this_machine_the_chosen_port_leads_to_the_server_too() {
     );
     let here = ["--site", "local"];
     env.run(&["apply"]).success();
-    env.run(&[&["launch"], &here[..]].concat()).success();
+    let launch = env.start(&[&["launch", "--memory", "1G"], &here[..]].concat());
+    let listed = |state: &str| {
+        let sessions = env.run(&[&["sessions", "--json"], &here[..]].concat());
+        let sessions = sessions.success().json();
+        (sessions["sessions"][0]["state"] == state).then_some(())
+    };
+    soon("a server that is seen to start", || listed("starting"));
+    launch
+        .wait()
+        .success()
+        .says("the site local has no scheduler: --memory means nothing there");
+    listed("ready").unwrap();
+    env.run(&[&["stop", "lab", "--server", "9"], &here[..]].concat())
+        .fails_with(2)
+        .says("there is no server 9 of lab")
+        .says("--server 1");
     let port = free_port().to_string();
     let connect = ["connect", "lab", "--port", &port];
     let connect = env.start(&[&connect, &here[..]].concat());
@@ -968,4 +986,40 @@ fn a_network_that_is_lost_while_a_job_waits_makes_no_second_job() {
         .success();
     assert_eq!(jobs.stdout.trim(), "1");
     cluster.ws().envspec(["stop", "lab"]).success();
+}
+
+#[test]
+fn with_plain_ssh_and_the_recipe_a_laptop_without_envspec_gets_the_same() {
+    let Some(there) = There::up("plain_ssh") else {
+        return;
+    };
+    let cluster = &there.cluster;
+    let recipe = cluster.login().envspec(["recipe", "--format", "shell"]);
+    // The one thing that the cluster can't know.
+    let form = recipe.success().stdout;
+    assert!(form.contains("YOUR-NAME-ON-jump"));
+    let ws = cluster.ws().within(PATIENCE);
+    ws.write("lab.sh", &form.replace("YOUR-NAME-ON-jump", "a.lovelace"));
+    drop(ws.run(["bash", "lab.sh", "start"]).success());
+    let connected = soon("the tunnel of a ready session", || {
+        let connect = ws.run(["bash", "lab.sh", "connect"]);
+        connect.succeeded().then(|| connect.success().stdout)
+    });
+    let (_, rest) = connected.split_once("http://127.0.0.1:").unwrap();
+    let port: u16 = rest.split('/').next().unwrap().parse().unwrap();
+    let token = ws.run(["bash", "lab.sh", "token"]).success().stdout;
+    assert_eq!(status(&there, port, None), 403);
+    assert_eq!(status(&there, port, Some(token.trim())), 200);
+    // envspec sees what was started without it.
+    let seen = cluster.login().envspec(["sessions"]).success();
+    assert!(seen.stdout.contains("ready"), "{seen}");
+
+    drop(ws.run(["bash", "lab.sh", "stop"]).success());
+    soon("the end of the job", || {
+        let jobs = cluster.login().sh("squeue --me --noheader").success();
+        jobs.stdout.is_empty().then_some(())
+    });
+    assert_eq!(status(&there, port, None), 0);
+    cluster.login().envspec(["sessions"]).success();
+    assert_eq!(there.sessions(), Vec::<String>::new());
 }
