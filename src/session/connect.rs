@@ -238,7 +238,10 @@ pub async fn connect(
             (None, _) | (_, SessionError::Open { .. }) => false,
             (Some(it), _) if it.reached.is_some() => true,
             // It is still waited for; one that is ready has to be reached.
-            (Some(it), error) => it.session.state != State::Ready && error.is_of_the_way(),
+            (Some(it), error) => {
+                let waits = matches!(it.session.state, State::Pending | State::Starting);
+                waits && error.is_of_the_way()
+            }
         };
         if !goes_on {
             return Err(error);
