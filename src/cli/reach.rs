@@ -134,6 +134,16 @@ impl SiteFlags {
     pub(super) fn way(&self, app: &App<'_>, site: &Site) -> Result<Wanted, Failure> {
         let mut users = BTreeMap::new();
         for (host, user) in &self.users {
+            let on_the_way = || site.ssh.hops.iter().flat_map(|hop| &hop.hosts);
+            if let Some(host) = host
+                && !on_the_way().any(|other| other == host)
+            {
+                let hosts: Vec<&str> = on_the_way().map(HostName::as_str).collect();
+                return Err(Failure::usage(
+                    format!("{host} is no host on the way to {}", site.name),
+                    format!("its hosts are: {}", hosts.join(", ")),
+                ));
+            }
             let host = host.as_ref().or(site.login().map(crate::site::Hop::host));
             if let Some(host) = host {
                 users.insert(host.clone(), user.clone());

@@ -56,7 +56,7 @@ pub(super) fn harmless(text: &str) -> String {
 }
 
 impl Said {
-    pub(super) fn new(output: &[u8]) -> Self {
+    pub(crate) fn new(output: &[u8]) -> Self {
         let text = String::from_utf8_lossy(output);
         Self(
             text.lines()
@@ -233,6 +233,16 @@ mod tests {
         assert_eq!(said.all("arg").collect::<Vec<_>>(), arguments);
         assert_eq!(said.one("input"), Some("echo not run"));
         assert_eq!(said.one("Welcome"), None);
+    }
+
+    #[test]
+    fn what_a_terminal_would_obey_is_not_taken_from_a_host() {
+        let said =
+            Said::new(b"@job 1|PENDING|\x1b]0;owned\x07\x1b[2J\r\n@spec a:\tb \xc3\xa9\xff\n");
+        let job = said.one("job").unwrap();
+        assert!(!job.chars().any(char::is_control), "{job:?}");
+        assert!(job.contains("]0;owned"), "{job:?}");
+        assert_eq!(said.one("spec"), Some("a:\tb \u{e9}\u{fffd}"));
     }
 
     proptest! {

@@ -317,10 +317,9 @@ await "$server" || status=$?
 server=
 if [ -n "$ending" ]; then status=0; fi
 say "$session has ended"
-# What ended by itself has nothing more to tell.
-if [ "$status" -eq 0 ] && [ -z "$ending" ]; then
-  rm -f -- "${log:-$sessions/$session.log}" "$sessions/${SLURM_JOB_ID:-$session}.log"
-elif [ "$status" -eq 0 ] && [ -n "$log" ]; then
-  rm -f -- "$log"
+# What ended well has nothing more to tell, but how Slurm came to end it.
+if [ "$status" -eq 0 ]; then
+  if [ -n "$log" ]; then rm -f -- "$log"; fi
+  if [ -z "$ending" ]; then rm -f -- "$sessions/${SLURM_JOB_ID:-$session}.log"; fi
 fi
 exit "$status"

@@ -216,16 +216,16 @@ pub async fn connect(
     let mut attempts = 0;
     loop {
         let mut stands = false;
-        let mut events = |event: Event<'_>| {
-            stands |= matches!(event, Event::Ready { .. });
-            events(event);
-        };
         let patience = if first { FIRST } else { AGAIN };
         if let (Some(hops), true) = (&wanted.hops, first) {
             events(Event::Connecting(hops.login().as_str()));
         }
         first = false;
-        let outcome = attempt(wanted, patience, &mut events, &mut seen, &mut front).await;
+        let mut noted = |event: Event<'_>| {
+            stands |= matches!(event, Event::Ready { .. });
+            events(event);
+        };
+        let outcome = attempt(wanted, patience, &mut noted, &mut seen, &mut front).await;
         if let Some(front) = &front {
             front.lead_to(None);
         }
@@ -238,15 +238,22 @@ pub async fn connect(
             (None, _) | (_, SessionError::Open { .. }) => false,
             (Some(it), _) if it.reached.is_some() => true,
             // It is still waited for; one that is ready has to be reached.
-            (Some(it), error) => it.session.state != State::Ready && error.is_of_the_way(),
+            (Some(it), error) => {
+                let waits = matches!(it.session.state, State::Pending | State::Starting);
+                waits && error.is_of_the_way()
+            }
         };
         if !goes_on {
             return Err(error);
         }
         // Whoever was asked once is not asked again and again.
         wanted.questions = Questions::NotAsked;
-        events(Event::Lost(&error));
         attempts = if stands { 0 } else { attempts + 1 };
+        // A session that ends breaks its way first: what came of it is known a
+        // moment later.
+        if attempts > 0 {
+            events(Event::Lost(&error));
+        }
         tokio::time::sleep(pause(&error, attempts)).await;
     }
 }
@@ -384,5 +391,31 @@ async fn broken(record: &Record, tunnel: &mut Tunnel) -> SessionError {
                 }
             }
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_hop_that_is_down_is_tried_again_soon_and_one_that_refuses_is_not_pestered() {
+        let error = |said: &str| {
+            SessionError::from(ClusterError::Unreachable {
+                host: "jump".to_owned(),
+                said: said.to_owned(),
+            })
+        };
+        let down = error("ssh: connect to host jump port 22: Connection refused");
+        let all = (0..1_000).map(|attempt| pause(&down, attempt));
+        assert!(all.max().unwrap() <= Duration::from_secs(3));
+        assert!(pause(&down, 0) < Duration::from_secs(1));
+
+        let refused = error("ada@jump: Permission denied (publickey).");
+        let in_a_night = std::iter::successors(Some((0, Duration::ZERO)), |&(attempt, waited)| {
+            Some((attempt + 1, waited + pause(&refused, attempt)))
+        });
+        let tries = in_a_night.take_while(|(_, waited)| *waited < Duration::from_hours(8));
+        assert!((200..300).contains(&tries.count()));
     }
 }

@@ -141,7 +141,10 @@ pub enum SessionError {
 
     /// The local port is another program's.
     #[error("the port {port} of this machine is taken by another program")]
-    #[diagnostic(help("end that program, or take another port: --port N"))]
+    #[diagnostic(help(
+        "if that is a connect of yours, in another terminal, its address works already: http://127.0.0.1:{port}. \
+         Else end that program, or take another port: --port N"
+    ))]
     PortTaken {
         /// The port.
         port: u16,

@@ -8,7 +8,9 @@ use std::process::{Command, Stdio};
 
 use proptest::prelude::*;
 
-use super::sessions::SCRIPTS;
+use super::model::Look;
+use super::sessions::{SCRIPTS, Scheduling, Sessions};
+use crate::cluster::{Login, Said};
 use crate::recipe::hostile::hostile;
 use crate::recipe::unusable;
 
@@ -173,5 +175,82 @@ proptest! {
             prop_assert!(read.contains(&format!("{line}\n")), "{line}\n{}", String::from_utf8_lossy(&sshd.stderr));
         }
         prop_assert!(read.contains("allowtcpforwarding local\n") && read.contains("forcecommand false\n"));
+    }
+}
+
+/// An answer of `look.sh`, with one job and what its record says.
+fn look(job: &str, record: &str) -> Look {
+    let answer = format!(
+        "@root /r\n@host login\n@user ada\n@now 100\n@job {job}\n@record alive {record}\n@end\n"
+    );
+    Look::parse(&Said::new(answer.as_bytes())).unwrap()
+}
+
+const RECORD: &str = r#"{"version": 1, "key": "17-0", "session": "envspec-lab", "environment": "lab", "generation": "lab-1", "job": 17, "restart": 0, "node": "med0101", "pid": 1, "at": "/tmp/envspec.x/server.sock", "url_path": "/lab", "login": "token", "ready": 90}"#;
+
+#[test]
+fn a_record_is_believed_only_if_each_part_can_be_what_the_script_wrote() {
+    let job =
+        "17|RUNNING|0:01|9:59|med0101|None|lab-1|/r/sessions/start/envspec-lab.sh|envspec-lab";
+    let ready = |record: &str| look(job, record).sessions[0].record.is_some();
+    assert!(ready(RECORD));
+    for (from, to) in [
+        ("\"17-0\"", "\"../17-0\""),
+        ("\"envspec-lab\"", "\"lab\""),
+        (
+            "\"environment\": \"lab\"",
+            "\"environment\": \"\\u001b[2J\"",
+        ),
+        ("\"lab-1\"", "\"$(id)\""),
+        ("\"med0101\"", "\"-oProxyCommand=id\""),
+        ("/tmp/envspec.x/server.sock", "/tmp/`id`"),
+        ("\"/lab\"", "\"/lab?x=\\\"><script>\""),
+        ("\"token\"", "\"\\u0007\""),
+        ("\"version\": 1", "\"version\": 2"),
+    ] {
+        let record = RECORD.replacen(from, to, 1);
+        assert_ne!(record, RECORD, "{from}");
+        assert!(!ready(&record), "{record}");
+    }
+}
+
+#[test]
+fn a_session_of_another_root_says_so_and_does_not_only_start_for_ever() {
+    let job = |root: &str| {
+        format!(
+            "17|RUNNING|0:01|9:59|med0101|None|lab-1|{root}/sessions/start/envspec-lab.sh|envspec-lab"
+        )
+    };
+    assert_eq!(look(&job("/r"), "{}").sessions[0].reason, None);
+    let elsewhere = look(&job("/other/root"), "{}");
+    let reason = elsewhere.sessions[0].reason.clone();
+    assert_eq!(
+        reason.as_deref(),
+        Some("its root is /other/root, and this one /r")
+    );
+}
+
+#[tokio::test]
+async fn a_token_is_64_hexadecimal_digits_or_none() {
+    let there = There::new("r");
+    let root = path(&there.root).to_owned();
+    let sessions = Sessions::new(&Login::Here, &root, Scheduling::None);
+    let job =
+        "17|RUNNING|0:01|9:59|med0101|None|lab-1|/r/sessions/start/envspec-lab.sh|envspec-lab";
+    let record = look(job, RECORD).sessions[0].record.clone().unwrap();
+    let good = "0123456789abcdef".repeat(4);
+    there.write("sessions/17-0/token", &good);
+    assert_eq!(sessions.token(&record).await.unwrap(), good);
+    let page = "\"><script>alert(document.location)</script>";
+    for bad in [
+        "",
+        page,
+        &good[1..],
+        &format!("{good}0"),
+        &good.replace('0', "g"),
+    ] {
+        there.write("sessions/17-0/token", bad);
+        let refused = sessions.token(&record).await.unwrap_err().to_string();
+        assert!(bad.is_empty() || !refused.contains(bad), "{refused}");
     }
 }

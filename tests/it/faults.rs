@@ -249,9 +249,8 @@ fn a_session_ends_in_order_when_it_is_warned_and_when_it_is_idle() {
     println!("ended {after:?} after the launch");
     assert!(after < Duration::from_mins(3), "{after:?}");
     assert!(ended.stderr.contains("The session has ended\n"), "{ended}");
-    let log = there.root().join(format!("sessions/{job}.log"));
-    let log = fs_err::read_to_string(log).unwrap();
-    assert!(log.contains("shutting down"), "{log}");
+    // What ended by itself leaves no log.
+    assert!(!there.root().join(format!("sessions/{job}.log")).exists());
     nothing_is_left(&there);
 }
 
@@ -576,16 +575,16 @@ fn a_lost_node_is_told_and_a_requeued_session_is_at_the_same_address() {
     let before = there.token();
     cluster.host(&node).power_off();
     says(&mut connect, "The connection was lost and is being mended");
-    soon("the other node's token", || {
-        let path = there.root().join("sessions/envspec-lab/token");
-        let token = fs_err::read_to_string(path).ok()?;
-        (token != before).then_some(())
+    let again = there.root().join(format!("sessions/{job}-1/session.json"));
+    soon("the server on the other node", || {
+        again.exists().then_some(())
     });
+    assert_eq!(there.token(), before, "the address would not open the page");
     answers_again(&there, port, &|| there.token());
     let (same_job, other) = job_and_node(&there);
     assert_eq!(same_job, job);
     assert_ne!(other, node);
-    assert_eq!(status(&there, port, Some(&before)), 403);
+    assert_eq!(status(&there, port, Some(&before)), 200);
     let reasonless = |line: &str| line.ends_with(':');
     let said = connect.stderr();
     assert!(!said.lines().any(reasonless), "no reason: {said}");

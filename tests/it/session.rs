@@ -256,6 +256,9 @@ fn what_cannot_work_says_why() {
     ws.envspec(["connect", "other", "--site", "world", "--launch"])
         .fails_with(2)
         .says("the environment other was not applied on login");
+    ws.envspec(["sessions", "--user", "jmup=ada"])
+        .fails_with(2)
+        .says("jmup is no host on the way to world");
     // The site knows its partitions; the scheduler has the last word.
     cluster
         .login()
@@ -748,7 +751,22 @@ fn on_this_machine_the_chosen_port_leads_to_the_server_too() {
     );
     let here = ["--site", "local"];
     env.run(&["apply"]).success();
-    env.run(&[&["launch"], &here[..]].concat()).success();
+    let launch = env.start(&[&["launch", "--memory", "1G"], &here[..]].concat());
+    let listed = |state: &str| {
+        let sessions = env.run(&[&["sessions", "--json"], &here[..]].concat());
+        let sessions = sessions.success().json();
+        (sessions["sessions"][0]["state"] == state).then_some(())
+    };
+    soon("a server that is seen to start", || listed("starting"));
+    launch
+        .wait()
+        .success()
+        .says("the site local has no scheduler: --memory means nothing there");
+    listed("ready").unwrap();
+    env.run(&[&["stop", "lab", "--server", "9"], &here[..]].concat())
+        .fails_with(2)
+        .says("there is no server 9 of lab")
+        .says("--server 1");
     let port = free_port().to_string();
     let connect = ["connect", "lab", "--port", &port];
     let connect = env.start(&[&connect, &here[..]].concat());

@@ -64,15 +64,14 @@ pub(super) fn run(app: &App<'_>, args: &Args) -> Result<Exit, Failure> {
             let sessions = way.sessions(&login);
             let launched =
                 launch::start(app, &way, &sessions, target, &args.asks, &submitted).await?;
-            meant = Some(match launched.started {
+            meant = match launched.started {
                 // To wait for it is the connection's work, which a lost network
                 // does not end.
                 Started::Job(job) => Session::of_job(&launched.name, job),
                 Started::Process(_) => {
                     Some(launch::ready(app, &sessions, &launched, &submitted).await?)
                 }
-            })
-            .flatten();
+            };
         }
         let mut said = String::new();
         let (pages, to_open) = unbounded_channel();

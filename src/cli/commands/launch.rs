@@ -247,14 +247,15 @@ pub(super) async fn start(
         })?;
         submitted.set(Some(recipe.session.clone()));
         let outcome = sessions.start(&recipe.session, &recipe.script.text).await;
-        if !outcome.as_ref().is_err_and(SessionError::is_of_the_way) {
+        let may_be_there = match &outcome {
+            Ok(started) => started.is_some(),
+            Err(error) => error.is_of_the_way(),
+        };
+        if !may_be_there {
             submitted.set(None);
         }
         match outcome? {
-            Some(started) => {
-                submitted.set(Some(recipe.session.clone()));
-                break (recipe, started);
-            }
+            Some(started) => break (recipe, started),
             // Another launch was quicker.
             None => number = look.free_server(environment.as_str(), number + 1),
         }

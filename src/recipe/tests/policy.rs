@@ -213,3 +213,20 @@ fn screens_are_the_login_nodes(recipe: &Recipe) {
 fn pass_ssh(config: &str, host: &str) -> String {
     pass("ssh", &["-G", host, "-F"], config)
 }
+
+#[test]
+fn what_a_login_node_answers_is_no_command_of_the_laptop() {
+    let place = Place::of("slurm", &["ssh"]);
+    let ssh = place.folder.path().join("bin/ssh");
+    for (node, at) in [
+        ("$({touch,ran})", "127.0.0.1:1"),
+        ("-oProxyCommand=id", "127.0.0.1:1"),
+        ("med0101", "-L1:a:2"),
+    ] {
+        let answer = format!("#!/bin/sh\nwhile read -r _; do :; done\necho '{node} {at}'\n");
+        std::fs::write(&ssh, answer).unwrap();
+        let said = place.word("connect", None).unwrap_err();
+        let is_told = said.contains("is no name of a node") || said.contains("is no place where");
+        assert!(is_told, "{said}");
+    }
+}
