@@ -987,3 +987,39 @@ fn a_network_that_is_lost_while_a_job_waits_makes_no_second_job() {
     assert_eq!(jobs.stdout.trim(), "1");
     cluster.ws().envspec(["stop", "lab"]).success();
 }
+
+#[test]
+fn with_plain_ssh_and_the_recipe_a_laptop_without_envspec_gets_the_same() {
+    let Some(there) = There::up("plain_ssh") else {
+        return;
+    };
+    let cluster = &there.cluster;
+    let recipe = cluster.login().envspec(["recipe", "--format", "shell"]);
+    // The one thing that the cluster can't know.
+    let form = recipe.success().stdout;
+    assert!(form.contains("YOUR-NAME-ON-jump"));
+    let ws = cluster.ws().within(PATIENCE);
+    ws.write("lab.sh", &form.replace("YOUR-NAME-ON-jump", "a.lovelace"));
+    drop(ws.run(["bash", "lab.sh", "start"]).success());
+    let connected = soon("the tunnel of a ready session", || {
+        let connect = ws.run(["bash", "lab.sh", "connect"]);
+        connect.succeeded().then(|| connect.success().stdout)
+    });
+    let (_, rest) = connected.split_once("http://127.0.0.1:").unwrap();
+    let port: u16 = rest.split('/').next().unwrap().parse().unwrap();
+    let token = ws.run(["bash", "lab.sh", "token"]).success().stdout;
+    assert_eq!(status(&there, port, None), 403);
+    assert_eq!(status(&there, port, Some(token.trim())), 200);
+    // envspec sees what was started without it.
+    let seen = cluster.login().envspec(["sessions"]).success();
+    assert!(seen.stdout.contains("ready"), "{seen}");
+
+    drop(ws.run(["bash", "lab.sh", "stop"]).success());
+    soon("the end of the job", || {
+        let jobs = cluster.login().sh("squeue --me --noheader").success();
+        jobs.stdout.is_empty().then_some(())
+    });
+    assert_eq!(status(&there, port, None), 0);
+    cluster.login().envspec(["sessions"]).success();
+    assert_eq!(there.sessions(), Vec::<String>::new());
+}

@@ -23,7 +23,7 @@ impl Place {
             std::fs::create_dir(folder.path().join(name)).unwrap();
         }
         // No more than that: this machine may have a Slurm.
-        for program in ["bash", "cat", "grep", "mkdir", "mv", "tail", "sh"] {
+        for program in ["bash", "cat", "grep", "mkdir", "mv", "tail", "sh", "uname"] {
             let program = Path::new("/usr/bin").join(program);
             let link = folder.path().join("bin").join(program.file_name().unwrap());
             std::os::unix::fs::symlink(program, link).unwrap();
@@ -36,6 +36,10 @@ impl Place {
         let mut case = Case::at(site);
         case.root = folder.path().join("root").to_str().unwrap().to_owned();
         Self { folder, case }
+    }
+
+    fn has_slurm(&self) -> bool {
+        self.folder.path().join("bin/sbatch").exists()
     }
 
     /// What a word says when it is refused, or what it ran.
@@ -51,6 +55,10 @@ impl Place {
             .env_clear()
             .env("PATH", self.folder.path().join("bin"))
             .env("HOME", &home)
+            .envs(
+                self.has_slurm()
+                    .then_some(("SLURM_CONF", "/etc/slurm.conf")),
+            )
             .envs(job.map(|job| ("SLURM_JOB_ID", job)))
             .output()
             .unwrap();

@@ -19,10 +19,23 @@ die() {
 }
 
 config=$HOME/$config
+# Where jobs are submitted: on the login node, known by its name, or on a machine
+# with the session's folder and a cluster. A laptop may have Slurm's programs.
 is_there() {
   [ "$place" = here ] && return
-  # A laptop may have a Slurm of its own; it has not the cluster's files.
-  [ "$place" = node ] && command -v sbatch >/dev/null 2>&1 && [ -d "${start_script%/sessions/*}" ]
+  { [ "$place" = node ] && command -v sbatch >/dev/null 2>&1; } || return 1
+  local machine
+  machine=$(uname -n)
+  case " $login_hosts " in *" ${machine%%.*} "*) return 0 ;; esac
+  [ -d "${start_script%/sessions/*}" ] && has_cluster
+}
+has_cluster() {
+  local file
+  [ -z "${SLURM_CONF:-}" ] || return 0
+  for file in /etc/slurm /etc/slurm-llnl /run/slurm/conf; do
+    if [ -f "$file/slurm.conf" ]; then return 0; fi
+  done
+  return 1
 }
 # A job is no place to start another session from: srun would take the job's own
 # cores, and a screen there ends with the job.

@@ -56,6 +56,7 @@ pub(in crate::recipe) fn script(facts: &Facts<'_>, start: &ScriptFile) -> String
         ("session", facts.session.as_str()),
         ("place", place),
         ("login", facts.login().unwrap_or_default()),
+        ("login_hosts", &login_hosts(facts)),
         ("login_with", login_with),
         ("local_port", &facts.local_port.to_string()),
         ("url", &facts.url()),
@@ -94,6 +95,20 @@ pub(in crate::recipe) fn script(facts: &Facts<'_>, start: &ScriptFile) -> String
     );
     text.push_str(PROGRAM);
     text
+}
+
+/// How the login nodes call themselves: their names up to the first dot.
+fn login_hosts(facts: &Facts<'_>) -> String {
+    let hosts = facts
+        .asked
+        .site
+        .login()
+        .into_iter()
+        .flat_map(|hop| &hop.hosts);
+    let labels: Vec<_> = hosts
+        .filter_map(|host| host.as_str().split('.').next())
+        .collect();
+    labels.join(" ")
 }
 
 /// A function that prints a text. No line of the text can be the delimiter: all
