@@ -13,7 +13,7 @@ use std::time::Duration;
 use super::context::{Context, now};
 use super::error::ApplyError;
 use super::generations_in_use::{Observed, observe};
-use crate::conda::{Step, hold_cache};
+use crate::conda::Step;
 use crate::plan::{KEPT_FOR, Kept, Retention, is_python_used, is_used, judge};
 use crate::spec::EnvName;
 use crate::store::{self, Lease, Receipt, Space, StoreError, Tally};
@@ -128,24 +128,15 @@ pub fn collect(context: &Context, wanted: &Collect) -> Result<Collected, ApplyEr
     let prefixes = going.iter().map(|name| root.generations().join(name));
     doomed.extend(prefixes);
     let mut collected = Collected::default();
-    // Nobody links packages for as long as this lives.
-    let mut cache_held = None;
     let mut notes = Vec::new();
     if let Some(holder) = leases.busy.iter().next() {
         collected.packages_kept = Some(format!("{} is being changed by {}", holder.0, holder.1));
     } else if root.packages().is_dir() {
-        if !wanted.dry_run {
-            cache_held = hold_cache(&root.packages())
-                .map_err(StoreError::io("could not lock", &root.packages()))?;
-        }
-        if wanted.dry_run || cache_held.is_some() {
-            let unused = unused(context, &staying)?;
-            collected.packages = unused.packages;
-            doomed.extend(unused.folders);
-            notes = unused.notes;
-        } else {
-            collected.packages_kept = Some("packages are being installed".to_owned());
-        }
+        // Nobody fetches or links packages: all leases are held.
+        let unused = unused(context, &staying)?;
+        collected.packages = unused.packages;
+        doomed.extend(unused.folders);
+        notes = unused.notes;
     }
     let files = session_leftovers(&observed, wanted, &staying);
     collected.session_files = files.len();
@@ -173,7 +164,6 @@ pub fn collect(context: &Context, wanted: &Collect) -> Result<Collected, ApplyEr
         });
     }
     put_back_what_is_used(context, &mut aside, &mut generations);
-    drop(cache_held);
     drop(leases);
     drop(gate);
     collected.generations = generations;

@@ -45,14 +45,13 @@ pub(super) fn observe(
         let store::Process { pid, name } = process;
         references.add(&generation, Kept::Process { pid, name });
     }
-    let known = jupyter::observed(&context.kernels_dir)
-        .map_err(ApplyError::unreadable(&context.kernels_dir))?;
-    for kernelspec in known {
-        if let Owner::Envspec(mark) = kernelspec.owner
-            && root.is_at(Path::new(&mark.root))
-        {
-            let registered = kernelspec.name;
-            references.add(&mark.generation, Kept::Kernelspec { registered });
+    for (registered, generation) in kernels_of(context)? {
+        references.add(&generation, Kept::Kernelspec { registered });
+    }
+    for store::Member { name, generations } in root.other_members() {
+        for generation in generations {
+            let member = name.clone();
+            references.add(&generation, Kept::Member { member });
         }
     }
     let mut current = BTreeSet::new();
@@ -92,6 +91,7 @@ pub(super) fn observe(
         if let Some(by) = busy.get(&environment) {
             uses.insert(Kept::Busy { by: by.clone() });
         }
+        uses.extend(store::other_owner(&prefix).map(|owner| Kept::Theirs { owner }));
         let made = receipt.as_ref().map(|receipt| receipt.created.as_str());
         let (idle, switch) = idle(root, &environment, &generation, made, now)?;
         let candidate = Candidate {
@@ -116,6 +116,28 @@ pub(super) fn observe(
         running_scripts: processes.scripts.into_keys().collect(),
         logs: files.logs,
     })
+}
+
+/// The user's kernelspecs that run from a generation of the root, and from which.
+fn kernels_of(context: &Context) -> Result<Vec<(String, String)>, ApplyError> {
+    let folder = &context.kernels_dir;
+    let known = jupyter::observed(folder).map_err(ApplyError::unreadable(folder))?;
+    let of_root = known.into_iter().filter_map(|kernelspec| {
+        let Owner::Envspec(mark) = kernelspec.owner else {
+            return None;
+        };
+        let is_here = context.root.is_at(Path::new(&mark.root));
+        is_here.then_some((kernelspec.name, mark.generation))
+    });
+    Ok(of_root.collect())
+}
+
+/// Tells the group whose root it is what the user's kernels run from, so that no
+/// other member collects that.
+pub(super) fn tell_kernels(context: &Context) -> Result<(), ApplyError> {
+    let kernels = kernels_of(context)?.into_iter();
+    let generations = kernels.map(|(_, generation)| generation).collect();
+    Ok(context.root.tell_kernels(&generations)?)
 }
 
 /// Who refers to what.

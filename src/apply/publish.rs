@@ -8,6 +8,7 @@ use std::collections::BTreeMap;
 
 use super::context::{Context, now};
 use super::error::ApplyError;
+use super::generations_in_use::tell_kernels;
 use super::registration;
 use crate::jupyter::Staged;
 use crate::plan::{Action, Plan};
@@ -61,7 +62,7 @@ pub(super) fn publish(context: &Context, publishing: Publishing<'_>) -> Result<(
             }
         }
     }
-    Ok(())
+    tell_kernels(context)
 }
 
 /// Records the switch to what was current until now, if the process that made it

@@ -19,27 +19,6 @@ pub fn package_cache(folder: &Path) -> PackageCache {
     PackageCache::new(folder)
 }
 
-/// Holds the cache for as long as it lives: an installation waits, as this waits
-/// for none.
-#[derive(Debug)]
-pub struct CacheHeld {
-    /// Unlocked as it is closed.
-    _file: std::fs::File,
-}
-
-/// Holds a cache if nothing is installed from it right now: rattler locks this
-/// file of it meanwhile. Where a file system has no locks, nothing is said.
-pub fn hold_cache(folder: &Path) -> std::io::Result<Option<CacheHeld>> {
-    let file = std::fs::OpenOptions::new()
-        .create(true)
-        .append(true)
-        .open(folder.join(".cache.lock"))?;
-    match file.try_lock() {
-        Err(std::fs::TryLockError::WouldBlock) => Ok(None),
-        Ok(()) | Err(std::fs::TryLockError::Error(_)) => Ok(Some(CacheHeld { _file: file })),
-    }
-}
-
 /// A prefix to be filled.
 pub struct Install<'a> {
     /// Where; the folder must not exist or be empty.

@@ -28,7 +28,7 @@ pub use conflict::Conflict;
 pub use cost::cost;
 pub use error::CondaError;
 pub use history::write_history;
-pub use install::{CacheHeld, Install, Installed, hold_cache, install, package_cache};
+pub use install::{Install, Installed, install, package_cache};
 pub use packages::Packages;
 pub use progress::{Progress, Silent, Step};
 pub use refresh::refresh_cache;

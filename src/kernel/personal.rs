@@ -29,16 +29,7 @@ impl Personal {
         environment: &str,
         packages: impl IntoIterator<Item = (&'p str, &'p str)>,
     ) -> Self {
-        let home = home.trim_end_matches('/');
-        let below_home = root
-            .strip_prefix(home)
-            .filter(|below| !home.is_empty() && (below.is_empty() || below.starts_with('/')));
-        let below_home = below_home.unwrap_or("/.local/share/envspec");
-        let base = format!(
-            "${{HOME}}{}/personal/{}",
-            escape(below_home),
-            escape(environment)
-        );
+        let base = format!("${{HOME}}/{}", escape(&below_home(root, home, environment)));
         let mut personal = Self::default();
         for (name, version) in packages {
             let minor = minor(version);
@@ -105,6 +96,17 @@ impl Personal {
         }
         all
     }
+}
+
+/// The folder of an environment's personal library, below the home.
+pub fn below_home(root: &str, home: &str, environment: &str) -> String {
+    let home = home.trim_end_matches('/');
+    let below = root
+        .strip_prefix(home)
+        .filter(|below| !home.is_empty() && (below.is_empty() || below.starts_with('/')));
+    let below = below.unwrap_or("/.local/share/envspec");
+    let slash = if below.is_empty() { "" } else { "/" };
+    format!("{}{slash}personal/{environment}", &below.trim_start_matches('/'))
 }
 
 /// `3.13` of `3.13.1`.

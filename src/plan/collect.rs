@@ -76,10 +76,20 @@ pub enum Kept {
         /// Its name.
         name: String,
     },
+    /// Another member of the group may use it: for a kernel or a session.
+    Member {
+        /// The user's name.
+        member: String,
+    },
     /// A registered kernelspec runs it.
     Kernelspec {
         /// The kernelspec's name.
         registered: String,
+    },
+    /// It is another user's, who alone can delete it.
+    Theirs {
+        /// The user's name.
+        owner: String,
     },
     /// Its receipt can't be read.
     Unreadable,

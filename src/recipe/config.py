@@ -1,6 +1,6 @@
 # Jupyter's configuration of a session; `c` is Jupyter's, `script` the number of the
 # start script's process.
-import atexit, hashlib, json, os, shutil, signal, sys, threading, time
+import atexit, glob, hashlib, json, os, shutil, signal, string, sys, threading, time
 
 import zmq
 from jupyter_client.kernelspec import KernelSpecManager
@@ -52,6 +52,21 @@ c.ServerApp.kernel_spec_manager_class = EachOnce
 c.ServerApp.kernel_manager_class = PrivateChannels
 if hasattr(AsyncMappingKernelManager, "transport_encryption") and zmq.has("curve"):
     c.MappingKernelManager.transport_encryption = "auto"
+
+
+# A terminal installs to where notebooks do: the personal libraries, which the server
+# itself does not see.
+personal = {}
+for path in glob.glob(os.path.join(sys.prefix, "share/jupyter/kernels/*/kernel.json")):
+    of_kernel = read(path).get("env", {})
+    for name in ("PYTHONUSERBASE", "R_LIBS_USER", "JULIA_DEPOT_PATH"):
+        if name in of_kernel:
+            personal[name] = string.Template(of_kernel[name]).safe_substitute(os.environ)
+c.ServerApp.terminado_settings = {
+    "shell_command": ["env", "-u", "PYTHONNOUSERSITE"]
+    + ["%s=%s" % variable for variable in personal.items()]
+    + [os.environ.get("SHELL") or "sh", "-l"]
+}
 
 
 # A server ends with this script, which cleans up after it, however that ended.

@@ -22,8 +22,8 @@ pub struct Request<'a> {
     pub env: &'a EnvName,
     /// The generation to start from: the absolute path of its prefix.
     pub generation: &'a str,
-    /// envspec's root on the cluster, absolute.
-    pub root: &'a str,
+    /// The folder of the user's sessions on the cluster, absolute.
+    pub sessions: &'a str,
     /// The site.
     pub site: &'a Site,
     /// The launch, judged by the site.
@@ -34,6 +34,8 @@ pub struct Request<'a> {
     pub transport: Transport,
     /// What activation sets besides what the generation's own scripts set.
     pub variables: &'a BTreeMap<String, String>,
+    /// Where packages go that users install for themselves: `~/…`.
+    pub personal: Option<&'a str>,
     /// The user's name on each hop, as far as it is known; a placeholder stands
     /// for the others.
     pub users: &'a BTreeMap<HostName, UserName>,
@@ -124,7 +126,7 @@ pub(super) struct Facts<'a> {
     /// `envspec-lab`, `envspec-lab+2`: the job's name, the ssh alias and the
     /// pointer to the newest session. `+` can't be in an environment's name.
     pub(super) session: String,
-    /// `<root>/sessions`.
+    /// The folder of the user's sessions, without a slash at its end.
     pub(super) sessions: String,
     /// The file of the start script.
     pub(super) script: String,
@@ -158,7 +160,7 @@ pub(super) enum Place {
 impl<'a> Facts<'a> {
     pub(super) fn new(asked: &Request<'a>) -> Result<Self, RecipeError> {
         check_path("generation", asked.generation)?;
-        check_path("root", asked.root)?;
+        check_path("sessions' folder", asked.sessions)?;
         for (name, value) in asked.variables {
             let starts = name.starts_with(|c: char| c.is_ascii_alphabetic() || c == '_');
             let plain = name.chars().all(|c| c.is_ascii_alphanumeric() || c == '_');
@@ -175,7 +177,7 @@ impl<'a> Facts<'a> {
             (Scheduler::None, true) => Place::Here,
             (Scheduler::None, false) => Place::LastHop,
         };
-        let sessions = format!("{}/sessions", asked.root.trim_end_matches('/'));
+        let sessions = asked.sessions.trim_end_matches('/').to_owned();
         Ok(Self {
             script: format!("{sessions}/start/{session}{}.sh", variant(asked)),
             endpoint: endpoint(asked, place, &sessions),

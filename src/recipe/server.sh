@@ -30,7 +30,8 @@ pointer=$sessions/$session
 # $private is on the shared file system: the token and where the server listens.
 # $scratch is of this node: Jupyter's configuration and run-time files.
 mkdir -p -- "$sessions"
-chmod 700 -- "$sessions"
+# In a group's root, which hands its group on, the group sees what is in use.
+if [ -g "$sessions" ]; then chmod 750 -- "$sessions"; else chmod 700 -- "$sessions"; fi
 server=
 probe=
 scratch=

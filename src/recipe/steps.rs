@@ -156,19 +156,19 @@ fn connect(facts: &Facts<'_>, commands: &Commands, login: &str) -> Vec<Step> {
     let tunnel = vec![commands.where_is_it.on(login), commands.tunnel.clone()];
     let tunnel = step(StepKind::Connect, Where::Laptop, "Open the tunnel", tunnel)
         .note("\"No such file\" means: not ready yet, try again in a moment");
-    let title = format!("Open {}", facts.url());
-    let open = match facts.asked.login {
-        Login::Token => step(
-            StepKind::Open,
-            Where::Laptop,
-            &title,
-            vec![commands.token.on(login)],
-        )
-        .note("The page asks for the token, which this prints"),
-        Login::Password => step(StepKind::Open, Where::Laptop, &title, vec![])
-            .note("The page asks for your password"),
+    vec![tunnel, open(facts, commands.token.on(login))]
+}
+
+fn open(facts: &Facts<'_>, token: CommandLine) -> Step {
+    let (commands, asks) = match facts.asked.login {
+        Login::Token => (vec![token], "The page asks for the token, which this prints"),
+        Login::Password => (vec![], "The page asks for your password"),
     };
-    vec![tunnel, open]
+    let title = format!("Open {}", facts.url());
+    let personal = facts.asked.personal.map_or_else(String::new, |folder| {
+        format!(". What you install in it (%pip install, install.packages) goes to {folder}")
+    });
+    step(StepKind::Open, Where::Laptop, &title, commands).note(format!("{asks}{personal}"))
 }
 
 fn end(facts: &Facts<'_>, commands: &Commands, login: &str) -> Vec<Step> {
@@ -203,18 +203,7 @@ fn here(facts: &Facts<'_>, commands: &Commands) -> Vec<Step> {
         step(StepKind::Start, Where::Laptop, "Start the server", start)
             .note("It says when it is ready, and its address if another program has this one"),
     );
-    let title = format!("Open {}", facts.url());
-    steps.push(match facts.asked.login {
-        Login::Token => step(
-            StepKind::Open,
-            Where::Laptop,
-            &title,
-            vec![commands.token.clone()],
-        )
-        .note("The page asks for the token, which this prints"),
-        Login::Password => step(StepKind::Open, Where::Laptop, &title, vec![])
-            .note("The page asks for your password"),
-    });
+    steps.push(open(facts, commands.token.clone()));
     let end = "Ctrl-C where it runs, or File > Shut Down in the page";
     steps.push(step(StepKind::End, Where::Laptop, "End the server", vec![]).note(end));
     steps

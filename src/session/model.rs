@@ -227,7 +227,7 @@ impl Look {
             session.generation = ready.or(job.comment);
             session.record = record.cloned();
             // The script of another root's session is there: it never gets ready here.
-            let here = format!("{root}/sessions/");
+            let here = format!("{}/", said.one("sessions").unwrap_or_default());
             let elsewhere = job.command.filter(|path| !path.starts_with(&here));
             if let (State::Starting, Some(path)) = (session.state, elsewhere) {
                 let its = path

@@ -68,8 +68,8 @@ impl Scheduling {
 /// The current generation of an environment there.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Found {
-    /// The root, absolute.
-    pub root: String,
+    /// The folder of the user's sessions, absolute.
+    pub sessions: String,
     /// The generation's prefix.
     pub prefix: String,
     /// The user's name there.
@@ -194,10 +194,11 @@ impl<'l> Sessions<'l> {
                 root,
             });
         }
+        let sessions = said.one("sessions").unwrap_or_default().to_owned();
         let text = |name| said.all(name).collect::<Vec<_>>().join("\n") + "\n";
         match (said.one("prefix"), said.one("user")) {
             (Some(prefix), Some(user)) => Ok(Found {
-                root,
+                sessions,
                 prefix: prefix.to_owned(),
                 user: user.to_owned(),
                 receipt: text("receipt"),

@@ -2,8 +2,16 @@
 scheduler=$1
 name=$2
 umask 077
-mkdir -p -- "$sessions/start" || exit
-chmod 700 "$sessions" "$sessions/start" || exit
+if [ -n "$group" ]; then
+  # Everybody may add a folder there, and nobody touch another's.
+  members=$root/members
+  [ -d "$members" ] || { (umask 007 && mkdir -- "$members") && chmod +t "$members"; } || exit
+  mkdir -p -- "$sessions/start" || exit
+  chmod 750 "${sessions%/*}" "$sessions" "$sessions/start" || exit
+else
+  mkdir -p -- "$sessions/start" || exit
+  chmod 700 "$sessions" "$sessions/start" || exit
+fi
 script=$sessions/start/$name.sh
 # Of launches at the same time one gets the name: it is its claim's until the
 # scheduler knows the job. One that was cut off in between loses it.
@@ -34,7 +42,7 @@ case $scheduler in
   none) case $(ps -u "$(id -u)" -o args=) in *"bash $script"*) taken ;; esac ;;
 esac
 # Half a script is never started: the disk may be full.
-if ! cat >"$script.new.$$" || ! mv -f -- "$script.new.$$" "$script"; then
+if ! cat >"$script.new.$$" || ! chmod "u+rw${group:+,g+r}" "$script.new.$$" || ! mv -f -- "$script.new.$$" "$script"; then
   rm -f -- "$script.new.$$"
   exit 1
 fi

@@ -91,8 +91,9 @@ impl Root {
         folder.join(format!("{generation}.json"))
     }
 
-    /// What sessions write.
+    /// What the user's sessions write: in a root that a group shares, everybody's
+    /// are in a folder of their own.
     pub fn sessions(&self) -> PathBuf {
-        self.0.join("sessions")
+        self.own().join("sessions")
     }
 }

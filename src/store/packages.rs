@@ -2,16 +2,12 @@
 
 use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
-use std::time::Duration;
 
 use fs_err as fs;
 
 use super::error::StoreError;
 use super::layout::Root;
 use crate::plan::CachedPackage;
-
-/// What is half unpacked for longer than this was left by a killed process.
-const HALF: Duration = Duration::from_hours(24);
 
 /// Where the digest of an archive is in the file beside its package, which
 /// begins with a number of eight bytes.
@@ -42,7 +38,8 @@ pub struct Cache {
     pub rubble: Vec<PathBuf>,
 }
 
-/// Looks at the cache of a root. What is not known there is left alone.
+/// Looks at the cache of a root that nobody is changing: what is half unpacked was
+/// left by a killed process. What is not known there is left alone.
 pub fn cache(root: &Root) -> Cache {
     let folder = root.packages();
     let mut cache = Cache::default();
@@ -125,18 +122,12 @@ pub(super) fn folders(folder: &Path) -> Vec<PathBuf> {
         .collect()
 }
 
-/// Hidden folders that nobody has touched for long: half unpacked, half compiled.
-fn half(folder: &Path) -> Vec<PathBuf> {
-    let is_old = |path: &PathBuf| {
-        let modified = fs::symlink_metadata(path).and_then(|found| found.modified());
-        modified.is_ok_and(|time| time.elapsed().is_ok_and(|age| age > HALF))
-    };
+/// Hidden folders: half unpacked, half compiled.
+fn half(folder: &Path) -> impl Iterator<Item = PathBuf> {
     let is_half = |path: &PathBuf| {
         name(path).starts_with('.') && !KNOWN_HIDDEN.contains(&name(path).as_str())
     };
-    let mut all = folders(folder);
-    all.retain(|path| is_half(path) && is_old(path));
-    all
+    folders(folder).into_iter().filter(is_half)
 }
 
 fn name(path: &Path) -> String {

@@ -88,7 +88,9 @@ pub fn rubble(root: &Root) -> Vec<PathBuf> {
         .iter()
         .flat_map(|folder| in_folder(folder, &["."]))
         .filter(|path| is_older(path, UNFINISHED));
-    trees.chain(unfinished).collect()
+    // What is another's is for them to delete.
+    let mine = |path: &PathBuf| super::members::other_owner(path).is_none();
+    trees.chain(unfinished).filter(mine).collect()
 }
 
 /// Whether a file was written to longer ago than this.

@@ -77,22 +77,26 @@ pub fn session_files(root: &Root) -> SessionFiles {
             found.records.push(record);
         }
     }
-    for path in entries(&folder.join("start")) {
-        let Some(session) = stem(&path, "sh") else {
-            continue;
-        };
+    found.scripts = start_scripts(&folder);
+    found
+}
+
+/// The scripts in a folder of sessions.
+pub(super) fn start_scripts(sessions: &Path) -> Vec<StartScript> {
+    let script = |path: PathBuf| {
         let text = fs::read_to_string(&path).unwrap_or_default();
-        found.scripts.push(StartScript {
-            session,
+        Some(StartScript {
+            session: stem(&path, "sh")?,
             generation: variable(&text, "generation")
                 .and_then(|prefix| prefix.rsplit('/').next().map(str::to_owned)),
             // One that does not say it may be one.
             is_job: variable(&text, "scheduler").as_deref() != Some("none"),
             idle: idle(&path),
             path,
-        });
-    }
-    found
+        })
+    };
+    let folder = sessions.join("start");
+    entries(&folder).into_iter().filter_map(script).collect()
 }
 
 /// A variable of a start script, which begins with quoted assignments. Names of

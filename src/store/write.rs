@@ -1,7 +1,7 @@
 //! Files that are there whole or not at all.
 
 use std::io::Write as _;
-use std::os::unix::fs::{DirBuilderExt as _, PermissionsExt as _};
+use std::os::unix::fs::PermissionsExt as _;
 use std::path::Path;
 
 use super::error::StoreError;
@@ -16,23 +16,9 @@ pub fn write_whole(path: &Path, bytes: &[u8]) -> Result<(), StoreError> {
     write_with_mode(&target, bytes, mode)
 }
 
-/// Writes a script that only its owner may read or run, in folders that only
-/// the owner may enter; these are made if need be.
-pub fn write_private_script(path: &str, text: &str) -> Result<(), StoreError> {
-    let path = Path::new(path);
-    if let Some(folder) = path.parent() {
-        std::fs::DirBuilder::new()
-            .recursive(true)
-            .mode(0o700)
-            .create(folder)
-            .map_err(StoreError::io("could not make", folder))?;
-    }
-    write_with_mode(path, text.as_bytes(), 0o700)
-}
-
 /// Writes a file so that it is there whole or not at all: a temporary file
 /// beside it, flushed to disk, renamed over it.
-fn write_with_mode(path: &Path, bytes: &[u8], mode: u32) -> Result<(), StoreError> {
+pub(super) fn write_with_mode(path: &Path, bytes: &[u8], mode: u32) -> Result<(), StoreError> {
     let folder = match path.parent() {
         Some(folder) if !folder.as_os_str().is_empty() => folder,
         _ => Path::new("."),

@@ -1,11 +1,10 @@
 //! The package cache: entries are whole or absent, read-only ones of others are
-//! used and never written, and a group shares a root.
+//! used and never written.
 
-use std::os::unix::fs::{MetadataExt as _, PermissionsExt as _};
+use std::os::unix::fs::MetadataExt as _;
 use std::path::Path;
-use std::process::Command;
 
-use crate::support::{Server, TestEnv, channels, skipped, tiny_spec, tree};
+use crate::support::{Member, Server, TestEnv, channels, skipped, tiny_spec, tree};
 
 const TEXT: &str = "share/shared-lib.txt";
 
@@ -91,150 +90,6 @@ fn what_a_killed_apply_fetched_is_used_if_it_is_whole_and_else_dropped() {
     assert!(asked_for("executable-1.0"), "{asked:?}");
     assert!(!own.exists());
     assert!(others.exists());
-}
-
-/// envspec as another user of this machine, with a home of its own.
-struct Member<'e> {
-    env: &'e TestEnv,
-    uid: u32,
-    groups: String,
-}
-
-impl<'e> Member<'e> {
-    /// `None`, told loudly, where this process can't become others.
-    fn new(env: &'e TestEnv, uid: u32, groups: &[u32]) -> Option<Self> {
-        if !rustix::process::getuid().is_root() {
-            skipped("other users: only root can be them");
-            return None;
-        }
-        let groups: Vec<_> = groups.iter().map(u32::to_string).collect();
-        let member = Self {
-            env,
-            uid,
-            groups: match groups.as_slice() {
-                [] => "--clear-groups".to_owned(),
-                groups => format!("--groups={}", groups.join(",")),
-            },
-        };
-        let mode = std::fs::Permissions::from_mode(0o755);
-        fs_err::set_permissions(env.path("."), mode).unwrap();
-        for folder in ["envs", "tmp"] {
-            fs_err::create_dir_all(member.home().join(folder)).unwrap();
-        }
-        member.own(&member.home());
-        Some(member)
-    }
-
-    fn home(&self) -> std::path::PathBuf {
-        self.env.path(&format!("home-{}", self.uid))
-    }
-
-    fn own(&self, path: &Path) {
-        let pair = format!("{0}:{0}", self.uid);
-        let owned = Command::new("chown").args(["-R", &pair]).arg(path).status();
-        assert!(owned.unwrap().success());
-    }
-
-    fn spec(&self, text: &str) {
-        fs_err::write(self.home().join("envs/lab.yaml"), text).unwrap();
-        self.own(&self.home());
-    }
-
-    /// Arguments for `sh -c 'umask …; exec envspec …'`.
-    fn command(&self, root: &Path, umask: &str, arguments: &str) -> Command {
-        let known = self.env.command(&[]);
-        let program = known.get_program().to_str().unwrap();
-        let words = format!("umask {umask}; exec {program} {arguments}");
-        let mut command = Command::new("setpriv");
-        let number = self.uid;
-        command
-            .args([format!("--reuid={number}"), format!("--regid={number}")])
-            .args([&self.groups, "sh", "-c", &words])
-            .env_clear()
-            .envs(
-                known
-                    .get_envs()
-                    .filter_map(|(name, value)| Some((name, value?))),
-            )
-            .env("HOME", self.home())
-            .env("TMPDIR", self.home().join("tmp"))
-            .env("USER", format!("member{number}"))
-            .env("ENVSPEC_ROOT", root)
-            .current_dir(self.home());
-        command
-    }
-}
-
-const GROUP: u32 = 61_000;
-
-#[test]
-fn members_of_a_group_share_a_root_whatever_their_umask_and_nobody_else_may() {
-    let server = Server::start(channels());
-    let env = TestEnv::with_alias(server.url());
-    let (Some(anna), Some(ben), Some(mallory)) = (
-        Member::new(&env, 61_001, &[GROUP]),
-        Member::new(&env, 61_002, &[GROUP]),
-        Member::new(&env, 61_003, &[]),
-    ) else {
-        return;
-    };
-    let root = env.root();
-    fs_err::create_dir(&root).unwrap();
-    std::os::unix::fs::chown(&root, None, Some(GROUP)).unwrap();
-    fs_err::set_permissions(&root, std::fs::Permissions::from_mode(0o2775)).unwrap();
-    anna.spec(&tiny_spec(&["shared-lib", "symlink"]));
-    ben.spec(&tiny_spec(&["shared-lib", "executable"]));
-    mallory.spec(&tiny_spec(&["shared-lib"]));
-
-    env.output(&mut anna.command(&root, "077", "apply"))
-        .success();
-    env.output(&mut ben.command(&root, "077", "apply"))
-        .success();
-    // Back and forth: each changes what the other made.
-    env.output(&mut anna.command(&root, "077", "rollback lab"))
-        .success();
-    anna.spec(&tiny_spec(&["shared-lib", "executable", "unicode-name"]));
-    env.output(&mut anna.command(&root, "027", "apply"))
-        .success();
-    env.output(&mut ben.command(&root, "077", "apply"))
-        .success();
-    let text = fs_err::read_to_string(root.join("envs/lab").join(TEXT)).unwrap();
-    assert_eq!(text, "shared-lib 2.0\n");
-    for (path, _) in tree(&root) {
-        let metadata = path.symlink_metadata().unwrap();
-        assert_eq!(metadata.gid(), GROUP, "{}", path.display());
-        if metadata.is_dir() && !path.starts_with(root.join("index")) {
-            let mode = metadata.mode();
-            assert_eq!(mode & 0o2070, 0o2070, "{} {mode:o}", path.display());
-        }
-    }
-    // In the member's own home the member's umask holds.
-    let lock = anna.home().join("envs/lab.lock").metadata().unwrap();
-    assert_eq!(lock.mode() & 0o077, 0, "{:o}", lock.mode());
-    // A member's lease is a lease; a dead member's is none.
-    let lease = root.join("leases/lab");
-    let host = rustix::system::uname()
-        .nodename()
-        .to_str()
-        .unwrap()
-        .to_owned();
-    let text = format!(
-        r#"{{"by": "member61001@{host}", "host": "{host}", "pid": 4194303, "since": "2026-01-01T00:00:00Z"}}"#
-    );
-    fs_err::write(&lease, text).unwrap();
-    std::os::unix::fs::chown(&lease, Some(61_001), Some(GROUP)).unwrap();
-    ben.spec(&tiny_spec(&["symlink"]));
-    env.output(&mut ben.command(&root, "077", "apply"))
-        .success();
-    assert!(!lease.exists());
-
-    let before = tree(&root);
-    let told = env
-        .output(&mut mallory.command(&root, "022", "apply"))
-        .fails_with(7);
-    assert!(told.stderr.contains("group (number 61000)"), "{told}");
-    assert!(told.stderr.contains("--root"), "{told}");
-    assert_eq!(tree(&root), before);
 }
 
 #[test]

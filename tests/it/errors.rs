@@ -386,7 +386,7 @@ impl Drop for Mount {
 #[test]
 fn with_no_space_left_the_environment_is_as_it_was_and_the_half_is_gone() {
     let env = TestEnv::new();
-    let Some(_mount) = Mount::new(&env.root(), &["-t", "tmpfs", "-o", "size=70m", "tmpfs"]) else {
+    let Some(_mount) = Mount::new(&env.root(), &["-t", "tmpfs", "-o", "size=45m", "tmpfs"]) else {
         return;
     };
     env.tiny(&["shared-lib"]);

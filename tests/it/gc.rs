@@ -252,11 +252,12 @@ fn what_a_job_names_that_waits_stays_and_if_slurm_is_silent_what_any_script_name
     };
     env.set("PATH", format!("{}:/usr/bin:/bin", bin.display()));
     env.set("SLURM_CONF", "/dev/null");
-    squeue(&format!(
-        "echo '17|PENDING|0:00|8:00||Resources|{}|envspec-lab'",
-        all[0]
-    ));
     let script = env.root().join("sessions/start/envspec-lab.sh");
+    let job = |comment: &str| {
+        let command = script.display();
+        format!("echo '17|PENDING|0:00|8:00||Resources|{comment}|{command}|envspec-lab'")
+    };
+    squeue(&job(&all[0]));
     let prefix = env.root().join("gen").join(&all[1]);
     fs_err::write(
         &script,
@@ -267,7 +268,7 @@ fn what_a_job_names_that_waits_stays_and_if_slurm_is_silent_what_any_script_name
     assert_eq!(why(&answer, &all[0]), "session");
     assert_eq!(why(&answer, &all[1]), "", "its job has ended");
     // An older envspec's job has no comment: its script tells.
-    squeue("echo '17|PENDING|0:00|8:00||Resources|(null)|envspec-lab'");
+    squeue(&job("(null)"));
     let answer = gc(&env, &["--keep", "0", "--dry-run"]);
     assert_eq!(why(&answer, &all[0]), "");
     assert_eq!(why(&answer, &all[1]), "session");
@@ -371,19 +372,17 @@ fn an_apply_that_runs_loses_nothing_and_is_waited_for_by_the_next_gc() {
     env.tiny(&["shared-lib 2.0", "executable", "many-versions"]);
     server.fault("many-versions", Fault::Held);
     let apply = env.start(&["apply"]);
-    let half = soon("a package linked into the new prefix", || {
-        fs_err::read_dir(env.root().join("gen"))
-            .ok()?
-            .flatten()
-            .map(|entry| entry.path())
-            .find(|path| !path.ends_with(&old) && path.join("bin/executable").exists())
+    let fetched = soon("a package that was fetched, and is in no generation", || {
+        let hidden = fs_err::read_dir(env.root().join("pkgs")).ok()?.flatten();
+        let of_apply = hidden.map(|entry| entry.path().join("executable-1.0-0"));
+        of_apply.filter(|path| path.join("info").is_dir()).last()
     });
-    let half = half.file_name().unwrap().to_str().unwrap().to_owned();
     let dry = gc(&env, &["--keep", "0", "--dry-run"]);
-    assert_eq!(why(&dry, &half), "busy");
+    assert_eq!(dry["packages"], 0);
     let ran = env.run(&["gc", "--keep", "0", "--json"]).success();
-    assert_eq!(why(&ran.json(), &half), "busy");
+    assert_eq!(why(&ran.json(), &old), "current");
     assert_eq!(ran.json()["packages"], 0);
+    assert!(fetched.is_dir());
     assert!(
         ran.json()["packages_kept"][0]
             .as_str()
@@ -392,7 +391,7 @@ fn an_apply_that_runs_loses_nothing_and_is_waited_for_by_the_next_gc() {
     );
     server.release();
     apply.wait().success();
-    assert_eq!(current(&env), half);
+    let half = current(&env);
     let text = fs_err::read_to_string(env.root().join("envs/lab/share/shared-lib.txt"));
     assert_eq!(text.unwrap(), "shared-lib 2.0\n");
     gc(&env, &["--keep", "0"]);

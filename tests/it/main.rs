@@ -20,6 +20,7 @@ mod edit;
 mod errors;
 mod faults;
 mod gc;
+mod group;
 mod history;
 mod injection;
 mod kernels;

@@ -252,6 +252,8 @@ fn why(kept: &Kept) -> String {
         Kept::Busy { by } => format!("being changed by {by}"),
         Kept::Session { session } => format!("session {session}"),
         Kept::Process { pid, name } => format!("process {pid} ({name})"),
+        Kept::Member { member } => format!("may be used by {member}"),
+        Kept::Theirs { owner } => format!("made by {owner}, who can delete it"),
         Kept::Kernelspec { registered } => format!("kernel {registered}"),
         Kept::Unreadable => "receipt can't be read".to_owned(),
         Kept::Earlier => "to go back to".to_owned(),

@@ -199,7 +199,7 @@ pub(super) async fn start(
     submitted: &Submitted,
 ) -> Result<Launched, Failure> {
     let environment = target.environment.clone();
-    let (root, user, served) = match &way.hops {
+    let (folder, user, served) = match &way.hops {
         None => here(app, &target)?,
         Some(_) => there(app, sessions, target).await?,
     };
@@ -227,7 +227,7 @@ pub(super) async fn start(
         let recipe = Recipe::new(&Request {
             env: &environment,
             generation: &served.prefix.to_string_lossy(),
-            root: &root,
+            sessions: &folder,
             site: &served.site,
             launch: &launch,
             kernels: &served.kernels,
@@ -235,6 +235,7 @@ pub(super) async fn start(
                 .transport
                 .map_or(served.site.ssh.transport, Transport::from),
             variables: &served.variables,
+            personal: None,
             users: &users,
             ssh: SshVersion::default(),
             outer_hops: OuterHops::default(),
@@ -271,7 +272,8 @@ pub(super) async fn start(
     })
 }
 
-/// The environment as this machine has it: root, user, and what is served.
+/// The environment as this machine has it: the folder of sessions, the user, and
+/// what is served.
 fn here(app: &App<'_>, target: &Target) -> Result<(String, Option<String>, Served), Failure> {
     let root = app.root(&target.site)?;
     let applied = select::applied_in(root, &target.environment)?;
@@ -286,8 +288,8 @@ fn here(app: &App<'_>, target: &Target) -> Result<(String, Option<String>, Serve
     if let Some(package) = served.missing_server() {
         return Err(no_server(package, &target.environment.to_string()));
     }
-    let root = context.root.path().to_string_lossy().into_owned();
-    Ok((root, context.who.user.clone(), served))
+    let folder = context.root.sessions().to_string_lossy().into_owned();
+    Ok((folder, context.who.user.clone(), served))
 }
 
 /// The environment as a cluster has it, asked for through its login node.
@@ -331,7 +333,7 @@ async fn there(
             target.environment.as_str(),
         ));
     }
-    Ok((found.root, Some(found.user), served))
+    Ok((found.sessions, Some(found.user), served))
 }
 
 fn no_server(package: &str, environment: &str) -> Failure {

@@ -11,9 +11,9 @@ use crate::cli::failure::{Exit, Failure};
 use crate::cli::say::{causes, first_line};
 use crate::cli::select;
 use crate::conda::Network;
+use crate::kernel::below_home;
 use crate::recipe::{Format, Login, OuterHops, Recipe, Request, SshVersion};
 use crate::site::UserName;
-use crate::store;
 
 /// How to start the server on a compute node, reach it and end it
 ///
@@ -157,15 +157,22 @@ fn make(
             users.insert(host.clone(), user.clone());
         }
     }
+    let personal = below_home(
+        &context.root.path().to_string_lossy(),
+        &context.home.to_string_lossy(),
+        served.environment.as_str(),
+    );
+    let personal = format!("~/{personal}");
     let recipe = Recipe::new(&Request {
         env: &served.environment,
         generation: &served.prefix.to_string_lossy(),
-        root: &context.root.path().to_string_lossy(),
+        sessions: &context.root.sessions().to_string_lossy(),
         site: &served.site,
         launch: &served.launch,
         kernels: &served.kernels,
         transport: served.site.ssh.transport,
         variables: &served.variables,
+        personal: Some(&personal),
         users: &users,
         ssh: wishes.ssh,
         outer_hops: wishes.outer_hops,
@@ -173,7 +180,8 @@ fn make(
         server: wishes.server,
     })?;
     // A root that can only be read, such as a group's, has a recipe too.
-    if let Err(error) = store::write_private_script(&recipe.script.path, &recipe.script.text) {
+    let path = std::path::Path::new(&recipe.script.path);
+    if let Err(error) = context.root.write_start_script(path, &recipe.script.text) {
         app.ui.warning(format!(
             "the start script could not be written, so the recipe can't be followed here yet: {}",
             causes(&error)

@@ -1,0 +1,142 @@
+//! What members of a group have of their own in the root that they share: the files
+//! of their sessions, and the word which generations their kernels run from.
+//!
+//! A member's folder is named by the user's number, so that the scripts of sessions
+//! (`src/session/root.sh`) find the same one. The group may look into it, so that
+//! whoever collects knows what others use; tokens are in folders below that which
+//! only their owner may enter.
+
+use std::collections::BTreeSet;
+use std::fs::Permissions;
+use std::os::unix::fs::{MetadataExt as _, PermissionsExt as _};
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use fs_err as fs;
+
+use super::error::StoreError;
+use super::layout::Root;
+use super::sessions::start_scripts;
+use super::write::write_with_mode;
+
+/// All may add a folder, none touch another's; the group is handed on.
+const MEMBERS: u32 = 0o3770;
+
+/// The owner writes, the group looks.
+const OWN: u32 = 0o750;
+
+/// How long a start script counts as one of a session: whether another member's job
+/// waits or runs is often kept from others. Longer than jobs may run nearly
+/// everywhere.
+const SESSION_FOR: Duration = Duration::from_hours(30 * 24);
+
+/// Another member of the group, as far as it matters to who collects.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Member {
+    /// The user's name, or the number if it has none here.
+    pub name: String,
+    /// The generations that kernels or sessions may run from.
+    pub generations: BTreeSet<String>,
+}
+
+impl Root {
+    fn members(&self) -> PathBuf {
+        self.path().join("members")
+    }
+
+    /// The folder of what is the user's own: the root itself, or in a group's root
+    /// the member's.
+    pub(super) fn own(&self) -> PathBuf {
+        let user = rustix::process::getuid().as_raw().to_string();
+        self.group()
+            .map_or_else(|| self.path().to_owned(), |_| self.members().join(user))
+    }
+
+    /// Writes a script that starts a session of the user's: readable for nobody
+    /// else, in a group's root for the group.
+    pub fn write_start_script(&self, path: &Path, text: &str) -> Result<(), StoreError> {
+        let folder = path.parent().unwrap_or(path);
+        let mode = if self.group().is_some() {
+            self.make_own()?;
+            make(&self.sessions(), OWN)?;
+            make(folder, OWN)?;
+            OWN
+        } else {
+            make(&self.sessions(), 0o700)?;
+            make(folder, 0o700)?;
+            0o700
+        };
+        write_with_mode(path, text.as_bytes(), mode)
+    }
+
+    /// Tells the group which generations the user's registered kernels run from.
+    /// In a root of one's own nobody else has to know.
+    pub fn tell_kernels(&self, generations: &BTreeSet<String>) -> Result<(), StoreError> {
+        if self.group().is_none() {
+            return Ok(());
+        }
+        self.make_own()?;
+        let lines: String = generations.iter().flat_map(|name| [name, "\n"]).collect();
+        write_with_mode(&kernels(&self.own()), lines.as_bytes(), 0o640)
+    }
+
+    /// The other members of the group that this root belongs to.
+    pub fn other_members(&self) -> Vec<Member> {
+        let own = self.own();
+        let folders = fs::read_dir(self.members()).into_iter().flatten().flatten();
+        folders
+            .map(|entry| entry.path())
+            .filter(|folder| *folder != own)
+            .filter_map(|folder| member(&folder))
+            .collect()
+    }
+
+    fn make_own(&self) -> Result<(), StoreError> {
+        let members = self.members();
+        if !members.is_dir() {
+            make(&members, MEMBERS)?;
+        }
+        make(&self.own(), OWN)
+    }
+}
+
+/// The other user whose folder this is, if it is one: a generation is read-only,
+/// and only its owner can change that to delete it.
+pub fn other_owner(folder: &Path) -> Option<String> {
+    let me = rustix::process::geteuid();
+    let owner = folder.symlink_metadata().ok()?.uid();
+    (!me.is_root() && owner != me.as_raw()).then(|| user_name(owner))
+}
+
+fn user_name(number: u32) -> String {
+    let user = nix::unistd::User::from_uid(number.into()).ok().flatten();
+    user.map_or_else(|| number.to_string(), |user| user.name)
+}
+
+/// Makes a folder and gives it its mode, which fails if it is somebody else's.
+fn make(folder: &Path, mode: u32) -> Result<(), StoreError> {
+    let make = || {
+        std::fs::create_dir_all(folder)?;
+        // On a folder that hands its group on, this bit stays if it is not named.
+        let handed_on = folder.metadata()?.mode() & 0o2000;
+        std::fs::set_permissions(folder, Permissions::from_mode(mode | handed_on))
+    };
+    make().map_err(StoreError::io("could not make", folder))
+}
+
+fn kernels(own: &Path) -> PathBuf {
+    own.join("kernels")
+}
+
+fn member(folder: &Path) -> Option<Member> {
+    let number: u32 = folder.file_name()?.to_str()?.parse().ok()?;
+    let told = fs::read_to_string(kernels(folder)).unwrap_or_default();
+    let mut generations: BTreeSet<String> = told.lines().map(str::to_owned).collect();
+    let scripts = start_scripts(&folder.join("sessions")).into_iter();
+    let young = scripts.filter(|script| script.idle < SESSION_FOR);
+    generations.extend(young.filter_map(|script| script.generation));
+    Some(Member {
+        name: user_name(number),
+        generations,
+    })
+}
