@@ -106,7 +106,10 @@ pub fn below_home(root: &str, home: &str, environment: &str) -> String {
         .filter(|below| !home.is_empty() && (below.is_empty() || below.starts_with('/')));
     let below = below.unwrap_or("/.local/share/envspec");
     let slash = if below.is_empty() { "" } else { "/" };
-    format!("{}{slash}personal/{environment}", &below.trim_start_matches('/'))
+    format!(
+        "{}{slash}personal/{environment}",
+        &below.trim_start_matches('/')
+    )
 }
 
 /// `3.13` of `3.13.1`.

@@ -161,7 +161,10 @@ fn connect(facts: &Facts<'_>, commands: &Commands, login: &str) -> Vec<Step> {
 
 fn open(facts: &Facts<'_>, token: CommandLine) -> Step {
     let (commands, asks) = match facts.asked.login {
-        Login::Token => (vec![token], "The page asks for the token, which this prints"),
+        Login::Token => (
+            vec![token],
+            "The page asks for the token, which this prints",
+        ),
         Login::Password => (vec![], "The page asks for your password"),
     };
     let title = format!("Open {}", facts.url());

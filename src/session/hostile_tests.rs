@@ -110,7 +110,9 @@ proptest! {
             fs_err::create_dir_all(there.root.join("envs")).unwrap();
             drop(std::os::unix::fs::symlink("../gen/lab-1", there.root.join("envs/lab")));
             let (said, _) = there.run(shell, script("generation"), &["lab"], "");
-            prop_assert_eq!(&said[..2], &[format!("@root {root}"), format!("@prefix {root}/gen/lab-1")]);
+            let roots = [format!("@root {root}"), format!("@sessions {root}/sessions")];
+            prop_assert_eq!(&said[..2], &roots);
+            prop_assert_eq!(&said[2], &format!("@prefix {root}/gen/lab-1"));
             let marked = |said: &[String], mark: &str| -> Vec<String> {
                 said.iter().filter_map(|line| line.strip_prefix(mark)).map(str::to_owned).collect()
             };
@@ -146,7 +148,7 @@ proptest! {
             prop_assert!(!there.root.join("sessions/18-0").exists());
 
             let (said, _) = there.run(shell, script("token"), &["17-0"], "");
-            prop_assert_eq!(&said[1], "@token 0123");
+            prop_assert_eq!(&said[2], "@token 0123");
             let (_, came) = there.run(shell, script("end"), &["job", "17"], "");
             prop_assert_eq!(came, "scancel\0--\x0017\0");
 
@@ -181,7 +183,7 @@ proptest! {
 /// An answer of `look.sh`, with one job and what its record says.
 fn look(job: &str, record: &str) -> Look {
     let answer = format!(
-        "@root /r\n@host login\n@user ada\n@now 100\n@job {job}\n@record alive {record}\n@end\n"
+        "@root /r\n@sessions /r/sessions\n@host login\n@user ada\n@now 100\n@job {job}\n@record alive {record}\n@end\n"
     );
     Look::parse(&Said::new(answer.as_bytes())).unwrap()
 }

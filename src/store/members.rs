@@ -56,6 +56,7 @@ impl Root {
     /// else, in a group's root for the group.
     pub fn write_start_script(&self, path: &Path, text: &str) -> Result<(), StoreError> {
         let folder = path.parent().unwrap_or(path);
+        let _umask = self.join_group()?;
         let mode = if self.group().is_some() {
             self.make_own()?;
             make(&self.sessions(), OWN)?;
@@ -75,6 +76,7 @@ impl Root {
         if self.group().is_none() {
             return Ok(());
         }
+        let _umask = self.join_group()?;
         self.make_own()?;
         let lines: String = generations.iter().flat_map(|name| [name, "\n"]).collect();
         write_with_mode(&kernels(&self.own()), lines.as_bytes(), 0o640)

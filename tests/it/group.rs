@@ -128,7 +128,9 @@ fn a_member_collects_neither_what_another_uses_nor_what_another_made() {
         current()
     };
     let of_anna = apply(&anna, &["shared-lib"]);
-    // Its script, as `apply` and `launch` write it, is what a job would start from.
+    // Its script is what a job would start from.
+    env.output(&mut anna.command(&root, "077", "recipe"))
+        .success();
     let scripts = root.join("members/61001/sessions/start");
     let script = scripts.join("envspec-lab.sh");
     let own = apply(&ben, &["symlink"]);

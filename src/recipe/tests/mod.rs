@@ -74,7 +74,7 @@ impl Case {
         Recipe::new(&Request {
             env: &self.env,
             generation: &self.generation,
-            sessions: &format!("{}/sessions", self.root),
+            sessions: &format!("{}/sessions", self.root.trim_end_matches('/')),
             site: &self.site,
             launch: &self.launch(),
             kernels: &self.kernels,
