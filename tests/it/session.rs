@@ -137,8 +137,15 @@ fn one_command_on_the_laptop_starts_and_connects_and_a_second_server_has_its_own
         "{left:#}"
     );
 
+    // The laptop's own spec went on meanwhile; what runs is what was applied there.
+    let spec = there.workstation().join("envs/lab.yaml");
+    let text = fs_err::read_to_string(&spec).unwrap();
+    fs_err::write(&spec, text.replace("kernels: [python, r", "kernels: [r")).unwrap();
     let mut second = ws.start_envspec(["connect", "lab", "--launch"]);
     let two = connected(&mut second);
+    let changed = "envs/lab.yaml has changed since lab-";
+    assert!(!first.stderr().contains(changed), "{}", first.stderr());
+    assert!(second.stderr().contains(changed), "{}", second.stderr());
     assert_eq!(two, one + 1);
     assert_eq!(
         status(&there, two, Some(&token)),
@@ -950,6 +957,27 @@ fn a_password_that_was_set_as_the_recipe_says_stands_in_the_place_of_the_token()
     env.run(&["stop"]).success().says("nothing of it is left");
     let told = connect.wait().success().stdout;
     assert_eq!(told, format!("{root}/lab\n"), "an address with a token");
+}
+
+#[test]
+fn a_launch_says_when_the_spec_has_changed_since_it_was_applied() {
+    let env = TestEnv::new();
+    let text = "channels: [conda-forge]\ndependencies: [python, jupyterlab]\n";
+    env.spec("lab", text);
+    env.run(&["apply"]).success();
+    // It ends early: no password is set.
+    let launch = ["launch", "--password"];
+    env.spec(
+        "lab",
+        &format!("# More memory makes no new generation\n{text}launch: {{memory: 2G}}\n"),
+    );
+    let same = env.run(&launch).fails_with(6);
+    assert!(!same.stderr.contains("has changed"), "{same}");
+    env.spec("lab", &format!("{text}variables: {{TZ: UTC}}\n"));
+    env.run(&launch)
+        .fails_with(6)
+        .says("lab.yaml has changed since lab-")
+        .says("ago, which is what starts; to use the change: envspec apply first");
 }
 
 #[test]
