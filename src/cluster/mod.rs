@@ -12,6 +12,7 @@ mod error;
 mod examine;
 mod folder;
 mod login;
+mod reason;
 mod slurm;
 
 pub use config::{Hops, ssh_config};

@@ -108,6 +108,8 @@ pub struct Session {
     pub job: Option<u64>,
     /// Why it waits, in Slurm's word.
     pub reason: Option<String>,
+    /// What to do if waiting may not help.
+    pub advice: Option<String>,
     /// Its node.
     pub node: Option<String>,
     /// How long it has run.
@@ -161,6 +163,7 @@ impl Session {
             state: State::Unknown,
             job: None,
             reason: None,
+            advice: None,
             node: None,
             age: None,
             left: None,
@@ -219,6 +222,7 @@ impl Look {
             };
             session.job = Some(job.id);
             let waits = job.state == JobState::Pending && job.reason != "None";
+            session.advice = job.advice().filter(|_| waits);
             session.reason = waits.then_some(job.reason);
             session.node = Some(job.node).filter(|node| !node.is_empty());
             session.age = Some(job.age);

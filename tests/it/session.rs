@@ -288,7 +288,20 @@ fn what_cannot_work_says_why() {
         assert!(launch.ended().is_none(), "{}", launch.stderr());
         launch.stderr().contains("pending (").then_some(())
     });
+    // For one that only waits for its turn there is nothing to do, for a held one there is.
+    assert!(!launch.stderr().contains("scontrol"), "{}", launch.stderr());
+    let listed = ws.envspec(["sessions", "--json"]).success().json();
+    let job = listed["sessions"][0]["job"].to_string();
+    assert!(listed["sessions"][0]["advice"].is_null(), "{listed:#}");
+    drop(cluster.login().run(["scontrol", "hold", &job]).success());
+    let held = format!("pending (JobHeldUser: you hold it: scontrol release {job})");
+    soon("what to do", || {
+        launch.stderr().contains(&held).then_some(())
+    });
     drop(launch);
+    let listed = ws.envspec(["sessions"]).success();
+    assert!(listed.stdout.contains(&held), "{listed}");
+    drop(cluster.login().run(["scontrol", "release", &job]).success());
     let listed = ws.envspec(["sessions"]).success();
     assert!(listed.stdout.contains("pending ("), "{listed}");
     let prefix = fs_err::read_link(there.root().join("envs/lab")).unwrap();
