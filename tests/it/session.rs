@@ -361,6 +361,58 @@ fn what_cannot_work_says_why() {
 }
 
 #[test]
+fn a_session_of_another_cluster_with_the_same_root_is_shown_and_left_alone() {
+    let Some(there) = There::up("two_clusters") else {
+        return;
+    };
+    let login = there.cluster.login();
+    login.envspec(["launch"]).success();
+    let sessions = there.root().join("sessions");
+    let folder = fs_err::read_link(sessions.join("envspec-lab")).unwrap();
+    let cluster = fs_err::read_to_string(sessions.join(&folder).join("cluster")).unwrap();
+    assert_eq!(cluster, "world\n");
+
+    // What a server would have written on a cluster of another name.
+    let far = sessions.join("99999-0");
+    let copy = format!(
+        "cp -a '{}' '{far}' && cd '{far}' && echo far >cluster && sed -i \
+         's/\"key\": \"[^\"]*/\"key\": \"99999-0/; s/\"job\": [0-9]*/\"job\": 99999/; s/envspec-lab\"/envspec-lab+2\"/' \
+         session.json",
+        sessions.join(&folder).display(),
+        far = far.display()
+    );
+    drop(login.sh(&copy).success());
+    for user in [login, there.cluster.ws()] {
+        let listed = user.envspec(["sessions"]).success();
+        assert!(listed.stdout.contains("on cluster far"), "{listed}");
+        assert!(listed.stdout.contains("envspec-lab    ready"), "{listed}");
+        for command in ["stop", "connect"] {
+            user.envspec([command, "lab", "--server", "2"])
+                .fails_with(2)
+                .says("envspec-lab+2 runs on the cluster far, and not on this one")
+                .says("run the command on a login node of far");
+        }
+    }
+    assert!(far.join("token").exists());
+
+    // Of this cluster, whose Slurm does not know the job, it is dead.
+    drop(
+        login
+            .sh(&format!("echo world >'{}/cluster'", far.display()))
+            .success(),
+    );
+    login
+        .envspec(["sessions"])
+        .success()
+        .says("Removed what the killed session 99999-0 had left");
+    login
+        .envspec(["stop"])
+        .success()
+        .says("nothing of it is left");
+    assert_eq!(there.sessions(), Vec::<String>::new());
+}
+
+#[test]
 fn through_the_scheduler_a_node_without_ssh_is_reached_also_in_its_own_tmp() {
     let Some(there) = There::with_private_tmp("bridge") else {
         return;
@@ -575,7 +627,7 @@ fn another_user_of_the_nodes_gets_no_token_and_no_answer() {
         root = there.root().display()
     );
     let modes = cluster.host(&node).user("root").sh(&look).success().stdout;
-    assert_eq!(modes, "600 endpoint\n600 session.json\n600 token\n");
+    assert_eq!(modes, "600 cluster\n600 endpoint\n600 session.json\n600 token\n");
     cluster.ws().envspec(["stop", "lab"]).success();
 }
 

@@ -90,6 +90,9 @@ fn text(sessions: &[Session]) -> String {
 
 /// A state in words, with the scheduler's reason and what to do about it.
 pub(super) fn state_text(session: &Session) -> String {
+    if let Some(cluster) = &session.cluster {
+        return format!("on cluster {cluster}");
+    }
     let advice = session.advice.iter().map(|advice| format!(": {advice}"));
     match (session.state, &session.reason) {
         (State::Pending, Some(reason)) => {
