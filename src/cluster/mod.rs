@@ -13,6 +13,7 @@ mod examine;
 mod folder;
 mod login;
 mod reason;
+mod refusal;
 mod slurm;
 
 pub use config::{Hops, ssh_config};

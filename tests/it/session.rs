@@ -361,6 +361,25 @@ fn what_cannot_work_says_why() {
 }
 
 #[test]
+fn what_ssh_cannot_do_says_what_at_which_hop_and_what_next() {
+    let Some(there) = There::bare("ssh_cannot") else {
+        return;
+    };
+    let ws = there.cluster.ws();
+    ws.envspec(["connect", "lab", "--user", "jump=mallory"])
+        .fails_with(6)
+        .says("could not connect to login: jump: none of your keys is accepted")
+        .says("mallory@jump: Permission denied")
+        .says("register your public key with the site");
+    there.cluster.host("jump").sshd_stop();
+    ws.envspec(["connect", "lab"])
+        .fails_with(6)
+        .says("could not connect to login: jump: its sshd does not listen")
+        .says("Connection refused")
+        .says("jump may be down for maintenance");
+}
+
+#[test]
 fn a_session_of_another_cluster_with_the_same_root_is_shown_and_left_alone() {
     let Some(there) = There::up("two_clusters") else {
         return;
@@ -627,7 +646,10 @@ fn another_user_of_the_nodes_gets_no_token_and_no_answer() {
         root = there.root().display()
     );
     let modes = cluster.host(&node).user("root").sh(&look).success().stdout;
-    assert_eq!(modes, "600 cluster\n600 endpoint\n600 session.json\n600 token\n");
+    assert_eq!(
+        modes,
+        "600 cluster\n600 endpoint\n600 session.json\n600 token\n"
+    );
     cluster.ws().envspec(["stop", "lab"]).success();
 }
 
