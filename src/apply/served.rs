@@ -22,6 +22,8 @@ pub struct Served {
     pub environment: EnvName,
     /// The generation's prefix.
     pub prefix: PathBuf,
+    /// When it was made, RFC 3339.
+    pub created: String,
     /// Where the server is to run.
     pub site: Site,
     /// What it asks for.
@@ -35,6 +37,9 @@ pub struct Served {
     /// Why site and launch are those of the time when the generation was made;
     /// `None` if they are the spec's.
     pub outdated: Option<ApplyError>,
+    /// The spec that asks for something else by now than the generation was made
+    /// of; `None` if it does not.
+    pub changed: Option<String>,
 }
 
 impl Served {
@@ -90,7 +95,9 @@ impl Served {
         let now = now.and_then(|now| {
             if now.spec.name == *environment {
                 let (site, launch) = now.session(context, site)?;
-                Ok((site, launch, now.spec.launch))
+                let changed = (now.spec.content() != then.spec.content())
+                    .then(|| now.source.name().to_owned());
+                Ok((site, launch, now.spec.launch, changed))
             } else {
                 Err(ApplyError::OtherEnvironment {
                     path: now.path,
@@ -98,16 +105,17 @@ impl Served {
                 })
             }
         });
-        let ((site, launch, asked), outdated) = match now {
+        let ((site, launch, asked, changed), outdated) = match now {
             Ok(session) => (session, None),
             Err(error) => {
                 let (site, launch) = then.session(context, site)?;
-                ((site, launch, then.spec.launch.clone()), Some(error))
+                ((site, launch, then.spec.launch.clone(), None), Some(error))
             }
         };
         Ok(Self {
             environment: environment.clone(),
             prefix: prefix.to_owned(),
+            created: receipt.created.clone(),
             site,
             launch,
             asked,
@@ -118,6 +126,7 @@ impl Served {
                 .collect(),
             variables: then.spec.variables,
             outdated,
+            changed,
         })
     }
 }

@@ -238,6 +238,7 @@ impl From<SessionError> for Failure {
             | SessionError::NoServer { .. }
             | SessionError::Several { .. }
             | SessionError::Elsewhere { .. }
+            | SessionError::OtherCluster { .. }
             | SessionError::PortTaken { .. }
             | SessionError::NoPort { .. } => Exit::Usage,
             _ => Exit::Cluster,

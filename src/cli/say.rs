@@ -165,6 +165,23 @@ pub(super) fn path_word(path: impl AsRef<std::path::Path>) -> String {
     crate::recipe::quote(&path.as_ref().to_string_lossy())
 }
 
+/// How long ago a moment was, in its largest unit, behind a space: ` 2 days ago`;
+/// nothing if it is none, or lies ahead.
+pub(super) fn ago(moment: &str) -> String {
+    let Ok(moment) = moment.parse::<jiff::Timestamp>() else {
+        return String::new();
+    };
+    let Ok(seconds) = usize::try_from(jiff::Timestamp::now().duration_since(moment).as_secs())
+    else {
+        return String::new();
+    };
+    let units = [(86_400, "day"), (3_600, "hour"), (60, "minute")];
+    match units.iter().find(|(unit, _)| seconds >= *unit) {
+        Some((unit, name)) => format!(" {} ago", counted(seconds / unit, name)),
+        None => " a moment ago".to_owned(),
+    }
+}
+
 /// A number of bytes as people read it.
 pub(super) fn bytes(count: u64) -> String {
     indicatif::DecimalBytes(count).to_string()

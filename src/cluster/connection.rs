@@ -18,6 +18,7 @@ use super::config::{Hops, ssh_config};
 use super::error::ClusterError;
 use super::folder::PrivateFolder;
 use super::login::harmless;
+use super::refusal::NO_ANSWER;
 
 /// How often the socket of a connection that is being made is looked for.
 const LOOK_EVERY: Duration = Duration::from_millis(10);
@@ -181,7 +182,7 @@ pub(crate) async fn master(
         host: host.to_owned(),
         said: match connected {
             Ok(_) => said,
-            Err(_) => format!("{said}no answer within {} s", patience.as_secs()),
+            Err(_) => format!("{said}{NO_ANSWER} within {} s", patience.as_secs()),
         },
     })
 }

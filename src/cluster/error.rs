@@ -3,6 +3,8 @@
 use miette::Diagnostic;
 use thiserror::Error;
 
+use super::refusal::Refusal;
+
 /// A failure of ssh, of the login node or of its scheduler.
 #[derive(Debug, Error, Diagnostic)]
 pub enum ClusterError {
@@ -25,8 +27,8 @@ pub enum ClusterError {
     },
 
     /// ssh did not connect.
-    #[error("could not connect to {host}{}", words(said))]
-    #[diagnostic(help("see what each hop says with: envspec doctor. By hand: ssh {host}"))]
+    #[error("could not connect to {host}{}{}", found(host, said), words(said))]
+    #[diagnostic(help("{}each hop is looked at by: envspec doctor", remedy(host, said)))]
     Unreachable {
         /// The host that was to be reached.
         host: String,
@@ -79,6 +81,19 @@ pub enum ClusterError {
         /// What came.
         said: String,
     },
+}
+
+/// What is wrong behind a colon, if ssh's words are understood.
+fn found(host: &str, said: &str) -> String {
+    Refusal::read(host, said).map_or_else(String::new, |refusal| format!(": {}", refusal.found))
+}
+
+/// What to do about it, as the beginning of a help.
+fn remedy(host: &str, said: &str) -> String {
+    Refusal::read(host, said).map_or_else(
+        || format!("by hand: ssh {host}; "),
+        |refusal| format!("{}; ", refusal.remedy),
+    )
 }
 
 /// The words of a program behind a colon, if there are any.

@@ -12,6 +12,8 @@ mod error;
 mod examine;
 mod folder;
 mod login;
+mod reason;
+mod refusal;
 mod slurm;
 
 pub use config::{Hops, ssh_config};

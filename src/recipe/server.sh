@@ -43,7 +43,7 @@ clean() {
   if [ -n "$scratch" ]; then rm -rf -- "$scratch" || return; fi
   if [ -n "$ending" ] && [ -n "${SLURM_JOB_ID:-}" ]; then
     # Told to end, maybe to go on elsewhere: the token opens the page there too.
-    find "$private" -mindepth 1 ! -name token -exec rm -rf -- {} +
+    find "$private" -mindepth 1 ! -name token ! -name cluster -exec rm -rf -- {} +
   else
     rm -rf -- "$private"
   fi
@@ -71,6 +71,11 @@ fi
 if [ -e "$private" ]; then die "$private exists: this job runs a server already"; fi
 mkdir -- "$private"
 trap clean EXIT
+# Before the token, by which the folder counts: another cluster may have the same
+# home, and its scheduler does not know this job.
+if [ -n "${SLURM_JOB_ID:-}" ] && [ -n "${SLURM_CLUSTER_NAME:-}" ]; then
+  printf '%s\n' "$SLURM_CLUSTER_NAME" >"$private/cluster"
+fi
 ending=
 # shellcheck disable=SC2317,SC2329 # called by the trap too
 end() {

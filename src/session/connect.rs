@@ -318,10 +318,10 @@ async fn attempt(
             (State::Unknown, Some(record)) if before.as_ref() == Some(record) => {
                 break (session.clone(), record.clone(), look.user);
             }
-            (State::Unknown, Some(record)) if record.job.is_none() => {
-                return Err(SessionError::elsewhere(record));
+            (State::Unknown, _) => {
+                let elsewhere = SessionError::elsewhere(session);
+                return Err(elsewhere.unwrap_or_else(|| silent(look.trouble)));
             }
-            (State::Unknown, _) => return Err(silent(look.trouble)),
             _ => {}
         }
         events(Event::Waiting(session));

@@ -3,7 +3,7 @@
 use miette::Diagnostic;
 use thiserror::Error;
 
-use super::model::{Look, Record};
+use super::model::{Look, Session, State};
 use crate::cluster::ClusterError;
 
 /// What is known of a session that has ended.
@@ -119,6 +119,16 @@ pub enum SessionError {
         node: String,
     },
 
+    /// A job of another cluster that has the same root.
+    #[error("{session} runs on the cluster {cluster}, and not on this one")]
+    #[diagnostic(help("run the command on a login node of {cluster}"))]
+    OtherCluster {
+        /// The session.
+        session: String,
+        /// The cluster.
+        cluster: String,
+    },
+
     /// The session ended before it was ready.
     #[error("{session} ended before it was ready{}{}", how(end.how()), log_lines(&end.said))]
     #[diagnostic(help("{}", end.help()))]
@@ -215,10 +225,22 @@ impl SessionError {
         }
     }
 
-    pub(super) fn elsewhere(record: &Record) -> Self {
-        Self::Elsewhere {
-            session: record.session.clone(),
-            node: record.node.clone(),
+    /// That a session is out of reach from here: another cluster's, or a process of
+    /// another machine; `None` if it is not.
+    pub(super) fn elsewhere(session: &Session) -> Option<Self> {
+        let name = session.name.clone();
+        match (&session.cluster, &session.record) {
+            (Some(cluster), _) => Some(Self::OtherCluster {
+                session: name,
+                cluster: cluster.clone(),
+            }),
+            (None, Some(record)) if session.state == State::Unknown && record.job.is_none() => {
+                Some(Self::Elsewhere {
+                    session: name,
+                    node: record.node.clone(),
+                })
+            }
+            _ => None,
         }
     }
 }

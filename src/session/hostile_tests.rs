@@ -8,7 +8,8 @@ use std::process::{Command, Stdio};
 
 use proptest::prelude::*;
 
-use super::model::Look;
+use super::error::SessionError;
+use super::model::{Look, Session, State};
 use super::sessions::{SCRIPTS, Scheduling, Sessions};
 use crate::cluster::{Login, Said};
 use crate::recipe::hostile::hostile;
@@ -36,7 +37,7 @@ impl There {
             ("scancel", ""),
             (
                 "squeue",
-                "case \"$*\" in *--name=*) ;; *) echo '17|RUNNING|0:01|9:59|med0101|None|lab-1|envspec-lab' ;; esac",
+                "case \"$*\" in *--name=*) ;; *) echo '17|RUNNING|0:01|9:59|med0101|None|lab-1|(null)|envspec-lab' ;; esac",
             ),
         ] {
             let path = programs.join(name);
@@ -178,6 +179,76 @@ proptest! {
         }
         prop_assert!(read.contains("allowtcpforwarding local\n") && read.contains("forcecommand false\n"));
     }
+}
+
+#[test]
+fn a_job_of_another_cluster_is_shown_and_never_cleaned_nor_taken_for_one_of_this() {
+    let there = There::new("r");
+    let scontrol = |answer: &str| {
+        let path = there.folder.path().join("bin/scontrol");
+        let text = format!("#!/bin/sh\nprintf 'scontrol %s\\n' \"$*\" >>\"$CAME\"\n{answer}\n");
+        fs_err::write(&path, text).unwrap();
+        std::fs::set_permissions(path, std::fs::Permissions::from_mode(0o755)).unwrap();
+    };
+    let look = || {
+        let (said, came) = there.run("dash", script("look"), &["%i", "", "slurm"], "");
+        let look = Look::parse(&Said::new(said.join("\n").as_bytes())).unwrap();
+        (look, came.matches("scontrol show config\n").count())
+    };
+    let settle = |cluster: Option<&str>| {
+        for (key, job) in [("18-0", "18"), ("19-0", "19")] {
+            let record = RECORD
+                .replace("17-0", key)
+                .replace("17,", &format!("{job},"));
+            there.write(&format!("sessions/{key}/token"), "0123");
+            there.write(&format!("sessions/{key}/session.json"), &record);
+            if let Some(cluster) = cluster {
+                there.write(&format!("sessions/{key}/cluster"), &format!("{cluster}\n"));
+            }
+        }
+    };
+    let states = |look: &Look| -> Vec<(State, Option<u64>, Option<String>)> {
+        let tell = |session: &Session| (session.state, session.job, session.cluster.clone());
+        look.sessions.iter().map(tell).collect()
+    };
+    let here = (State::Starting, Some(17), None);
+    let there_of = |cluster: &str| (State::Unknown, None, Some(cluster.to_owned()));
+
+    settle(Some("far"));
+    scontrol("echo 'ClusterName             = near'");
+    let (seen, asked) = look();
+    assert_eq!(
+        states(&seen),
+        [there_of("far"), there_of("far"), here.clone()]
+    );
+    assert_eq!((seen.cleaned.len(), asked), (0, 1), "asked once");
+    let of_far = SessionError::elsewhere(&seen.sessions[0]).unwrap();
+    assert_eq!(
+        of_far.to_string(),
+        "envspec-lab runs on the cluster far, and not on this one"
+    );
+
+    // A cluster that does not say its name does not say that it is not the one.
+    scontrol("exit 1");
+    let (seen, asked) = look();
+    assert!(seen.trouble.is_some());
+    assert_eq!((seen.cleaned.len(), seen.sessions.len(), asked), (0, 3, 1));
+    assert!(
+        seen.sessions
+            .iter()
+            .all(|session| session.cluster.is_none())
+    );
+
+    scontrol("echo 'ClusterName             = far'");
+    assert_eq!(look().0.cleaned, ["18-0", "19-0"]);
+
+    // Of before clusters were written down: nobody is asked.
+    settle(None);
+    let (seen, asked) = look();
+    assert_eq!(
+        (seen.cleaned.len(), states(&seen), asked),
+        (2, vec![here], 0)
+    );
 }
 
 /// An answer of `look.sh`, with one job and what its record says.

@@ -22,6 +22,25 @@ if [ "$scheduler" = slurm ]; then
     printf '%s\n' "$jobs" | sed 's/^/@trouble /'
   fi
 fi
+# A job that this Slurm does not know may be another cluster's, of the same home:
+# its own scheduler alone knows whether it runs. The name of this one is asked for
+# once, and only if there is such a job.
+here=
+of_which_cluster() {
+  read -r cluster <"$private/cluster" || return
+  if [ -z "$here" ]; then
+    here=$(timeout 10 scontrol show config 2>/dev/null | sed -n 's/^ClusterName *= *//p')
+    if [ -z "$here" ]; then
+      here='?'
+      echo '@trouble scontrol does not say which cluster this is'
+    fi
+  fi
+  case $here in
+    "$cluster") ;;
+    '?') state=unknown ;;
+    *) state=cluster:$cluster ;;
+  esac
+}
 for token; do
   private=${token%/*}
   key=${private##*/}
@@ -58,6 +77,8 @@ for token; do
         case "
 $jobs" in *"
 $job|"*) state=alive ;; esac
+        # Records of before that was written have none.
+        if [ "$state" = gone ] && [ -r "$private/cluster" ]; then of_which_cluster; fi
       fi
       ;;
   esac

@@ -106,8 +106,12 @@ pub struct Session {
     pub state: State,
     /// Slurm's number.
     pub job: Option<u64>,
+    /// The cluster whose Slurm it is, if that is another one with the same root.
+    pub cluster: Option<String>,
     /// Why it waits, in Slurm's word.
     pub reason: Option<String>,
+    /// What to do if waiting may not help.
+    pub advice: Option<String>,
     /// Its node.
     pub node: Option<String>,
     /// How long it has run.
@@ -160,7 +164,9 @@ impl Session {
             server,
             state: State::Unknown,
             job: None,
+            cluster: None,
             reason: None,
+            advice: None,
             node: None,
             age: None,
             left: None,
@@ -219,6 +225,7 @@ impl Look {
             };
             session.job = Some(job.id);
             let waits = job.state == JobState::Pending && job.reason != "None";
+            session.advice = job.advice().filter(|_| waits);
             session.reason = waits.then_some(job.reason);
             session.node = Some(job.node).filter(|node| !node.is_empty());
             session.age = Some(job.age);
@@ -237,9 +244,10 @@ impl Look {
             }
             sessions.push(session);
         }
-        // Without a job: no scheduler, or one that does not answer.
+        // Without a job: no scheduler, another cluster's, or one that does not answer.
         for (state, record) in records {
-            let told = record.job.is_some() && trouble.is_empty();
+            let cluster = state.strip_prefix("cluster:");
+            let told = record.job.is_some() && trouble.is_empty() && cluster.is_none();
             let Some(mut session) = Session::named(&record.session).filter(|_| !told) else {
                 continue;
             };
@@ -248,7 +256,9 @@ impl Look {
             } else {
                 State::Unknown
             };
-            session.job = record.job;
+            // A number of another Slurm's is a stranger's job here.
+            session.job = record.job.filter(|_| cluster.is_none());
+            session.cluster = cluster.map(str::to_owned);
             session.node = Some(record.node.clone());
             session.age = Some(duration(now.saturating_sub(record.ready)));
             session.generation = Some(record.generation.clone());

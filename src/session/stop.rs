@@ -5,7 +5,7 @@ use std::time::{Duration, Instant};
 use super::connect::Wanted;
 use super::error::SessionError;
 use super::http::shut_down;
-use super::model::{Session, State};
+use super::model::Session;
 use super::sessions::Sessions;
 
 /// How long a server may take that was asked to shut down: kernels save.
@@ -38,8 +38,8 @@ pub async fn stop(
     user: &str,
     session: &Session,
 ) -> Result<Stopped, SessionError> {
-    if let (State::Unknown, Some(record), None) = (session.state, &session.record, session.job) {
-        return Err(SessionError::elsewhere(record));
+    if let Some(elsewhere) = SessionError::elsewhere(session) {
+        return Err(elsewhere);
     }
     let why = match ask(wanted, sessions, user, session).await {
         Ok(()) => match gone(sessions, session, BY_ITSELF).await? {

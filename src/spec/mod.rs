@@ -4,6 +4,7 @@
 //! faults at once, and [`edit`] writes into a spec without touching what the
 //! author wrote around the place. Pure: the caller reads and writes the file.
 
+mod content;
 pub mod edit;
 mod errors;
 mod launch;
@@ -15,6 +16,7 @@ mod sections;
 mod source;
 mod yaml;
 
+pub use content::Content;
 pub use errors::{SpecErrors, Warning, fault};
 pub use launch::{Interface, Launch, MemorySize, MemorySizeError, WallTime, WallTimeError};
 pub use model::{At, Dependency, EnvName, EnvSpec, KernelRequest, Note, PipSection, Span, Target};

@@ -286,5 +286,6 @@ fn from_a_node_of_a_site_that_forbids_it_no_ssh_leads_onward() {
     }
     env.run(&["sessions", "lab", "--site", "far"])
         .fails_with(6)
-        .says("could not connect to far.invalid");
+        .says("could not connect to far.invalid: far.invalid: the name is unknown")
+        .says("check the name, your network and VPN");
 }

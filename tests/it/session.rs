@@ -137,8 +137,15 @@ fn one_command_on_the_laptop_starts_and_connects_and_a_second_server_has_its_own
         "{left:#}"
     );
 
+    // The laptop's own spec went on meanwhile; what runs is what was applied there.
+    let spec = there.workstation().join("envs/lab.yaml");
+    let text = fs_err::read_to_string(&spec).unwrap();
+    fs_err::write(&spec, text.replace("kernels: [python, r", "kernels: [r")).unwrap();
     let mut second = ws.start_envspec(["connect", "lab", "--launch"]);
     let two = connected(&mut second);
+    let changed = "envs/lab.yaml has changed since lab-";
+    assert!(!first.stderr().contains(changed), "{}", first.stderr());
+    assert!(second.stderr().contains(changed), "{}", second.stderr());
     assert_eq!(two, one + 1);
     assert_eq!(
         status(&there, two, Some(&token)),
@@ -281,7 +288,20 @@ fn what_cannot_work_says_why() {
         assert!(launch.ended().is_none(), "{}", launch.stderr());
         launch.stderr().contains("pending (").then_some(())
     });
+    // For one that only waits for its turn there is nothing to do, for a held one there is.
+    assert!(!launch.stderr().contains("scontrol"), "{}", launch.stderr());
+    let listed = ws.envspec(["sessions", "--json"]).success().json();
+    let job = listed["sessions"][0]["job"].to_string();
+    assert!(listed["sessions"][0]["advice"].is_null(), "{listed:#}");
+    drop(cluster.login().run(["scontrol", "hold", &job]).success());
+    let held = format!("pending (JobHeldUser: you hold it: scontrol release {job})");
+    soon("what to do", || {
+        launch.stderr().contains(&held).then_some(())
+    });
     drop(launch);
+    let listed = ws.envspec(["sessions"]).success();
+    assert!(listed.stdout.contains(&held), "{listed}");
+    drop(cluster.login().run(["scontrol", "release", &job]).success());
     let listed = ws.envspec(["sessions"]).success();
     assert!(listed.stdout.contains("pending ("), "{listed}");
     let prefix = fs_err::read_link(there.root().join("envs/lab")).unwrap();
@@ -338,6 +358,77 @@ fn what_cannot_work_says_why() {
         .success()
         .says("has shut down; nothing of it is left");
     drop(connect.wait(PATIENCE).success());
+}
+
+#[test]
+fn what_ssh_cannot_do_says_what_at_which_hop_and_what_next() {
+    let Some(there) = There::bare("ssh_cannot") else {
+        return;
+    };
+    let ws = there.cluster.ws();
+    ws.envspec(["connect", "lab", "--user", "jump=mallory"])
+        .fails_with(6)
+        .says("could not connect to login: jump: none of your keys is accepted")
+        .says("mallory@jump: Permission denied")
+        .says("register your public key with the site");
+    there.cluster.host("jump").sshd_stop();
+    ws.envspec(["connect", "lab"])
+        .fails_with(6)
+        .says("could not connect to login: jump: its sshd does not listen")
+        .says("Connection refused")
+        .says("jump may be down for maintenance");
+}
+
+#[test]
+fn a_session_of_another_cluster_with_the_same_root_is_shown_and_left_alone() {
+    let Some(there) = There::up("two_clusters") else {
+        return;
+    };
+    let login = there.cluster.login();
+    login.envspec(["launch"]).success();
+    let sessions = there.root().join("sessions");
+    let folder = fs_err::read_link(sessions.join("envspec-lab")).unwrap();
+    let cluster = fs_err::read_to_string(sessions.join(&folder).join("cluster")).unwrap();
+    assert_eq!(cluster, "world\n");
+
+    // What a server would have written on a cluster of another name.
+    let far = sessions.join("99999-0");
+    let copy = format!(
+        "cp -a '{}' '{far}' && cd '{far}' && echo far >cluster && sed -i \
+         's/\"key\": \"[^\"]*/\"key\": \"99999-0/; s/\"job\": [0-9]*/\"job\": 99999/; s/envspec-lab\"/envspec-lab+2\"/' \
+         session.json",
+        sessions.join(&folder).display(),
+        far = far.display()
+    );
+    drop(login.sh(&copy).success());
+    for user in [login, there.cluster.ws()] {
+        let listed = user.envspec(["sessions"]).success();
+        assert!(listed.stdout.contains("on cluster far"), "{listed}");
+        assert!(listed.stdout.contains("envspec-lab    ready"), "{listed}");
+        for command in ["stop", "connect"] {
+            user.envspec([command, "lab", "--server", "2"])
+                .fails_with(2)
+                .says("envspec-lab+2 runs on the cluster far, and not on this one")
+                .says("run the command on a login node of far");
+        }
+    }
+    assert!(far.join("token").exists());
+
+    // Of this cluster, whose Slurm does not know the job, it is dead.
+    drop(
+        login
+            .sh(&format!("echo world >'{}/cluster'", far.display()))
+            .success(),
+    );
+    login
+        .envspec(["sessions"])
+        .success()
+        .says("Removed what the killed session 99999-0 had left");
+    login
+        .envspec(["stop"])
+        .success()
+        .says("nothing of it is left");
+    assert_eq!(there.sessions(), Vec::<String>::new());
 }
 
 #[test]
@@ -555,7 +646,10 @@ fn another_user_of_the_nodes_gets_no_token_and_no_answer() {
         root = there.root().display()
     );
     let modes = cluster.host(&node).user("root").sh(&look).success().stdout;
-    assert_eq!(modes, "600 endpoint\n600 session.json\n600 token\n");
+    assert_eq!(
+        modes,
+        "600 cluster\n600 endpoint\n600 session.json\n600 token\n"
+    );
     cluster.ws().envspec(["stop", "lab"]).success();
 }
 
@@ -950,6 +1044,27 @@ fn a_password_that_was_set_as_the_recipe_says_stands_in_the_place_of_the_token()
     env.run(&["stop"]).success().says("nothing of it is left");
     let told = connect.wait().success().stdout;
     assert_eq!(told, format!("{root}/lab\n"), "an address with a token");
+}
+
+#[test]
+fn a_launch_says_when_the_spec_has_changed_since_it_was_applied() {
+    let env = TestEnv::new();
+    let text = "channels: [conda-forge]\ndependencies: [python, jupyterlab]\n";
+    env.spec("lab", text);
+    env.run(&["apply"]).success();
+    // It ends early: no password is set.
+    let launch = ["launch", "--password"];
+    env.spec(
+        "lab",
+        &format!("# More memory makes no new generation\n{text}launch: {{memory: 2G}}\n"),
+    );
+    let same = env.run(&launch).fails_with(6);
+    assert!(!same.stderr.contains("has changed"), "{same}");
+    env.spec("lab", &format!("{text}variables: {{TZ: UTC}}\n"));
+    env.run(&launch)
+        .fails_with(6)
+        .says("lab.yaml has changed since lab-")
+        .says("ago, which is what starts; to use the change: envspec apply first");
 }
 
 #[test]

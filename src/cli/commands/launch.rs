@@ -7,7 +7,7 @@ use crate::apply::{self, ApplyError, Served, SpecFile};
 use crate::cli::app::App;
 use crate::cli::failure::{Exit, Failure};
 use crate::cli::reach::{SiteFlags, Target};
-use crate::cli::say::{NAME, styled};
+use crate::cli::say::{NAME, ago, styled};
 use crate::cli::select;
 use crate::conda::Network;
 use crate::recipe::{Login as LoginWith, OuterHops, Recipe, Request, SshVersion};
@@ -204,6 +204,7 @@ pub(super) async fn start(
         Some(_) => there(app, sessions, target).await?,
     };
     recipe::warn_if_outdated(app, &served);
+    warn_if_changed(app, &served);
     if let (None, Some(flags)) = (served.site.slurm(), asks.of_a_scheduler()) {
         app.ui.warning(format!(
             "the site {} has no scheduler: {flags} means nothing there",
@@ -334,6 +335,19 @@ async fn there(
         ));
     }
     Ok((found.sessions, Some(found.user), served))
+}
+
+/// Says so when the spec asks for another generation than the one that is started.
+fn warn_if_changed(app: &App<'_>, served: &Served) {
+    if let Some(spec) = &served.changed {
+        let generation = served.prefix.file_name().unwrap_or_default();
+        app.ui.warning(format!(
+            "{spec} has changed since {} was made{}, which is what starts; \
+             to use the change: envspec apply first",
+            generation.display(),
+            ago(&served.created),
+        ));
+    }
 }
 
 fn no_server(package: &str, environment: &str) -> Failure {

@@ -88,10 +88,16 @@ fn text(sessions: &[Session]) -> String {
     table(&head, rows)
 }
 
-/// A state in words, with the scheduler's reason.
+/// A state in words, with the scheduler's reason and what to do about it.
 pub(super) fn state_text(session: &Session) -> String {
+    if let Some(cluster) = &session.cluster {
+        return format!("on cluster {cluster}");
+    }
+    let advice = session.advice.iter().map(|advice| format!(": {advice}"));
     match (session.state, &session.reason) {
-        (State::Pending, Some(reason)) => format!("pending ({reason})"),
+        (State::Pending, Some(reason)) => {
+            format!("pending ({reason}{})", advice.collect::<String>())
+        }
         (State::Pending, None) => "pending".to_owned(),
         (State::Starting, Some(reason)) => format!("starting ({reason})"),
         (State::Starting, None) => "starting".to_owned(),

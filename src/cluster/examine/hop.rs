@@ -9,7 +9,7 @@ use crate::recipe::quote;
 
 /// How an attempt to log in ended.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(super) enum Outcome {
+pub(in crate::cluster) enum Outcome {
     /// In.
     Accepted,
     /// The host key is in no list of known ones.
@@ -18,6 +18,8 @@ pub(super) enum Outcome {
     HostChanged(Option<String>),
     /// No key was accepted.
     KeyRefused,
+    /// More keys were offered than the host tries.
+    TooManyKeys,
     /// The node lets nobody in who has no job there.
     NoJob,
     /// The hop before forwards nothing.
@@ -34,8 +36,8 @@ pub(super) enum Outcome {
 
 /// An attempt to log in.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(super) struct Trial {
-    pub(super) outcome: Outcome,
+pub(in crate::cluster) struct Trial {
+    pub(in crate::cluster) outcome: Outcome,
     /// The key that was accepted.
     pub(super) key: Option<String>,
 }
@@ -43,7 +45,7 @@ pub(super) struct Trial {
 impl Trial {
     /// Reads what `ssh -v` said on its standard error; `code` is `None` if it
     /// did not end in time.
-    pub(super) fn read(said: &str, code: Option<i32>) -> Self {
+    pub(in crate::cluster) fn read(said: &str, code: Option<i32>) -> Self {
         let words: Vec<&str> = said
             .lines()
             .map(str::trim)
@@ -68,6 +70,8 @@ impl Trial {
             Outcome::HostUnknown
         } else if says("pam_slurm") || says("no active jobs on this node") {
             Outcome::NoJob
+        } else if says("Too many authentication failures") {
+            Outcome::TooManyKeys
         } else if says("Permission denied (") {
             Outcome::KeyRefused
         } else if says("administratively prohibited") {
@@ -99,54 +103,82 @@ impl Trial {
         before: Option<&str>,
         login: Option<(&str, Option<&str>)>,
     ) -> [Check; 3] {
-        let unreached = |found: &str, remedy: String| {
-            let because = format!("{host} is not reached");
-            [
-                Check::bad("reach", host, found, remedy),
-                Check::not_tried("host key", host, &because),
-                Check::not_tried("key", host, &because),
-            ]
+        let reached = Check::good("reach", host, "answers");
+        let known = Check::good("host key", host, "known");
+        let Some((found, remedy)) = self.outcome.fault(host, before, login) else {
+            let key = self.key.as_deref().unwrap_or("you are let in");
+            return [reached, known, Check::good("key", host, key)];
         };
-        let reached = || Check::good("reach", host, "answers");
-        let known = || Check::good("host key", host, "known");
-        let unproven = || Check::not_tried("key", host, &format!("{host} is not proven to be it"));
         match &self.outcome {
-            Outcome::Accepted => {
-                let key = self.key.as_deref().unwrap_or("you are let in");
-                [reached(), known(), Check::good("key", host, key)]
+            Outcome::HostUnknown | Outcome::HostChanged(_) => {
+                let unproven = format!("{host} is not proven to be it");
+                [
+                    reached,
+                    Check::bad("host key", host, found, remedy),
+                    Check::not_tried("key", host, &unproven),
+                ]
             }
-            Outcome::HostUnknown => {
-                let remedy = format!(
+            Outcome::KeyRefused | Outcome::TooManyKeys => {
+                [reached, known, Check::bad("key", host, found, remedy)]
+            }
+            Outcome::NoJob => [reached, known, Check::unknown("key", host, found, remedy)],
+            _ => {
+                let because = format!("{host} is not reached");
+                [
+                    Check::bad("reach", host, found, remedy),
+                    Check::not_tried("host key", host, &because),
+                    Check::not_tried("key", host, &because),
+                ]
+            }
+        }
+    }
+}
+
+impl Outcome {
+    /// What is wrong with a host and what to do about it; `None` if nothing is.
+    /// The hosts are those of [`Trial::checks`].
+    pub(in crate::cluster) fn fault(
+        &self,
+        host: &str,
+        before: Option<&str>,
+        login: Option<(&str, Option<&str>)>,
+    ) -> Option<(String, String)> {
+        let (found, remedy) = match self {
+            Self::Accepted => return None,
+            Self::HostUnknown => (
+                "its host key is not among the known ones",
+                format!(
                     "compare its fingerprint with the one that the site publishes, once, with: ssh {host}"
-                );
-                let found = "not among the known ones";
-                [reached(), Check::bad("host key", host, found, remedy), unproven()]
-            }
-            Outcome::HostChanged(place) => {
+                ),
+            ),
+            Self::HostChanged(place) => {
                 let place = place.as_deref().unwrap_or("known_hosts");
-                let found = format!("is another than the known one in {place}");
-                let remedy = format!(
-                    "ask the site whether {host} has a new key; if so, forget the old one: ssh-keygen -R {host}"
-                );
-                [reached(), Check::bad("host key", host, found, remedy), unproven()]
+                return Some((
+                    format!("its host key is another than the known one in {place}"),
+                    format!(
+                        "ask the site whether {host} has a new key; if so, forget the old one: ssh-keygen -R {host}"
+                    ),
+                ));
             }
-            Outcome::KeyRefused => {
-                let (found, remedy) = refused(host, login);
-                [reached(), known(), Check::bad("key", host, found, remedy)]
-            }
-            Outcome::NoJob => {
-                let found = "refused, as you have no job there; it is tried once a session runs";
-                let check = Check::unknown("key", host, found, "start one: envspec launch");
-                [reached(), known(), check]
-            }
-            Outcome::Prohibited => unreached(
+            Self::KeyRefused => return Some(refused(host, login)),
+            Self::TooManyKeys => (
+                "it let nobody in who offers so many keys",
+                format!(
+                    "name the right one for {host} in ~/.ssh/config: IdentityFile, and IdentitiesOnly yes"
+                ),
+            ),
+            Self::NoJob => (
+                "refused, as you have no job there; it is tried once a session runs",
+                "start one: envspec launch".to_owned(),
+            ),
+            Self::Prohibited => (
                 "the hop before forbids forwarding",
                 format!(
                     "{} has to allow it (AllowTcpForwarding, PermitOpen in its sshd_config): ask the site",
-                    before.unwrap_or("it")
+                    before.unwrap_or("that hop")
                 ),
             ),
-            Outcome::NoName => unreached(
+            Self::NoName => (
                 "the name is unknown",
                 match before {
                     None => "check the name, your network and VPN, or give it a HostName in ~/.ssh/config"
@@ -154,18 +186,17 @@ impl Trial {
                     Some(before) => format!("check the name; it is looked up on {before}"),
                 },
             ),
-            Outcome::Refused => unreached(
+            Self::Refused => (
                 "its sshd does not listen",
                 format!("{host} may be down for maintenance: look at the site's news, try again later"),
             ),
-            Outcome::Silent => unreached(
+            Self::Silent => (
                 "no answer",
                 "check your network and VPN; the host may be down".to_owned(),
             ),
-            Outcome::Other(said) => {
-                unreached(said, format!("see all that ssh says with: ssh -v {host}"))
-            }
-        }
+            Self::Other(said) => (said.as_str(), format!("see all that ssh says with: ssh -v {host}")),
+        };
+        Some((found.to_owned(), remedy))
     }
 }
 
@@ -303,6 +334,11 @@ Host key verification failed.\r
                  ada@med0101: Permission denied (publickey,password).\n\
                  Killed by signal 1.\n",
                 Outcome::KeyRefused,
+            ),
+            (
+                "Received disconnect from 10.77.1.20 port 22:2: Too many authentication failures\n\
+                 Disconnected from 10.77.1.20 port 22\n",
+                Outcome::TooManyKeys,
             ),
             (
                 "Access denied by pam_slurm_adopt: you have no active jobs on this node\n\

@@ -23,7 +23,7 @@ use super::error::ClusterError;
 use super::folder::PrivateFolder;
 use super::login::{Login, Said, Script};
 use forward::Forwarding;
-use hop::{Outcome, Trial};
+pub(super) use hop::{Outcome, Trial};
 
 /// How long an attempt to log in may take; and where somebody may be typing.
 const PATIENCE: Duration = Duration::from_secs(20);
