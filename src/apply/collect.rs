@@ -86,6 +86,8 @@ pub fn collect(context: &Context, wanted: &Collect) -> Result<Collected, ApplyEr
     if !root.path().is_dir() {
         return Ok(Collected::default());
     }
+    // What is left in the root meanwhile, leases above all, the group must see.
+    let _umask = root.join_group()?;
     let (by, host) = (context.who.to_string(), &context.who.host);
     let gate = if wanted.dry_run {
         None

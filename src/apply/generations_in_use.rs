@@ -132,11 +132,17 @@ fn kernels_of(context: &Context) -> Result<Vec<(String, String)>, ApplyError> {
     Ok(of_root.collect())
 }
 
-/// Tells the group whose root it is what the user's kernels run from, so that no
-/// other member collects that.
-pub(super) fn tell_kernels(context: &Context) -> Result<(), ApplyError> {
+/// Tells the group whose root it is what the user's kernels run from, and will soon,
+/// so that no other member collects that.
+pub(super) fn tell_kernels(context: &Context, soon: Option<&str>) -> Result<(), ApplyError> {
+    if context.root.group().is_none() {
+        return Ok(());
+    }
     let kernels = kernels_of(context)?.into_iter();
-    let generations = kernels.map(|(_, generation)| generation).collect();
+    let generations = kernels
+        .map(|(_, generation)| generation)
+        .chain(soon.map(str::to_owned))
+        .collect();
     Ok(context.root.tell_kernels(&generations)?)
 }
 

@@ -40,6 +40,7 @@ pub(super) fn publish(context: &Context, publishing: Publishing<'_>) -> Result<(
         event,
         mut staged,
     } = publishing;
+    tell_kernels(context, Some(plan.to.as_str()))?;
     for action in &plan.actions {
         lease.confirm()?;
         match action {
@@ -62,7 +63,7 @@ pub(super) fn publish(context: &Context, publishing: Publishing<'_>) -> Result<(
             }
         }
     }
-    tell_kernels(context)
+    tell_kernels(context, None)
 }
 
 /// Records the switch to what was current until now, if the process that made it

@@ -70,12 +70,9 @@ impl Root {
         write_with_mode(path, text.as_bytes(), mode)
     }
 
-    /// Tells the group which generations the user's registered kernels run from.
-    /// In a root of one's own nobody else has to know.
+    /// Tells the group whose root this is which generations the user's registered
+    /// kernels run from.
     pub fn tell_kernels(&self, generations: &BTreeSet<String>) -> Result<(), StoreError> {
-        if self.group().is_none() {
-            return Ok(());
-        }
         let _umask = self.join_group()?;
         self.make_own()?;
         let lines: String = generations.iter().flat_map(|name| [name, "\n"]).collect();

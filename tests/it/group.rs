@@ -153,16 +153,19 @@ fn a_member_collects_neither_what_another_uses_nor_what_another_made() {
     assert!(!root.join("gen").join(&of_anna).exists());
     assert_eq!(current(), last);
 
-    // Of a folder that somebody else has put there nobody's scripts come.
+    // A folder of that number which is somebody else's: nothing is put there, and
+    // nothing was switched.
     let planted = root.join("members/61003");
     fs_err::create_dir_all(&planted).unwrap();
     let Some(carl) = Member::new(&env, 61_003, &[GROUP]) else {
         return;
     };
-    carl.spec(&tiny_spec(&["executable"]));
-    let told = env.output(&mut carl.command(&root, "077", "apply"));
-    assert!(told.success().stderr.contains("could not be written"));
-    assert!(!planted.join("sessions").exists());
+    carl.spec(&tiny_spec(&["unicode-name"]));
+    env.output(&mut carl.command(&root, "077", "apply"))
+        .fails_with(7)
+        .says("could not make");
+    assert_eq!(fs_err::read_dir(&planted).unwrap().count(), 0);
+    assert_eq!(current(), last);
 }
 
 #[test]
