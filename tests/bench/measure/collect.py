@@ -41,7 +41,7 @@ def gc(bench: Bench) -> None:
     for contender, samples in bench.turns(discipline, {"envspec gc": envspec, "rm -rf": rm}).items():
         bench.rows.append(Row(discipline, contender, samples, "" if contender == "rm -rf" else "rm -rf"))
     bench.notes.append(
-        f"gc frees {freed:,} inodes; it looks at the generations that stay, too, from {bench.rounds} down to 1. "
+        f"gc frees {freed:,} inodes; it looks at those that stay, too ({bench.rounds} in the first round, 1 in the last). "
         "rm -rf is of a `cp -al` copy and looks at nothing else."
     )
 
