@@ -1,9 +1,10 @@
 #!/usr/bin/env bash
-# Measures envspec beside py-rattler and the floor `cp -al`, and prints one table.
+# Measures envspec beside py-rattler, conda-pack and the floor `cp -al`, and prints its tables.
 #
-#   bench.sh                      all of it, five rounds: some minutes
+#   bench.sh                      all of it, five rounds: some minutes, some GB
 #   bench.sh --rounds 9           more rounds
-#   bench.sh --only warm,cold     some of it: nothing, rollback, warm, cold, solve
+#   bench.sh --only warm,cold     some of it: nothing, rollback, warm, cold, solve, change, growth,
+#                                 bytecode, start, verify, gc
 #   bench.sh --markdown FILE      the table also as Markdown, for the README
 #
 # Builds the channel (tests/world/channel.sh) and the release binary where they are missing.
@@ -25,6 +26,17 @@ if [[ -z $binary ]]; then
   (cd "$repository" && cargo build --release --quiet)
   binary=$target/release/envspec
 fi
+
+# conda-pack in a venv of its own; without a network the rest is measured all the same.
+peers=$target/bench/peers
+key=$( { cat "$here/peers.txt"; /usr/bin/python3 --version; } | sha256sum | cut -c1-16)
+if [[ ! -f $peers/.$key ]]; then
+  rm -rf "$peers"
+  if /usr/bin/python3 -m venv "$peers" && "$peers/bin/pip" install --quiet --require-hashes -r "$here/peers.txt" >&2; then
+    touch "$peers/.$key"
+  fi
+fi
+[[ ! -f $peers/.$key ]] || set -- --conda-pack "$peers/bin/conda-pack" "$@"
 
 # The builder of the channel pins py-rattler by hash; its venv stands beside the channels.
 python=$(dirname "$channels")/venv/bin/python

@@ -13,9 +13,12 @@ from importlib.metadata import version
 from pathlib import Path
 
 from . import disciplines
-from .disciplines import Bench, Row
+from .bench import SHORT_REPEATS, Bench, Grown, Row
+from .space import MIB
+from .table import Table
 
-HEAD = ("what", "who", "median s", "fastest to slowest", "ratio", "cpu s", "peak MiB", "new inodes")
+HEAD = ("what", "who", "median s", "fastest to slowest", "ratio", "cpu s", "peak MiB", "new inodes", "new MiB")
+SIZES = ("generation", "who", "new inodes", "folders", "MiB of data", "MiB on disk")
 
 
 def main() -> None:
@@ -23,6 +26,7 @@ def main() -> None:
     parser.add_argument("--binary", type=Path, required=True, help=argparse.SUPPRESS)
     parser.add_argument("--channels", type=Path, required=True, help=argparse.SUPPRESS)
     parser.add_argument("--work", type=Path, required=True, help=argparse.SUPPRESS)
+    parser.add_argument("--conda-pack", type=Path, help=argparse.SUPPRESS)
     parser.add_argument("--rounds", type=int, default=5)
     parser.add_argument("--only", help="some of " + ",".join(disciplines.ALL))
     parser.add_argument("--markdown", type=Path, help="where the table goes as Markdown too")
@@ -32,13 +36,16 @@ def main() -> None:
     arguments.work.mkdir(parents=True, exist_ok=True)
     # Short and always of the same length: the prefix's path is written into files.
     folder = Path(tempfile.mkdtemp(prefix="run-", dir=arguments.work.resolve()))
-    bench = Bench(arguments.binary.resolve(), arguments.channels.resolve(), folder, arguments.rounds)
+    # Absolute, not resolved: a program of a venv may be a link.
+    conda_pack = arguments.conda_pack and arguments.conda_pack.absolute()
+    bench = Bench(arguments.binary.resolve(), arguments.channels.resolve(), folder, arguments.rounds, conda_pack)
     try:
         measure(bench, arguments.only)
         report(bench, arguments.markdown)
     finally:
         # Last, for it takes long and slows what comes after it: see disciplines.py.
         print("deleting what was made", file=sys.stderr)
+        writable(folder)
         shutil.rmtree(folder, ignore_errors=True)
 
 
@@ -50,20 +57,34 @@ def measure(bench: Bench, only: str | None) -> None:
     after = os.getloadavg()
     bench.notes.append(
         f"Load average before {before[0]:.1f}, after {after[0]:.1f}; medians of {bench.rounds} rounds "
-        f"(what takes milliseconds: of {bench.rounds * disciplines.SHORT_REPEATS} runs)."
+        f"(what takes milliseconds: of {bench.rounds * SHORT_REPEATS} runs)."
     )
 
 
+def writable(folder: Path) -> None:
+    """Generations are read-only; whoever is not root can't delete below such folders."""
+    for path, folders, _ in os.walk(folder):
+        for name in folders:
+            inner = Path(path, name)
+            if not inner.is_symlink():
+                inner.chmod(inner.stat().st_mode | 0o700)
+
+
 def report(bench: Bench, file: Path | None) -> None:
-    lines = [cells(row, bench.rows) for row in bench.rows]
+    tables = []
+    if bench.rows:
+        tables.append(Table(HEAD, [cells(row, bench.rows) for row in bench.rows]))
+    if bench.grown:
+        tables.append(Table(SIZES, [sizes(line) for line in bench.grown]))
     notes = [machine(bench, bench.folder), *bench.notes]
-    print(terminal(lines), *notes, sep="\n", flush=True)
+    print(*(table.terminal() for table in tables), *notes, sep="\n", flush=True)
     if file:
-        file.write_text(markdown(lines) + "\n" + "\n".join(f"- {note}" for note in notes) + "\n")
+        listed = "\n".join(f"- {note}" for note in notes)
+        file.write_text("\n".join([*(table.markdown() for table in tables), listed]) + "\n")
 
 
 def cells(row: Row, rows: list[Row]) -> tuple[str, ...]:
-    samples = row.samples
+    samples, size = row.samples, row.samples.size
     digits = 4 if samples.wall() < 0.1 else 2
     low, high = samples.spread()
     ratio = "1"
@@ -80,36 +101,21 @@ def cells(row: Row, rows: list[Row]) -> tuple[str, ...]:
         ratio,
         f"{samples.cpu():.{digits}f}",
         samples.peak(),
-        "" if samples.inodes is None else f"{samples.inodes:,}",
+        f"{size.inodes:,}" if size else "",
+        f"{size.disk / MIB:.1f}" if size else "",
     )
 
 
-def terminal(lines: list[tuple[str, ...]]) -> str:
-    widths = [max(len(line[column]) for line in [HEAD, *lines]) for column in range(len(HEAD))]
-
-    def line(words: tuple[str, ...]) -> str:
-        # The first two columns are words, the others numbers.
-        return "  ".join(
-            word.ljust(width) if column < 2 else word.rjust(width)
-            for column, (word, width) in enumerate(zip(words, widths, strict=True))
-        ).rstrip()
-
-    rows = [line(HEAD)]
-    above = None
-    for words in lines:
-        if words[0] != above:
-            rows.append("")
-            above = words[0]
-        rows.append(line(words))
-    return "\n".join(rows) + "\n"
-
-
-def markdown(lines: list[tuple[str, ...]]) -> str:
-    def line(words: tuple[str, ...]) -> str:
-        return "| " + " | ".join(words) + " |\n"
-
-    ruler = "|" + "|".join(["---", "---", *["---:"] * (len(HEAD) - 2)]) + "|\n"
-    return line(HEAD) + ruler + "".join(line(words) for words in lines)
+def sizes(line: Grown) -> tuple[str, ...]:
+    size = line.size
+    return (
+        line.generation,
+        line.contender,
+        f"{size.inodes:,}",
+        f"{size.folders:,}",
+        f"{size.data / MIB:.1f}",
+        f"{size.disk / MIB:.1f}",
+    )
 
 
 def machine(bench: Bench, folder: Path) -> str:
@@ -126,11 +132,16 @@ def machine(bench: Bench, folder: Path) -> str:
     file_system = subprocess.run(
         ["findmnt", "--noheadings", "--output", "FSTYPE", "--target", folder], capture_output=True, text=True, check=True
     ).stdout.strip()
-    envspec = subprocess.run([bench.binary, "--version"], capture_output=True, text=True, check=True).stdout.strip()
+    envspec = _version(bench.binary)
+    conda_pack = f"{_version(bench.conda_pack)}, " if bench.conda_pack else ""
     return (
         f"{cpu}, {os.cpu_count()} cores, {memory / 2**20:.0f} GiB; {system}, Linux {platform.release()}, {file_system}; "
-        f"{envspec}, py-rattler {version('py-rattler')}, Python {platform.python_version()}."
+        f"{envspec}, py-rattler {version('py-rattler')}, {conda_pack}Python {platform.python_version()}."
     )
+
+
+def _version(program: Path) -> str:
+    return subprocess.run([program, "--version"], capture_output=True, text=True, check=True).stdout.strip()
 
 
 def _lines(path: Path) -> list[str]:

@@ -14,122 +14,21 @@ import os
 import re
 import shutil
 import subprocess
-import sys
 from collections.abc import Callable, Iterable
-from dataclasses import dataclass, field
 from pathlib import Path
 
 from . import index
-from .run import Sample, Samples, inodes, timed
+from .bench import LARGE, SHORT_REPEATS, SMALL, Bench, Row, current, packages
+from .bytecode import bytecode, start
+from .change import change
+from .collect import gc
+from .growth import growth
+from .run import Sample
+from .space import added, survey
+from .verify import verify
 
-LARGE = """\
-name: large
-channels: [conda-forge]
-dependencies:
-  - python 3.11.*
-  - jupyterlab
-kernels: [python, r, bash]
-"""
-SMALL = """\
-name: small
-channels: [conda-forge]
-dependencies:
-  - python 3.11.*
-"""
 SOLVED = ["python 3.12.*", "jupyterlab", "numpy", "scipy", "pandas", "matplotlib", "scikit-learn"]
 GLIBC = "2.39"
-SHORT_REPEATS = 10
-"""Runs a round of what takes milliseconds."""
-
-
-@dataclass
-class Row:
-    """One line of the table."""
-
-    discipline: str
-    contender: str
-    samples: Samples
-    against: str = ""
-    """The contender of the same discipline that the ratio is to; none for that one itself."""
-
-
-@dataclass
-class Bench:
-    """Where and with what."""
-
-    binary: Path
-    channels: Path
-    folder: Path
-    rounds: int
-    rows: list[Row] = field(default_factory=list)
-    notes: list[str] = field(default_factory=list)
-    _aside: int = 0
-
-    def environment(self, home: str, **more: str) -> dict[str, str]:
-        """Nothing of the caller's but PATH: settings of rattler, pip or Python would decide.
-
-        Everyone has a home: two roots may not register kernels of the same name in one.
-        """
-        folder = self.folder / "home" / home
-        folder.mkdir(parents=True, exist_ok=True)
-        return {
-            "PATH": os.environ["PATH"],
-            "HOME": str(folder),
-            "LC_ALL": "C.UTF-8",
-            "ENVSPEC_CHANNEL_ALIAS": self.channels.as_uri() + "/",
-            **more,
-        }
-
-    def envspec(self, root: Path, *words: str | Path) -> Sample:
-        return timed([self.binary, "--root", root, *words], self.environment(root.name), self.folder)
-
-    def peer(self, *words: str | Path) -> Sample:
-        """py-rattler's run; its wall time without the start of Python and the import."""
-        environment = self.environment(
-            "peer",
-            PYTHONPATH=str(Path(__file__).parent.parent), PYTHONDONTWRITEBYTECODE="1"
-        )
-        sample = timed([sys.executable, "-m", "measure.peer", *words], environment, self.folder)
-        seconds = re.search(r"^seconds (.*)$", (self.folder / "last.log").read_text(), re.MULTILINE)
-        assert seconds, "the peer prints its seconds"
-        return Sample(float(seconds[1]), sample.cpu, sample.peak)
-
-    def link(self, source: Path, destination: Path) -> Sample:
-        return timed(["cp", "-al", source, destination], self.environment("floor"), self.folder)
-
-    def aside(self, tree: Path) -> None:
-        """Out of the way without deleting."""
-        if tree.exists():
-            self._aside += 1
-            rubbish = self.folder / "aside"
-            rubbish.mkdir(exist_ok=True)
-            tree.rename(rubbish / str(self._aside))
-
-    def spec(self, name: str, text: str) -> Path:
-        path = self.folder / "envs" / f"{name}.yaml"
-        path.parent.mkdir(exist_ok=True)
-        path.write_text(text)
-        return path
-
-    def turns(self, discipline: str, work: dict[str, Callable[[], Sample]], repeats: int = 1) -> dict[str, Samples]:
-        """Everyone in turn, round by round."""
-        results = {contender: Samples() for contender in work}
-        for turn in range(self.rounds):
-            print(f"{discipline}: round {turn + 1} of {self.rounds}", file=sys.stderr)
-            for contender, once in work.items():
-                os.sync()
-                for _ in range(repeats):
-                    results[contender].add(once())
-        return results
-
-
-def current(root: Path, name: str) -> Path:
-    """The generation that an environment is at."""
-    return (root / "envs" / name).resolve(strict=True)
-
-
-def packages(prefix: Path) -> int:
-    return len(list((prefix / "conda-meta").glob("*.json")))
 
 
 def nothing(bench: Bench) -> None:
@@ -215,9 +114,9 @@ def warm(bench: Bench) -> None:
         return bench.link(source, floor)
 
     results = bench.turns(discipline, {"envspec apply": envspec, "py-rattler install": py_rattler, "cp -al": cp})
-    results["envspec apply"].inodes = len(inodes(prefix) - inodes(root / "pkgs"))
-    results["py-rattler install"].inodes = len(inodes(peer) - inodes(cache))
-    results["cp -al"].inodes = len(inodes(floor) - inodes(source))
+    results["envspec apply"].size = added(survey(root / "pkgs"), survey(prefix))
+    results["py-rattler install"].size = added(survey(cache), survey(peer))
+    results["cp -al"].size = added(survey(source), survey(floor))
     for contender, samples in results.items():
         bench.rows.append(Row(discipline, contender, samples, "" if contender == "cp -al" else "cp -al"))
     bench.notes.append(
@@ -225,16 +124,10 @@ def warm(bench: Bench) -> None:
         "envspec's runs include kernelspecs, activation, receipt and recipe, and the start of the program; "
         "py-rattler's do not, nor the start of Python."
     )
-    cached = {tree: inodes(tree) for tree in (root / "pkgs", cache)}
-    written = sum(_bytecode(prefix, cached[root / "pkgs"])), sum(_bytecode(peer, cached[cache]))
     bench.notes.append(
-        f"Bytecode written: {written[0]} files by envspec, {written[1]} by py-rattler "
-        f"({len(list(prefix.rglob('*.pyc')))} come with the packages)."
+        f"Bytecode: {len(list(prefix.rglob('*.pyc')))} files in envspec's prefix, linked from its cache; "
+        f"{len(list(peer.rglob('*.pyc')))} in py-rattler's, those that come with the packages."
     )
-
-
-def _bytecode(prefix: Path, cached: set[int]) -> Iterable[bool]:
-    return (path.stat().st_ino not in cached for path in prefix.rglob("*.pyc"))
 
 
 def _files(prefix: Path) -> int:
@@ -258,8 +151,8 @@ def cold(bench: Bench) -> None:
         return bench.peer("install", lock, peer, cache)
 
     results = bench.turns(discipline, {"envspec apply": envspec, "py-rattler install": py_rattler})
-    results["envspec apply"].inodes = len(inodes(root))
-    results["py-rattler install"].inodes = len(inodes(peer, cache))
+    results["envspec apply"].size = added({}, survey(root))
+    results["py-rattler install"].size = added({}, survey(peer, cache))
     for contender, samples in results.items():
         bench.rows.append(Row(discipline, contender, samples, "" if contender.startswith("py") else "py-rattler install"))
 
@@ -308,6 +201,13 @@ ALL: dict[str, Callable[[Bench], None]] = {
     "warm": warm,
     "cold": cold,
     "solve": solve,
+    "change": change,
+    "growth": growth,
+    "bytecode": bytecode,
+    "start": start,
+    "verify": verify,
+    # Last, for it deletes.
+    "gc": gc,
 }
 
 
@@ -318,4 +218,4 @@ def chosen(words: str | None) -> Iterable[Callable[[Bench], None]]:
     unknown = [name for name in names if name not in ALL]
     if unknown:
         raise SystemExit(f"--only knows {', '.join(ALL)}, not {', '.join(unknown)}")
-    return [ALL[name] for name in names]
+    return [discipline for name, discipline in ALL.items() if name in names]

@@ -14,6 +14,8 @@ import time
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from .space import Size
+
 
 @dataclass(frozen=True)
 class Sample:
@@ -35,8 +37,8 @@ class Samples:
     """The runs of one contender in one discipline."""
 
     all: list[Sample] = field(default_factory=list)
-    inodes: int | None = None
-    """Inodes that one run made."""
+    size: Size | None = None
+    """What one run made on the disk."""
 
     def add(self, sample: Sample) -> None:
         self.all.append(sample)
@@ -72,17 +74,3 @@ def timed(command: list[str | Path], environment: dict[str, str], folder: Path) 
         words = " ".join(str(word) for word in command)
         raise SystemExit(f"failed with {child.returncode}: {words}\n{log.read_text()}")
     return Sample(wall, usage.ru_utime + usage.ru_stime, usage.ru_maxrss / 1024)
-
-
-def inodes(*trees: Path) -> set[int]:
-    """The inodes at and below the trees; hard links of one file count once."""
-    found: set[int] = set()
-    waiting = [tree for tree in trees if tree.exists()]
-    found.update(tree.stat().st_ino for tree in waiting)
-    while waiting:
-        with os.scandir(waiting.pop()) as entries:
-            for entry in entries:
-                found.add(entry.inode())
-                if entry.is_dir(follow_symlinks=False):
-                    waiting.append(Path(entry.path))
-    return found
