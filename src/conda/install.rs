@@ -57,7 +57,7 @@ pub struct Install<'a> {
 pub struct Installed {
     /// Paths that more than one package brings; one of them won.
     pub clobbered: BTreeSet<PathBuf>,
-    /// Folders of packages on another file system: their files were copied.
+    /// Folders of packages whose files could not be hard-linked and were copied.
     pub copied_from: BTreeSet<PathBuf>,
     /// Packages that were damaged in the cache and are new there.
     pub renewed: Vec<String>,

@@ -2,6 +2,7 @@
 
 use std::path::Path;
 use std::sync::Arc;
+use std::time::{Duration, Instant};
 
 use futures_util::{StreamExt as _, TryStreamExt as _, stream};
 use rattler::install::InstallerError;
@@ -10,12 +11,29 @@ use rattler_cache::validation::ValidationMode;
 use rattler_conda_types::RepoDataRecord;
 use rattler_networking::LazyClient;
 use rattler_networking::retry_policies::default_retry_policy;
+use tokio::time::sleep;
 
 use super::error::CondaError;
+use super::install::{CacheHeld, hold_cache};
 use super::progress::{Progress, Step};
 
 /// How many packages are looked into at a time.
 const AT_A_TIME: usize = 8;
+
+/// How long what is collected from the cache at the same time is waited for.
+const PATIENCE: Duration = Duration::from_secs(20);
+
+/// Holds the cache against whoever collects from it, if that can be had: a node
+/// that died with its lock must not stop all others.
+async fn hold_for_a_while(folder: &Path) -> Option<CacheHeld> {
+    let deadline = Instant::now() + PATIENCE;
+    loop {
+        match hold_cache(folder) {
+            Ok(None) if Instant::now() < deadline => sleep(Duration::from_millis(50)).await,
+            held => return held.ok().flatten(),
+        }
+    }
+}
 
 /// Compares every file of the packages in the cache with the hash that its
 /// archive records, and fetches those packages again that differ or are missing.
@@ -32,10 +50,7 @@ pub async fn refresh_cache(
     let failed = |name: String| {
         move |error| CondaError::install(folder, InstallerError::FailedToFetch(name, error))
     };
-    let _lock = cache
-        .acquire_global_lock()
-        .await
-        .map_err(failed("the package cache".to_owned()))?;
+    let _held = hold_for_a_while(folder).await;
     progress.begin(Step::Cache, records.len() as u64);
     let refreshed = stream::iter(records)
         .map(|record| {

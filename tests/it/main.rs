@@ -23,6 +23,7 @@ mod gc;
 mod history;
 mod injection;
 mod kernels;
+mod linkless;
 mod lock;
 mod personal;
 mod plan;
