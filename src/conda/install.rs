@@ -9,6 +9,7 @@ use rattler_cache::package_cache::PackageCache;
 use rattler_conda_types::{MatchSpec, PrefixRecord, RepoDataRecord, Subdir};
 use rattler_networking::LazyClient;
 
+use super::channels::refuse_secrets;
 use super::error::CondaError;
 use super::packages::Packages;
 use super::progress::{Progress, Step};
@@ -74,6 +75,7 @@ pub async fn install(
     progress: &Arc<dyn Progress>,
 ) -> Result<Installed, CondaError> {
     let prefix = install.prefix;
+    refuse_secrets(&install.records)?;
     widen_the_pool();
     let ready = packages
         .ready(&install.records, prefix, client, progress)

@@ -13,6 +13,7 @@ use rattler_networking::LazyClient;
 use rattler_networking::retry_policies::default_retry_policy;
 use tokio::time::sleep;
 
+use super::channels::refuse_secrets;
 use super::error::CondaError;
 use super::install::{CacheHeld, hold_cache};
 use super::progress::{Progress, Step};
@@ -50,6 +51,7 @@ pub async fn refresh_cache(
     let failed = |name: String| {
         move |error| CondaError::install(folder, InstallerError::FailedToFetch(name, error))
     };
+    refuse_secrets(records)?;
     let _held = hold_for_a_while(folder).await;
     progress.begin(Step::Cache, records.len() as u64);
     let refreshed = stream::iter(records)
@@ -69,7 +71,7 @@ pub async fn refresh_cache(
                         .await
                 };
                 progress.advance(Step::Cache, 1);
-                fetched.map_err(failed(record.identifier.to_string()))
+                fetched.map_err(failed(record.url.to_string()))
             }
         })
         .buffer_unordered(AT_A_TIME)

@@ -33,6 +33,7 @@ mod readme;
 mod recipe;
 mod registration;
 mod rollback;
+mod servers;
 mod session;
 mod space;
 mod support;
