@@ -17,9 +17,17 @@ pub fn write_whole(path: &Path, bytes: &[u8]) -> Result<(), StoreError> {
 }
 
 /// Writes a script that only its owner may read or run, in folders that only
-/// the owner may enter; these are made if need be.
+/// the owner may enter; these are made if need be. One that is there already is
+/// left alone: so it can be told also where nothing can be written.
 pub fn write_private_script(path: &str, text: &str) -> Result<(), StoreError> {
     let path = Path::new(path);
+    let mode = path
+        .metadata()
+        .map(|known| known.permissions().mode() & 0o777);
+    let has_text = || std::fs::read(path).is_ok_and(|known| known == text.as_bytes());
+    if mode.is_ok_and(|mode| mode == 0o700) && has_text() {
+        return Ok(());
+    }
     if let Some(folder) = path.parent() {
         std::fs::DirBuilder::new()
             .recursive(true)

@@ -38,6 +38,7 @@ mod session;
 mod space;
 mod support;
 mod transport;
+mod vanishing;
 mod verify;
 
 /// A file that no module names would never run.
