@@ -20,6 +20,7 @@ mod edit;
 mod errors;
 mod faults;
 mod gc;
+mod gc_slurm;
 mod history;
 mod injection;
 mod kernels;
