@@ -31,7 +31,7 @@ pub struct Outcome<'c> {
     pub prepared: Prepared<'c>,
     /// The generation of a shared root that is used in the place of one's own.
     pub shared: Option<PathBuf>,
-    /// Folders of packages on another file system, whose files were copied.
+    /// Folders of packages whose files could not be hard-linked and were copied.
     pub copied_from: BTreeSet<PathBuf>,
     /// Packages that were damaged in the cache and are new there.
     pub renewed: Vec<String>,

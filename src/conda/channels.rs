@@ -3,7 +3,7 @@
 use std::path::Path;
 use std::sync::Arc;
 
-use rattler_conda_types::{Channel, ChannelConfig, MatchSpec};
+use rattler_conda_types::{Channel, ChannelConfig, MatchSpec, RepoDataRecord};
 use url::Url;
 
 use super::error::CondaError;
@@ -74,6 +74,14 @@ fn refuse_secret(url: &Url) -> Result<(), CondaError> {
         });
     }
     Ok(())
+}
+
+/// The same for the packages of a lock, which somebody may have edited: what is asked
+/// for is told when it can't be had.
+pub(super) fn refuse_secrets(records: &[RepoDataRecord]) -> Result<(), CondaError> {
+    records
+        .iter()
+        .try_for_each(|record| refuse_secret(&record.url))
 }
 
 /// Resolves the channels of a spec, in order of priority, and the requirements

@@ -4,6 +4,7 @@ use std::path::{Path, PathBuf};
 
 use miette::Diagnostic;
 use rattler::install::InstallerError;
+use rattler_cache::package_cache::PackageCacheError;
 use rattler_conda_types::ParseChannelError;
 use rattler_repodata_gateway::GatewayError;
 use rattler_shell::activation::ActivationError;
@@ -69,10 +70,10 @@ pub enum CondaError {
         "nothing was changed; run the command again. If the channel has the package no longer, or another one of its name, renew the lock with: envspec lock --renew"
     ))]
     Fetch {
-        /// The package's name, version and build.
+        /// Where it is; a URL with a secret was refused before.
         package: String,
         /// What went wrong below.
-        source: Box<InstallerError>,
+        source: Box<PackageCacheError>,
     },
 
     /// A package could not be linked into the prefix.
@@ -121,8 +122,8 @@ impl CondaError {
             return Self::Disk { prefix, source };
         }
         match source {
-            InstallerError::FailedToFetch(ref package, _) => Self::Fetch {
-                package: package.clone(),
+            InstallerError::FailedToFetch(package, source) => Self::Fetch {
+                package,
                 source: Box::new(source),
             },
             source => Self::Install {

@@ -2,7 +2,8 @@
 //!
 //! rattler locks an index's file while it renews it, and waits for that lock
 //! without an end. A node that died with it must not stop all others: the files
-//! are tried first, for a while.
+//! are tried first, for a while. Where a file system has no locks at all, it does
+//! not even begin.
 
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
@@ -28,11 +29,11 @@ impl IndexFolder {
     fn within(usual: &Path, patience: Duration) -> Self {
         let path = usual.to_owned();
         let deadline = Instant::now() + patience;
-        if locks(usual).iter().all(|file| is_free(file, deadline)) {
+        if has_locks(usual) && locks(usual).iter().all(|file| is_free(file, deadline)) {
             return Self { path, own: None };
         }
         tracing::warn!(
-            "the index {} stays locked and is left alone",
+            "the index {} can't be locked and is left alone",
             path.display()
         );
         match tempfile::Builder::new().prefix("envspec-index-").tempdir() {
@@ -47,6 +48,14 @@ impl IndexFolder {
     pub(super) fn path(&self) -> &Path {
         self.own.as_ref().map_or(&self.path, TempDir::path)
     }
+}
+
+/// Whether files can be locked in a folder, or where it is still to be made. One that
+/// can't be written into is rattler's to tell.
+fn has_locks(folder: &Path) -> bool {
+    let there = folder.ancestors().find(|folder| folder.is_dir());
+    let made = there.map(tempfile::tempfile_in).and_then(Result::ok);
+    made.is_none_or(|file| file.try_lock().is_ok())
 }
 
 /// The files below a folder that rattler may lock.

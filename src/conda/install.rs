@@ -9,6 +9,7 @@ use rattler_cache::package_cache::PackageCache;
 use rattler_conda_types::{MatchSpec, PrefixRecord, RepoDataRecord, Subdir};
 use rattler_networking::LazyClient;
 
+use super::channels::refuse_secrets;
 use super::error::CondaError;
 use super::packages::Packages;
 use super::progress::{Progress, Step};
@@ -36,7 +37,7 @@ pub struct Install<'a> {
 pub struct Installed {
     /// Paths that more than one package brings; one of them won.
     pub clobbered: BTreeSet<PathBuf>,
-    /// Folders of packages on another file system: their files were copied.
+    /// Folders of packages whose files could not be hard-linked and were copied.
     pub copied_from: BTreeSet<PathBuf>,
     /// Packages that were damaged in the cache and are new there.
     pub renewed: Vec<String>,
@@ -53,6 +54,7 @@ pub async fn install(
     progress: &Arc<dyn Progress>,
 ) -> Result<Installed, CondaError> {
     let prefix = install.prefix;
+    refuse_secrets(&install.records)?;
     widen_the_pool();
     let ready = packages
         .ready(&install.records, prefix, client, progress)

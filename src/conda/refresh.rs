@@ -11,6 +11,7 @@ use rattler_conda_types::RepoDataRecord;
 use rattler_networking::LazyClient;
 use rattler_networking::retry_policies::default_retry_policy;
 
+use super::channels::refuse_secrets;
 use super::error::CondaError;
 use super::progress::{Progress, Step};
 
@@ -21,7 +22,8 @@ const AT_A_TIME: usize = 8;
 /// archive records, and fetches those packages again that differ or are missing.
 ///
 /// What was hard-linked from a damaged file keeps it; a prefix that is made
-/// afterwards is good.
+/// afterwards is good. Nobody collects from the cache meanwhile: who repairs has the
+/// lease of an environment.
 pub async fn refresh_cache(
     records: &[RepoDataRecord],
     folder: &Path,
@@ -32,10 +34,7 @@ pub async fn refresh_cache(
     let failed = |name: String| {
         move |error| CondaError::install(folder, InstallerError::FailedToFetch(name, error))
     };
-    let _lock = cache
-        .acquire_global_lock()
-        .await
-        .map_err(failed("the package cache".to_owned()))?;
+    refuse_secrets(records)?;
     progress.begin(Step::Cache, records.len() as u64);
     let refreshed = stream::iter(records)
         .map(|record| {
@@ -54,7 +53,7 @@ pub async fn refresh_cache(
                         .await
                 };
                 progress.advance(Step::Cache, 1);
-                fetched.map_err(failed(record.identifier.to_string()))
+                fetched.map_err(failed(record.url.to_string()))
             }
         })
         .buffer_unordered(AT_A_TIME)

@@ -151,6 +151,20 @@ async fn one_that_does_not_say_when_it_expires_is_believed_for_ever() {
 }
 
 #[tokio::test]
+async fn a_lease_without_a_name_in_it_is_taken_over_once_it_was_silent() {
+    let world = World::new();
+    fs::create_dir_all(world.root.leases()).unwrap();
+    fs::write(world.lease(), "").unwrap();
+    let started = Instant::now();
+    let granted = world.wait("here").await.unwrap();
+    assert!(started.elapsed() >= QUICK.expires, "too early");
+    granted.lease.confirm().unwrap();
+    assert_eq!(world.told.lock().unwrap()[0], "another process");
+    drop(granted);
+    assert_eq!(world.files(), [""; 0]);
+}
+
+#[tokio::test]
 async fn who_was_taken_over_notices_at_its_next_beat_and_when_it_asks() {
     let world = World::new();
     let lease = world.wait("here").await.unwrap().lease;

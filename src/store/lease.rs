@@ -38,6 +38,9 @@ use crate::spec::EnvName;
 /// How often a lease is tried for that others give back or take over meanwhile.
 const ATTEMPTS: usize = 16;
 
+/// A lease's mode, whatever the umask says: who must not read it can't enter the root.
+const READABLE: u32 = 0o644;
+
 /// The right to change an environment, given back when dropped.
 #[derive(Debug)]
 pub struct Lease {
@@ -187,7 +190,8 @@ pub(super) fn take_file(
             return Ok(Taken::Theirs(Theirs {
                 holder: words(&found),
                 path,
-                expires: holder.and_then(|holder| holder.expires()),
+                // One without a name in it: its writer was killed in that instant.
+                expires: holder.map_or(Some(rhythm.expires), |holder| holder.expires()),
                 text: Some(found),
             }));
         }
@@ -249,12 +253,22 @@ pub(super) fn read(path: &Path) -> Result<Option<String>, StoreError> {
 
 /// Creates a file that holds `text` from its first instant, or fails if there
 /// is one. Whoever is killed here leaves no lease without a name in it, which
-/// nobody could take over.
+/// nobody could take over before it was silent for long.
 fn create_whole(path: &Path, text: &str) -> std::io::Result<()> {
-    written(path, text)?
-        .persist_noclobber(path)
-        .map_err(|refused| refused.error)?;
-    Ok(())
+    match written(path, text)?.persist_noclobber(path) {
+        Ok(_file) => Ok(()),
+        Err(refused) if refused.error.kind() == ErrorKind::AlreadyExists => Err(refused.error),
+        // Neither a rename that replaces nothing nor hard links: an instant in which
+        // it is empty can't be helped. Another trouble meets this one too.
+        Err(_) => {
+            let mut file = fs::OpenOptions::new()
+                .write(true)
+                .create_new(true)
+                .open(path)?;
+            file.set_permissions(std::fs::Permissions::from_mode(READABLE))?;
+            file.write_all(text.as_bytes())
+        }
+    }
 }
 
 /// Puts a file that holds `text` into another's place, by one rename.
@@ -271,9 +285,8 @@ fn written(path: &Path, text: &str) -> std::io::Result<NamedTempFile> {
     let mut file = tempfile::Builder::new()
         .prefix(".new-")
         .tempfile_in(folder)?;
-    // Whatever the umask says: who must not read it can't enter the root.
     file.as_file()
-        .set_permissions(std::fs::Permissions::from_mode(0o644))?;
+        .set_permissions(std::fs::Permissions::from_mode(READABLE))?;
     file.write_all(text.as_bytes())?;
     Ok(file)
 }

@@ -53,20 +53,24 @@ impl Root {
     }
 
     /// Writes a script that starts a session of the user's: readable for nobody
-    /// else, in a group's root for the group.
+    /// else, in a group's root for the group. One that is there already is left
+    /// alone: so it can be told also where nothing can be written.
     pub fn write_start_script(&self, path: &Path, text: &str) -> Result<(), StoreError> {
-        let folder = path.parent().unwrap_or(path);
+        let is_groups = self.group().is_some();
+        let mode = if is_groups { OWN } else { 0o700 };
+        let is_there = path
+            .metadata()
+            .is_ok_and(|known| known.mode() & 0o777 == mode)
+            && fs::read(path).is_ok_and(|known| known == text.as_bytes());
+        if is_there {
+            return Ok(());
+        }
         let _umask = self.join_group()?;
-        let mode = if self.group().is_some() {
+        if is_groups {
             self.make_own()?;
-            make(&self.sessions(), OWN)?;
-            make(folder, OWN)?;
-            OWN
-        } else {
-            make(&self.sessions(), 0o700)?;
-            make(folder, 0o700)?;
-            0o700
-        };
+        }
+        make(&self.sessions(), mode)?;
+        make(path.parent().unwrap_or(path), mode)?;
         write_with_mode(path, text.as_bytes(), mode)
     }
 

@@ -129,6 +129,21 @@ fn a_lock_on_the_cache_that_nobody_gives_back_is_not_waited_for() {
 }
 
 #[test]
+fn a_lock_on_the_cache_that_nobody_gives_back_is_no_end_of_a_repair() {
+    let env = TestEnv::new();
+    env.tiny(&["shared-lib"]);
+    env.run(&["apply"]).success();
+    let text = env.prefix("lab").join("share/shared-lib.txt");
+    fs_err::remove_file(&text).unwrap();
+    let lock = std::fs::File::create(env.root().join("pkgs/.cache.lock")).unwrap();
+    lock.lock().unwrap();
+    env.start(&["verify", "--repair"])
+        .wait_within(Duration::from_mins(1))
+        .success();
+    assert!(text.exists());
+}
+
+#[test]
 fn a_root_that_is_deleted_under_a_running_apply_is_told_and_made_again() {
     let server = Server::start(channels());
     let env = TestEnv::with_alias(server.url());

@@ -5,6 +5,7 @@ use std::fmt::Write as _;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
+use crate::servers::has_only_good_packages;
 use crate::support::{
     CommandOutput, Fault, Server, TestEnv, Tree, assert_output, channels, skipped, tiny_spec, tree,
 };
@@ -215,6 +216,7 @@ fn bad_server(part: &str, fault: Fault, code: i32) -> CommandOutput {
     } else {
         panic!("the lock was changed by a failed apply:\n{output}");
     }
+    has_only_good_packages(&env.root());
     server.heal();
     env.run(&["apply"]).success();
     assert!(env.prefix("lab").join("bin/executable").is_file());

@@ -20,10 +20,12 @@ mod edit;
 mod errors;
 mod faults;
 mod gc;
+mod gc_slurm;
 mod group;
 mod history;
 mod injection;
 mod kernels;
+mod linkless;
 mod lock;
 mod personal;
 mod plan;
@@ -33,10 +35,12 @@ mod readme;
 mod recipe;
 mod registration;
 mod rollback;
+mod servers;
 mod session;
 mod space;
 mod support;
 mod transport;
+mod vanishing;
 mod verify;
 
 /// A file that no module names would never run.

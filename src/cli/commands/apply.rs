@@ -205,7 +205,7 @@ fn say_outcome(app: &App<'_>, outcome: &Outcome<'_>) {
     }
     for folder in &outcome.copied_from {
         app.ui.status(format!(
-            "Packages in {} are on another file system: their files were copied, not linked",
+            "The packages in {} can't be hard-linked: their files were copied, not linked",
             folder.display()
         ));
     }

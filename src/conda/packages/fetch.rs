@@ -85,7 +85,7 @@ impl Archive {
         reporter.on_download_completed(0);
         fetched
             .map(drop)
-            .map_err(|error| InstallerError::FailedToFetch(record.identifier.to_string(), error))
+            .map_err(|error| InstallerError::FailedToFetch(record.url.to_string(), error))
     }
 }
 

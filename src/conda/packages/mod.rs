@@ -51,8 +51,8 @@ pub struct Packages<'a> {
 pub(super) struct Ready {
     /// What holds them.
     pub(super) cache: PackageCache,
-    /// Folders that packages come from, and that are on another file system than
-    /// the prefix, so that files are copied.
+    /// Folders that packages come from, and whose files can't be hard-linked to the
+    /// prefix, so that they are copied.
     pub(super) far: BTreeSet<PathBuf>,
     /// Packages whose entry was damaged and is new.
     pub(super) renewed: Vec<String>,
@@ -104,14 +104,15 @@ impl<'a> Packages<'a> {
         if !missing.is_empty() {
             used.insert(self.folder);
         }
+        let own = self.own().map_err(failed("could not get randomness"))?;
         let here = prefix.parent().and_then(device);
-        let is_far = |folder: &&Path| device(folder) != here;
+        let links = device(self.folder) != here || has_links(&own.folder).map_err(refused())?;
+        let is_far = |folder: &&Path| !links || device(folder) != here;
         let far = used
             .into_iter()
             .filter(is_far)
             .map(Path::to_owned)
             .collect();
-        let own = self.own().map_err(failed("could not get randomness"))?;
         let fetched = fetch(&own.folder, &missing, client, progress).await;
         // Also if one failed: the others need not be fetched again.
         let entered = enter(&own.folder, self.folder);
@@ -208,6 +209,14 @@ impl Drop for Own {
 
 fn device(path: &Path) -> Option<u64> {
     path.metadata().ok().map(|metadata| metadata.dev())
+}
+
+/// Whether a file system has hard links, as tried in a folder of this run's own.
+fn has_links(own: &Path) -> std::io::Result<bool> {
+    fs::create_dir_all(own)?;
+    let (file, link) = (own.join(".file"), own.join(".link"));
+    fs::write(&file, "")?;
+    Ok(fs::hard_link(file, link).is_ok())
 }
 
 /// A folder whose file system has locks. That of the cache may have none, or one

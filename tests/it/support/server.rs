@@ -2,8 +2,10 @@
 //! was asked, and faults on demand.
 
 use std::collections::BTreeSet;
+use std::io::{Read as _, Write as _};
 use std::path::{Path, PathBuf};
 use std::pin::Pin;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Condvar, Mutex};
 use std::task::{Context, Poll};
 use std::time::Duration;
@@ -28,13 +30,15 @@ pub(crate) enum Fault {
     WrongBytes,
     /// A page for people in place of the file, with 200 (a captive portal).
     Html,
+    /// A byte a second for some seconds, then the rest.
+    Slow,
     /// No answer until [`Server::release`], or for half a minute.
     Held,
 }
 
 struct Shared {
     folder: PathBuf,
-    faults: Mutex<Vec<(String, Fault)>>,
+    faults: Mutex<Vec<(String, Fault, usize)>>,
     log: Mutex<Vec<String>>,
     asked: Condvar,
     held: watch::Sender<bool>,
@@ -84,11 +88,13 @@ impl Server {
 
     /// From now on, files whose path holds `part` have this fault.
     pub(crate) fn fault(&self, part: &str, fault: Fault) {
-        self.shared
-            .faults
-            .lock()
-            .unwrap()
-            .push((part.to_owned(), fault));
+        self.fault_times(part, fault, usize::MAX);
+    }
+
+    /// The same, for as many requests.
+    pub(crate) fn fault_times(&self, part: &str, fault: Fault, times: usize) {
+        let fault = (part.to_owned(), fault, times);
+        self.shared.faults.lock().unwrap().push(fault);
     }
 
     /// No more faults.
@@ -146,9 +152,12 @@ async fn answer(
         .faults
         .lock()
         .unwrap()
-        .iter()
-        .find(|(part, _)| path.contains(part.as_str()))
-        .map(|(_, fault)| *fault);
+        .iter_mut()
+        .find(|(part, _, times)| *times > 0 && path.contains(part.as_str()))
+        .map(|(_, fault, times)| {
+            *times -= 1;
+            *fault
+        });
     let log = |what: &str| {
         let mut log = shared.log.lock().unwrap();
         log.push(format!("{method} {path} {what}"));
@@ -222,6 +231,16 @@ fn respond(folder: &Path, path: &str, headers: &HeaderMap, fault: Option<Fault>)
             bytes.truncate(length / 2);
             return builder.body(Body::new(Halved::Begun(bytes))).unwrap();
         }
+        Some(Fault::Slow) => {
+            let bytes = Bytes::from(bytes);
+            let next = tokio::time::sleep(SECOND);
+            let slow = Slow {
+                bytes,
+                sent: 0,
+                next: Box::pin(next),
+            };
+            return builder.body(Body::new(slow)).unwrap();
+        }
         _ => {}
     }
     builder.body(Body::from(bytes)).unwrap()
@@ -255,4 +274,109 @@ impl axum::body::HttpBody for Halved {
             Self::Lost => Poll::Ready(Some(Err(std::io::ErrorKind::ConnectionReset.into()))),
         }
     }
+}
+
+const SECOND: Duration = Duration::from_secs(1);
+
+/// How many bytes come alone.
+const ALONE: usize = 4;
+
+/// A body of which a byte a second comes, then all that is left.
+struct Slow {
+    bytes: Bytes,
+    sent: usize,
+    next: Pin<Box<tokio::time::Sleep>>,
+}
+
+impl axum::body::HttpBody for Slow {
+    type Data = Bytes;
+    type Error = std::io::Error;
+
+    fn poll_frame(
+        mut self: Pin<&mut Self>,
+        context: &mut Context<'_>,
+    ) -> Poll<Option<Result<Frame<Bytes>, Self::Error>>> {
+        if self.bytes.is_empty() {
+            return Poll::Ready(None);
+        }
+        if self.next.as_mut().poll(context).is_pending() {
+            return Poll::Pending;
+        }
+        self.next = Box::pin(tokio::time::sleep(SECOND));
+        self.sent += 1;
+        let length = if self.sent > ALONE {
+            self.bytes.len()
+        } else {
+            1
+        };
+        let frame = self.bytes.split_to(length);
+        Poll::Ready(Some(Ok(Frame::data(frame))))
+    }
+}
+
+/// Something before a server that cuts connections: it resets those that ask for a
+/// certain file, and sends all others on.
+pub(crate) struct Cutter {
+    url: String,
+    left: Arc<AtomicUsize>,
+}
+
+impl Cutter {
+    /// Resets as many requests for files whose path holds `part`.
+    pub(crate) fn before(server: &Server, part: &'static str, times: usize) -> Self {
+        let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+        let url = format!("http://{}", listener.local_addr().unwrap());
+        let left = Arc::new(AtomicUsize::new(times));
+        let (to, counter) = (server.url(), Arc::clone(&left));
+        std::thread::spawn(move || {
+            for client in listener.incoming() {
+                drop(cut_or_send_on(client, &to, part, &counter));
+            }
+        });
+        Self { url, left }
+    }
+
+    /// The channel alias.
+    pub(crate) fn url(&self) -> String {
+        self.url.clone()
+    }
+
+    /// How many more it would reset.
+    pub(crate) fn left(&self) -> usize {
+        self.left.load(Ordering::SeqCst)
+    }
+
+    /// Resets no more.
+    pub(crate) fn heal(&self) {
+        self.left.store(0, Ordering::SeqCst);
+    }
+}
+
+fn cut_or_send_on(
+    client: std::io::Result<std::net::TcpStream>,
+    to: &str,
+    part: &str,
+    left: &AtomicUsize,
+) -> std::io::Result<()> {
+    let mut client = client?;
+    client.set_read_timeout(Some(SECOND))?;
+    let mut bytes = [0; 8192];
+    let length = client.peek(&mut bytes)?;
+    let request = String::from_utf8_lossy(&bytes[..length]).into_owned();
+    let path = request.split_whitespace().nth(1).unwrap_or_default();
+    let take = |count: usize| count.checked_sub(1);
+    if path.contains(part)
+        && left
+            .fetch_update(Ordering::SeqCst, Ordering::SeqCst, take)
+            .is_ok()
+    {
+        // Closed with something unread, the system resets the connection.
+        return Ok(());
+    }
+    client.read_exact(&mut bytes[..length])?;
+    let answer = format!(
+        "HTTP/1.1 307 Temporary Redirect\r\nLocation: {to}{path}\r\n\
+         Content-Length: 0\r\nConnection: close\r\n\r\n"
+    );
+    client.write_all(answer.as_bytes())
 }

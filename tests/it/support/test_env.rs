@@ -199,6 +199,17 @@ impl Running {
         Ran::new(output, &self.folder)
     }
 
+    /// Waits for its end, which must come in time.
+    #[track_caller]
+    pub(crate) fn wait_within(mut self, bound: Duration) -> Ran {
+        let started = Instant::now();
+        while self.child.as_mut().unwrap().try_wait().unwrap().is_none() {
+            assert!(started.elapsed() < bound, "it hangs: {bound:?} are over");
+            std::thread::sleep(Duration::from_millis(5));
+        }
+        self.wait()
+    }
+
     /// Its process number.
     pub(crate) fn pid(&self) -> u32 {
         self.child.as_ref().unwrap().id()
