@@ -2,16 +2,12 @@
 
 use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
-use std::time::Duration;
 
 use fs_err as fs;
 
 use super::error::StoreError;
 use super::layout::Root;
 use crate::plan::CachedPackage;
-
-/// What is half unpacked for longer than this was left by a killed process.
-const HALF: Duration = Duration::from_hours(24);
 
 /// Where the digest of an archive is in the file beside its package, which
 /// begins with a number of eight bytes.
@@ -38,11 +34,12 @@ pub struct Cache {
     pub packages: Vec<CachedPackage>,
     /// The bytecode, in a folder for each Python and in that for each package.
     pub bytecode: Vec<Bytecode>,
-    /// What killed processes left.
+    /// What is half made: by killed processes, if nobody has a lease by now.
     pub rubble: Vec<PathBuf>,
 }
 
-/// Looks at the cache of a root. What is not known there is left alone.
+/// Looks at the cache of a root, which nobody fills meanwhile. What is not known
+/// there is left alone.
 pub fn cache(root: &Root) -> Cache {
     let folder = root.packages();
     let mut cache = Cache::default();
@@ -125,17 +122,13 @@ pub(super) fn folders(folder: &Path) -> Vec<PathBuf> {
         .collect()
 }
 
-/// Hidden folders that nobody has touched for long: half unpacked, half compiled.
+/// Hidden folders: half unpacked, half compiled, or moved aside.
 fn half(folder: &Path) -> Vec<PathBuf> {
-    let is_old = |path: &PathBuf| {
-        let modified = fs::symlink_metadata(path).and_then(|found| found.modified());
-        modified.is_ok_and(|time| time.elapsed().is_ok_and(|age| age > HALF))
-    };
-    let is_half = |path: &PathBuf| {
-        name(path).starts_with('.') && !KNOWN_HIDDEN.contains(&name(path).as_str())
-    };
     let mut all = folders(folder);
-    all.retain(|path| is_half(path) && is_old(path));
+    all.retain(|path| {
+        let name = name(path);
+        name.starts_with('.') && !KNOWN_HIDDEN.contains(&name.as_str())
+    });
     all
 }
 

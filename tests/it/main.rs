@@ -23,6 +23,7 @@ mod gc;
 mod history;
 mod injection;
 mod kernels;
+mod kills;
 mod lock;
 mod personal;
 mod plan;
