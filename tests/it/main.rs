@@ -19,6 +19,7 @@ mod doctor;
 mod edit;
 mod errors;
 mod faults;
+mod full;
 mod gc;
 mod history;
 mod injection;
