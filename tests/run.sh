@@ -9,7 +9,8 @@ need_cargo
 need shellcheck="reads the scripts of recipes" openssh-client="reads the ssh configs of recipes" \
   openssh-server="a tunnel through a real sshd" \
   zsh="a login shell" tcsh="another, which is no sh" fish="and a third" \
-  curl="asks servers through tunnels" strace="kills at a given system call"
+  curl="asks servers through tunnels" strace="kills at a given system call" \
+  faketime="a clock that is set back"
 tests/world/cluster.sh packages
 tests/world/browser.sh packages
 # Tests that this machine makes impossible (no root, no namespaces) say so here.

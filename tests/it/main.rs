@@ -13,6 +13,7 @@ mod at_once;
 mod browser_world;
 mod bytecode;
 mod cache;
+mod clock;
 mod cluster_world;
 mod crash;
 mod doctor;
