@@ -63,16 +63,21 @@ fn move_as(path: &Path, prefix: &str) -> Result<PathBuf, StoreError> {
 /// tries again.
 pub fn clear_rubble(root: &Root) {
     let mut rubble = in_folder(&root.generations(), &[RUBBLE]);
-    let is_replaced = |path: &PathBuf| {
-        let name = path.file_name().unwrap_or_default().to_string_lossy();
-        name.strip_prefix(DAMAGED)
-            .is_some_and(|generation| Receipt::exists(&root.generations().join(generation)))
-    };
-    let damaged = in_folder(&root.generations(), &[DAMAGED]);
-    rubble.extend(damaged.into_iter().filter(is_replaced));
+    rubble.extend(replaced(root));
     if let Err(error) = delete(&rubble, &|_| {}) {
         tracing::debug!("rubble stays for now: {error}");
     }
+}
+
+/// The damaged generations that were built again.
+fn replaced(root: &Root) -> Vec<PathBuf> {
+    let mut damaged = in_folder(&root.generations(), &[DAMAGED]);
+    damaged.retain(|path| {
+        let name = path.file_name().unwrap_or_default().to_string_lossy();
+        name.strip_prefix(DAMAGED)
+            .is_some_and(|generation| Receipt::exists(&root.generations().join(generation)))
+    });
+    damaged
 }
 
 /// All that was moved aside below a root, by whomever, and is still there, and what
@@ -89,7 +94,7 @@ pub fn rubble(root: &Root, host: &str) -> Vec<PathBuf> {
     let left = leases
         .iter()
         .flat_map(|folder| left_of_leases(folder, host));
-    trees.chain(left).collect()
+    trees.chain(left).chain(replaced(root)).collect()
 }
 
 /// What a folder of leases has that belongs to none and to nobody who lives.

@@ -427,6 +427,8 @@ fn what_killed_applies_left_goes_and_what_is_not_ours_stays() {
     ] {
         fs_err::create_dir_all(root.join(folder)).unwrap();
     }
+    // A repair that was killed when all was built again.
+    fs_err::create_dir(root.join("gen").join(format!(".damaged-{}", all[2]))).unwrap();
     fs_err::write(root.join("gen/lab-0123456789ab/lib/file"), "").unwrap();
     fs_err::write(root.join("outside/file"), "").unwrap();
     fs_err::write(root.join("pkgs/gone-1.0-0.lock"), "").unwrap();

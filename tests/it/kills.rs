@@ -89,21 +89,17 @@ impl Lab {
 
     /// Brings about what the act begins with, and tells its command.
     fn prepare(&mut self, act: Act) -> &'static [&'static str] {
-        let current = self.current();
+        if self.current().is_none() && act != Act::ApplyFromNothing {
+            self.turn();
+            self.apply();
+        }
         match act {
             Act::Apply => {
-                if current.is_none() {
-                    self.turn();
-                    self.apply();
-                }
                 self.turn();
                 &["apply"]
             }
             Act::FirstApply => {
                 self.turn();
-                if current.is_none() {
-                    self.apply();
-                }
                 for folder in [
                     "root/gen",
                     "root/envs",
@@ -130,19 +126,11 @@ impl Lab {
                 &["rollback"]
             }
             Act::Gc => {
-                if current.is_none() {
-                    self.turn();
-                    self.apply();
-                }
                 self.turn();
                 self.apply();
                 &ALL
             }
             Act::Repair => {
-                if current.is_none() {
-                    self.turn();
-                    self.apply();
-                }
                 // A file that is the cache's too, and one that is only its own.
                 let packages = self.env.prefix("lab").join("lib/python3.11/site-packages");
                 let shared = packages.join("traitlets/log.py");
@@ -292,9 +280,8 @@ impl Lab {
         let mut child = command.spawn().unwrap();
         if let Some(longest) = longest {
             std::thread::sleep(longest);
-            let group = Pid::from_child(&child);
             // It may be done.
-            let _gone = kill_process_group(group, Signal::KILL);
+            let _gone = kill_process_group(Pid::from_child(&child), Signal::KILL);
         }
         let status = child.wait().unwrap();
         let took = started.elapsed();
@@ -392,11 +379,8 @@ fn kill_at_instants_of(acts: &[(Act, usize)]) {
         let before = outcome.instants;
         let started = Instant::now();
         kill(&mut lab, act, (all * percent).div_ceil(100), &mut outcome);
-        eprintln!(
-            "{act:?}: {} instants in {:.0?}",
-            outcome.instants - before,
-            started.elapsed()
-        );
+        let instants = outcome.instants - before;
+        eprintln!("{act:?}: {instants} instants in {:.0?}", started.elapsed());
     }
     eprintln!(
         "{} instants, {} failures ({} came after the end, {} while a repair had its generation aside)",
