@@ -126,7 +126,7 @@ pub fn collect(context: &Context, wanted: &Collect) -> Result<Collected, ApplyEr
     let going: Vec<String> = names(false).collect();
     let staying: BTreeSet<String> = names(true).collect();
 
-    let mut doomed: Vec<PathBuf> = store::rubble(root);
+    let mut doomed: Vec<PathBuf> = store::rubble(root, host);
     let prefixes = going.iter().map(|name| root.generations().join(name));
     doomed.extend(prefixes);
     let mut collected = Collected::default();

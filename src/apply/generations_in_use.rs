@@ -107,6 +107,17 @@ pub(super) fn observe(
     candidates.sort_by(|(switch, one), (other_switch, other)| {
         (&one.environment, other_switch, one.idle).cmp(&(&other.environment, switch, other.idle))
     });
+    // A clock that was set back in between: who was left later is idle for no longer.
+    let mut longest: BTreeMap<String, Duration> = BTreeMap::new();
+    for (_, one) in candidates
+        .iter_mut()
+        .rev()
+        .filter(|(switch, _)| switch.is_some())
+    {
+        let longest = longest.entry(one.environment.clone()).or_insert(one.idle);
+        one.idle = one.idle.min(*longest);
+        *longest = one.idle;
+    }
     let candidates = candidates.into_iter().map(|(_, one)| one).collect();
     Ok(Observed {
         candidates,

@@ -219,7 +219,9 @@ fn conda(error: &CondaError) -> Exit {
         CondaError::Index { .. } | CondaError::Fetch { .. } => Exit::Network,
         CondaError::Unsolvable(_) => Exit::NoSolution,
         CondaError::Solver { .. } | CondaError::VirtualPackages { .. } => Exit::Internal,
-        CondaError::Disk { .. } | CondaError::Install { .. } => Exit::Store,
+        CondaError::Disk { .. } | CondaError::CutShort { .. } | CondaError::Install { .. } => {
+            Exit::Store
+        }
         CondaError::Activation { .. } => Exit::Cluster,
     }
 }

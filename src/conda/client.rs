@@ -120,7 +120,7 @@ mod tests {
         std::thread::spawn(move || {
             let (mut client, _) = listener.accept().unwrap();
             let mut request = [0; 4096];
-            client.read(&mut request).unwrap();
+            assert!(client.read(&mut request).unwrap() > 0);
             client
                 .write_all(b"HTTP/1.1 200 OK\r\nContent-Length: 16\r\n\r\n")
                 .unwrap();

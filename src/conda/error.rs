@@ -100,6 +100,19 @@ pub enum CondaError {
         source: Box<InstallerError>,
     },
 
+    /// The installer can't read what it has just written: where a disk is full, it
+    /// does not notice that the end of a record is missing until it reads it.
+    #[error("the record of a package was cut short in {}; most likely no space left", prefix.display())]
+    #[diagnostic(help(
+        "nothing was switched: the environment is as it was. Look for space (df -h, df -i, quota), or choose another root: --root DIR or ENVSPEC_ROOT"
+    ))]
+    CutShort {
+        /// The prefix.
+        prefix: PathBuf,
+        /// What went wrong below.
+        source: Box<InstallerError>,
+    },
+
     /// The activation scripts of a prefix failed.
     #[error("activating {} failed", prefix.display())]
     #[diagnostic(help(
@@ -122,6 +135,12 @@ impl CondaError {
             return Self::Disk { prefix, source };
         }
         match source {
+            InstallerError::FailedToDetectInstalledPackages(ref error)
+                if error.kind() == std::io::ErrorKind::UnexpectedEof =>
+            {
+                let source = Box::new(source);
+                Self::CutShort { prefix, source }
+            }
             InstallerError::FailedToFetch(package, source) => Self::Fetch {
                 package,
                 source: Box::new(source),

@@ -38,6 +38,9 @@ use crate::spec::EnvName;
 /// How often a lease is tried for that others give back or take over meanwhile.
 const ATTEMPTS: usize = 16;
 
+/// What a lease is called until it is whole.
+pub(super) const NEW: &str = ".new-";
+
 /// A lease's mode, whatever the umask says: who must not read it can't enter the root.
 const READABLE: u32 = 0o644;
 
@@ -282,9 +285,7 @@ fn replace(path: &Path, text: &str) -> std::io::Result<()> {
 /// A file that holds `text`, beside the place that it is meant for.
 fn written(path: &Path, text: &str) -> std::io::Result<NamedTempFile> {
     let folder = path.parent().expect("a lease is in a folder");
-    let mut file = tempfile::Builder::new()
-        .prefix(".new-")
-        .tempfile_in(folder)?;
+    let mut file = tempfile::Builder::new().prefix(NEW).tempfile_in(folder)?;
     file.as_file()
         .set_permissions(std::fs::Permissions::from_mode(READABLE))?;
     file.write_all(text.as_bytes())?;

@@ -34,7 +34,7 @@ pub struct Cache {
     pub packages: Vec<CachedPackage>,
     /// The bytecode, in a folder for each Python and in that for each package.
     pub bytecode: Vec<Bytecode>,
-    /// What killed processes left.
+    /// What is half made: by killed processes, if nobody has a lease by now.
     pub rubble: Vec<PathBuf>,
 }
 

@@ -1,6 +1,7 @@
 //! What is deleted: moved aside by one rename, which is the instant at which it
 //! is gone for everybody, then taken away file by file.
 
+use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 use std::sync::Mutex;
 use std::time::Duration;
@@ -11,7 +12,9 @@ use rustix::fs::{AtFlags, Mode, OFlags};
 use rustix::io::Errno;
 
 use super::error::StoreError;
+use super::holder::Holder;
 use super::layout::Root;
+use super::lease::{NEW, digest, read};
 use super::receipt::Receipt;
 
 /// What an apply's rubble is renamed to before it is deleted.
@@ -24,7 +27,7 @@ const COLLECTED: &str = ".collected-";
 /// What a damaged generation is renamed to while it is built again.
 pub(super) const DAMAGED: &str = ".damaged-";
 
-/// How old a half-written lease is before it is rubble.
+/// How old a lease's hidden file is that is rubble whoever made it.
 const UNFINISHED: Duration = Duration::from_hours(1);
 
 /// How many folders are emptied at a time. It is waiting, for the server at each
@@ -60,20 +63,26 @@ fn move_as(path: &Path, prefix: &str) -> Result<PathBuf, StoreError> {
 /// tries again.
 pub fn clear_rubble(root: &Root) {
     let mut rubble = in_folder(&root.generations(), &[RUBBLE]);
-    let is_replaced = |path: &PathBuf| {
-        let name = path.file_name().unwrap_or_default().to_string_lossy();
-        name.strip_prefix(DAMAGED)
-            .is_some_and(|generation| Receipt::exists(&root.generations().join(generation)))
-    };
-    let damaged = in_folder(&root.generations(), &[DAMAGED]);
-    rubble.extend(damaged.into_iter().filter(is_replaced));
+    rubble.extend(replaced(root));
     if let Err(error) = delete(&rubble, &|_| {}) {
         tracing::debug!("rubble stays for now: {error}");
     }
 }
 
-/// All that was moved aside below a root, by whomever, and is still there.
-pub fn rubble(root: &Root) -> Vec<PathBuf> {
+/// The damaged generations that were built again.
+fn replaced(root: &Root) -> Vec<PathBuf> {
+    let mut damaged = in_folder(&root.generations(), &[DAMAGED]);
+    damaged.retain(|path| {
+        let name = path.file_name().unwrap_or_default().to_string_lossy();
+        name.strip_prefix(DAMAGED)
+            .is_some_and(|generation| Receipt::exists(&root.generations().join(generation)))
+    });
+    damaged
+}
+
+/// All that was moved aside below a root, by whomever, and is still there, and what
+/// killed processes left of leases. `host` is this machine's name.
+pub fn rubble(root: &Root, host: &str) -> Vec<PathBuf> {
     let packages = root.packages();
     let bytecode = packages.join(".bytecode");
     let mut folders = vec![root.generations(), packages, bytecode.clone()];
@@ -81,16 +90,43 @@ pub fn rubble(root: &Root) -> Vec<PathBuf> {
     let trees = folders
         .iter()
         .flat_map(|folder| in_folder(folder, &[RUBBLE, COLLECTED]));
-    // A lease is written in one go and then renamed: what did not come so far for
-    // long never will.
     let leases = [root.leases(), Root::new(root.packages()).leases()];
-    let unfinished = leases
+    let left = leases
         .iter()
-        .flat_map(|folder| in_folder(folder, &["."]))
-        .filter(|path| is_older(path, UNFINISHED));
+        .flat_map(|folder| left_of_leases(folder, host));
     // What is another's is for them to delete.
     let mine = |path: &PathBuf| super::members::other_owner(path).is_none();
-    trees.chain(unfinished).filter(mine).collect()
+    let all = trees.chain(left).chain(replaced(root));
+    all.filter(mine).collect()
+}
+
+/// What a folder of leases has that belongs to none and to nobody who lives.
+fn left_of_leases(folder: &Path, host: &str) -> Vec<PathBuf> {
+    // First, so that whatever lease they belong to is seen afterwards.
+    let mut hidden = in_folder(folder, &["."]);
+    let texts = in_folder(folder, &[""]).into_iter();
+    let known: BTreeSet<String> = texts
+        .filter_map(|path| read(&path).ok()?)
+        .map(|text| digest(&text))
+        .collect();
+    let me = Holder::this_process("", host, "");
+    hidden.retain(|path| {
+        let name = path.file_name().unwrap_or_default().to_string_lossy();
+        let is_left = match name.strip_prefix(NEW) {
+            // Written in one go and then renamed: nobody will do that any more.
+            Some(_) => read(path)
+                .ok()
+                .flatten()
+                .and_then(|text| serde_json::from_str::<Holder>(&text).ok())
+                .is_some_and(|holder| holder.is_gone(&me)),
+            // The beat of a lease, or the right to replace it.
+            None => name
+                .rsplit_once('-')
+                .is_some_and(|(_, lease)| !known.contains(lease)),
+        };
+        is_left || is_older(path, UNFINISHED)
+    });
+    hidden
 }
 
 /// Whether a file was written to longer ago than this.

@@ -76,8 +76,8 @@ struct Whole {
 
 /// A world in which `lab` is about to change from one generation to another, and
 /// can be put back to that again and again.
-struct Story {
-    env: TestEnv,
+pub(crate) struct Story {
+    pub(crate) env: TestEnv,
     known: BTreeMap<String, Whole>,
     /// The generation that is current before; none before the first `apply`.
     from: Option<String>,
@@ -89,7 +89,7 @@ struct Story {
 
 impl Story {
     /// `lab` is about to be made for the first time, from `OLD`.
-    fn of_a_first_apply() -> Self {
+    pub(crate) fn of_a_first_apply() -> Self {
         let env = TestEnv::new();
         let folder = env.path("home/.config/envspec/kernels");
         fs_err::create_dir_all(&folder).unwrap();
@@ -111,7 +111,7 @@ impl Story {
     }
 
     /// `lab` is at `OLD`, and the spec is `NEW`.
-    fn of_an_update() -> Self {
+    pub(crate) fn of_an_update() -> Self {
         let mut story = Self::of_a_first_apply();
         let env = &story.env;
         applied(env, OLD, "shared-lib 1.0\n");
@@ -136,13 +136,13 @@ impl Story {
     }
 
     /// Everything as it was before.
-    fn again(&self) {
+    pub(crate) fn again(&self) {
         put_back(&self.env, "kept");
     }
 
     /// Whatever a kill left, somebody can work with it.
     #[track_caller]
-    fn works(&self, at: &str) {
+    pub(crate) fn works(&self, at: &str) {
         let env = &self.env;
         let link = env.root().join("envs/lab");
         let current = fs_err::read_link(&link)
@@ -277,7 +277,7 @@ impl Story {
 
     /// The next run finishes, says so, and leaves nothing to do.
     #[track_caller]
-    fn finishes(&self, arguments: &[&str], at: &str) {
+    pub(crate) fn finishes(&self, arguments: &[&str], at: &str) {
         let goal = if arguments[0] == "apply" {
             &self.wanted
         } else {
@@ -456,16 +456,16 @@ fn copy(env: &TestEnv, from: &[PathBuf; 3], into: &Path) {
 }
 
 /// Every so many of them.
-fn sample(calls: Vec<Call>, about: usize) -> Vec<Call> {
+pub(crate) fn sample(calls: Vec<Call>, about: usize) -> Vec<Call> {
     let step = calls.len().div_ceil(about).max(1);
     calls.into_iter().step_by(step).collect()
 }
 
-fn is_in_a_generation(call: &Call) -> bool {
+pub(crate) fn is_in_a_generation(call: &Call) -> bool {
     call.target().matches('/').count() > 2 && call.target().starts_with("root/gen/")
 }
 
-fn of_the_first_thread(story: &Story, arguments: &[&str]) -> Vec<Call> {
+pub(crate) fn of_the_first_thread(story: &Story, arguments: &[&str]) -> Vec<Call> {
     let calls = record(&story.env, arguments, false);
     story.again();
     calls

@@ -79,7 +79,7 @@ fn space(folder: &Path) -> (u64, u64) {
 
 /// No folder of the root has what nobody refers to.
 #[track_caller]
-fn has_no_orphans(env: &TestEnv, at: &str) {
+pub(crate) fn has_no_orphans(env: &TestEnv, at: &str) {
     let root = env.root();
     let mut used = BTreeSet::new();
     for generation in generations(env) {
@@ -101,10 +101,20 @@ fn has_no_orphans(env: &TestEnv, at: &str) {
             "{at}: {name} is left in pkgs"
         );
     }
+    for python in names(&root.join("pkgs/.bytecode")) {
+        let mut half = names(&root.join("pkgs/.bytecode").join(python));
+        half.retain(|name| name.starts_with('.'));
+        assert!(half.is_empty(), "{at}: half compiled: {half:?}");
+    }
     for folder in ["leases", "pkgs/leases"] {
         let mut left = names(&root.join(folder));
-        // Half-written ones, which are nobody's lease, go after an hour.
-        left.retain(|name| !name.starts_with(".new"));
+        // Who was killed before it wrote a word can't be asked about: it goes after
+        // an hour.
+        let is_empty = |name: &String| {
+            let file = root.join(folder).join(name).metadata();
+            file.is_ok_and(|file| file.len() == 0)
+        };
+        left.retain(|name| !(name.starts_with(".new") && is_empty(name)));
         assert!(left.is_empty(), "{at}: {left:?} are left in {folder}");
     }
 }
@@ -411,11 +421,16 @@ fn what_killed_applies_left_goes_and_what_is_not_ours_stays() {
         "gen/.rubble-1-lab-x/lib",
         "gen/.collected-1-lab-y/lib",
         "pkgs/.rubble-1-x",
+        // Right now, by one that was killed: nobody has a lease any more.
+        "pkgs/.tmpUnpacked",
+        "pkgs/.bytecode/3.11/.new-Compiled",
         "pkgs/mine",
         "outside",
     ] {
         fs_err::create_dir_all(root.join(folder)).unwrap();
     }
+    // A repair that was killed when all was built again.
+    fs_err::create_dir(root.join("gen").join(format!(".damaged-{}", all[2]))).unwrap();
     fs_err::write(root.join("gen/lab-0123456789ab/lib/file"), "").unwrap();
     fs_err::write(root.join("outside/file"), "").unwrap();
     fs_err::write(root.join("pkgs/gone-1.0-0.lock"), "").unwrap();
@@ -439,7 +454,25 @@ fn what_killed_applies_left_goes_and_what_is_not_ours_stays() {
         .status();
     assert!(touched.unwrap().success());
 
+    // What the same process left beside it, and what one that lives is about to rename.
+    fs_err::write(root.join("leases/.new-dead"), lease.to_string()).unwrap();
+    fs_err::write(
+        root.join("leases/.after-0123456789abcdef"),
+        lease.to_string(),
+    )
+    .unwrap();
+    fs_err::write(root.join("leases/.beat-0123456789abcdef"), "3").unwrap();
+    let mut living = lease;
+    living["pid"] = std::process::id().into();
+    let living_lease = root.join("leases/.new-living");
+    fs_err::write(&living_lease, living.to_string()).unwrap();
+
     gc(&env, &[]);
+    assert!(
+        living_lease.exists(),
+        "a lease was taken from under its holder"
+    );
+    fs_err::remove_file(living_lease).unwrap();
     assert_eq!(generations(&env), all.into());
     assert!(
         root.join("pkgs/mine").is_dir(),

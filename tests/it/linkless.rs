@@ -147,7 +147,6 @@ fn walk(env: &TestEnv) -> Vec<(String, String, Duration)> {
 }
 
 #[test]
-#[expect(clippy::print_stdout, reason = "it measures")]
 fn without_hard_links_and_locks_everything_works_and_copying_is_told_once() {
     let server = Server::start(channels());
     let env = TestEnv::with_alias(server.url());

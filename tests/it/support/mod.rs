@@ -23,7 +23,7 @@ pub(crate) use member::Member;
 pub(crate) use output::{CommandOutput, Ran, assert_output};
 pub(crate) use package::{PackageFile, add_package};
 pub(crate) use server::{Cutter, Fault, Server};
-pub(crate) use strace::{Call, can_trace, kill_at, kill_for, record, slowly};
+pub(crate) use strace::{Call, can_trace, fail_at, fail_for, kill_at, kill_for, record, slowly};
 pub(crate) use test_env::{TestEnv, soon, tiny_spec};
 pub(crate) use there::{Envspec, There, program};
 pub(crate) use tools::{have, skipped, world_python};

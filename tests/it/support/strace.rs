@@ -1,5 +1,5 @@
-//! Kills a program at a system call of one's choice, and shows that it was that
-//! one: `strace` delivers the signal as the call is entered, so that it is the
+//! Kills a program at a system call of one's choice, or has that call fail, and
+//! shows that it was that one: `strace` delivers the signal as the call is entered, so that it is the
 //! first one not done.
 //!
 //! `strace` counts calls for each thread and each name on its own. The first
@@ -16,8 +16,9 @@ use std::collections::BTreeMap;
 use std::fmt;
 use std::os::unix::process::ExitStatusExt as _;
 use std::path::{Path, PathBuf};
-use std::process::Command;
+use std::process::{Command, Output};
 
+use super::output::Ran;
 use super::{TestEnv, have, skipped};
 
 /// What changes a file system. `openat` and `write` are also used for other
@@ -120,8 +121,8 @@ impl Call {
 /// The changing calls of a run, in the order in which they were entered.
 pub(crate) fn record(env: &TestEnv, arguments: &[&str], all_threads: bool) -> Vec<Call> {
     let follow: &[&str] = if all_threads { &["-f"] } else { &[] };
-    let (status, log) = traced(env, arguments, follow);
-    assert!(status.success(), "{arguments:?} failed:\n{log}");
+    let (output, log) = traced(env, arguments, follow);
+    assert!(output.status.success(), "{arguments:?} failed:\n{log}");
     let mut calls = calls(env, &log, true);
     if !all_threads {
         for at in 1..calls.len() {
@@ -142,37 +143,82 @@ pub(crate) fn kill_at(env: &TestEnv, arguments: &[&str], call: &Call, again: imp
         None => (call, AT),
     };
     assert_ne!(aim.name, "write", "{call} is not the first to its file");
+    let fault = format!("signal={signal}");
+    let (_, made) = hit(env, arguments, aim, &fault, again, |output| {
+        output.status.signal() == Some(number)
+    });
+    // Nothing comes after the call that it was killed at.
+    assert!(made.last().is_some_and(|made| made.is(aim)), "{made:#?}");
+}
+
+/// Has a call of a run's first thread that [`record`] told of fail with an error
+/// as the system's manual names it, and tells how the run ended.
+pub(crate) fn fail_at(
+    env: &TestEnv,
+    arguments: &[&str],
+    call: &Call,
+    error: &str,
+    again: impl Fn(),
+) -> Ran {
+    let fault = format!("error={error}");
+    let (output, _) = hit(env, arguments, call, &fault, again, |_| true);
+    Ran::new(output, &env.path(""))
+}
+
+/// Does something to a call of a run, which is told with the calls that it made.
+fn hit(
+    env: &TestEnv,
+    arguments: &[&str],
+    aim: &Call,
+    fault: &str,
+    again: impl Fn(),
+    is_done: impl Fn(&Output) -> bool,
+) -> (Output, Vec<Call>) {
     let mut count = aim.count;
     let mut seen = Vec::new();
     for _ in 0..AIMS {
-        let inject = format!("inject={}:signal={signal}:when={count}", aim.name);
-        let (status, log) = traced(env, arguments, &["-e", &inject]);
-        let killed = status.signal() == Some(number);
+        let inject = format!("inject={}:{fault}:when={count}", aim.name);
+        let (output, log) = traced(env, arguments, &["-e", &inject]);
         let made = calls(env, &log, false);
         match made.iter().find(|made| made.is(aim)) {
-            // Nothing comes after the call that it was killed at.
-            Some(hit) if killed && hit.count == count => {
-                assert_eq!(made.last(), Some(hit), "{log}");
-                return;
-            }
+            Some(hit) if is_done(&output) && hit.count == count => return (output, made),
             Some(passed) => count = passed.count,
             None => count += 1,
         }
         seen.push(log.lines().last().unwrap_or_default().to_owned());
         again();
     }
-    panic!("{call} was not hit; the kills fell at {seen:#?}");
+    panic!("{aim} was not hit; the runs ended with {seen:#?}");
 }
 
 /// Kills a run as any of its threads enters a call for a path, if one does.
 #[must_use = "a run that was not killed shows nothing"]
 pub(crate) fn kill_for(env: &TestEnv, arguments: &[&str], call: &Call) -> bool {
+    let (output, log) = at_path(env, arguments, call, "signal=KILL");
+    output.status.signal() == Some(9) && !log.is_empty()
+}
+
+/// Has a call for a path fail in whichever thread makes it first, if one does, and
+/// tells how the run ended.
+pub(crate) fn fail_for(env: &TestEnv, arguments: &[&str], call: &Call, error: &str) -> Option<Ran> {
+    let (output, log) = at_path(env, arguments, call, &format!("error={error}"));
+    log.contains("(INJECTED)")
+        .then(|| Ran::new(output, &env.path("")))
+}
+
+/// Does something to the first call for a path. The log is empty if there is none.
+fn at_path(env: &TestEnv, arguments: &[&str], call: &Call, fault: &str) -> (Output, String) {
     assert!(call.exact, "{call} has no path that is known before");
     let target = env.path(call.target());
-    let inject = format!("inject={}:signal=KILL:when=1", call.name);
-    let filter = ["-f", "-P", target.to_str().unwrap(), "-e", &inject];
-    let (status, log) = traced(env, arguments, &filter);
-    status.signal() == Some(9) && log.contains(target.to_str().unwrap())
+    let target = target.to_str().unwrap();
+    let inject = format!("inject={}:{fault}:when=1", call.name);
+    let (output, log) = traced(env, arguments, &["-f", "-P", target, "-e", &inject]);
+    let log = if log.contains(target) {
+        log
+    } else {
+        String::new()
+    };
+    (output, log)
 }
 
 /// Runs envspec, each of whose changing calls takes longer.
@@ -186,15 +232,11 @@ pub(crate) fn slowly(env: &TestEnv, arguments: &[&str], microseconds: u32) {
             .collect::<Vec<_>>()
             .join(",")
     );
-    let (status, log) = traced(env, arguments, &["-e", &inject]);
-    assert!(status.success(), "{arguments:?} failed:\n{log}");
+    let (output, log) = traced(env, arguments, &["-e", &inject]);
+    assert!(output.status.success(), "{arguments:?} failed:\n{log}");
 }
 
-fn traced(
-    env: &TestEnv,
-    arguments: &[&str],
-    options: &[&str],
-) -> (std::process::ExitStatus, String) {
+fn traced(env: &TestEnv, arguments: &[&str], options: &[&str]) -> (Output, String) {
     let log = env.path("strace.log");
     let run = env.command(arguments);
     let mut strace = env.program("strace");
@@ -210,9 +252,9 @@ fn traced(
         .arg("--")
         .arg(run.get_program())
         .args(run.get_args());
-    let status = strace.output().unwrap().status;
+    let output = strace.output().unwrap();
     let log = fs_err::read(log).unwrap();
-    (status, String::from_utf8_lossy(&log).into_owned())
+    (output, String::from_utf8_lossy(&log).into_owned())
 }
 
 /// Reads a log. `only_changes` leaves out what failed: the state before it is
@@ -232,7 +274,9 @@ fn calls(env: &TestEnv, log: &str, only_changes: bool) -> Vec<Call> {
         }
         let count = counts.entry((thread, name)).or_default();
         *count += 1;
-        let is_idle = rest.contains(" = -1 ") || rest.ends_with(" = 0") && name.starts_with("copy");
+        // One that failed because it was told to counts as made.
+        let failed = rest.contains(" = -1 ") && !rest.contains("(INJECTED)");
+        let is_idle = failed || rest.ends_with(" = 0") && name.starts_with("copy");
         let opens = ["open", "openat"].contains(&name) && !rest.contains("O_CREAT");
         if opens || only_changes && is_idle {
             continue;

@@ -210,6 +210,11 @@ impl Running {
         self.wait()
     }
 
+    /// Whether it has ended.
+    pub(crate) fn is_done(&mut self) -> bool {
+        self.child.as_mut().unwrap().try_wait().unwrap().is_some()
+    }
+
     /// Its process number.
     pub(crate) fn pid(&self) -> u32 {
         self.child.as_ref().unwrap().id()

@@ -1,0 +1,187 @@
+//! No space left, at any call: the command says so or needs none, the current
+//! generation works, and the next `apply` finishes.
+//!
+//! Where the disk can't be made full at one call and free at the next, `strace`
+//! has the call fail with the error of a full disk (ENOSPC) and of a quota
+//! (EDQUOT) in turn. This is a fake of a quota: a real one needs a kernel with
+//! `CONFIG_QFMT_V2`. A `write` is not told from those that wake threads; what it
+//! stands for fails as the `fsync` after it. The disk of its own size is real.
+
+use crate::crash::{Story, is_in_a_generation, of_the_first_thread, sample};
+use crate::errors::Mount;
+use crate::support::{Ran, TestEnv, can_trace, fail_at, fail_for, record};
+
+/// What a full disk and a full quota are called.
+const ERRORS: [(&str, &str); 2] = [
+    ("ENOSPC", "no space left"),
+    ("EDQUOT", "disk quota exceeded"),
+];
+
+/// The run succeeded, or failed and says what is full and what to do. Tells whether
+/// it failed.
+#[track_caller]
+fn is_told(ran: Ran, words: &str, at: &str) -> bool {
+    if ran.succeeded() {
+        ran.success();
+        return false;
+    }
+    let output = ran.fails_with(7);
+    // Lines are broken anywhere.
+    let letters = |text: &str| {
+        let text = text.to_lowercase();
+        text.replace(|letter: char| !letter.is_alphanumeric(), "")
+    };
+    let said = letters(&output.stderr);
+    let is_clear = said.contains(&letters(words))
+        && ["df -h, df -i, quota", "quota of your home"]
+            .iter()
+            .any(|help| said.contains(&letters(help)))
+        || said.contains(&letters("has no room for"));
+    assert!(is_clear, "{at}: it is not clear what is full:\n{output}");
+    true
+}
+
+/// Has each of the calls fail in turn.
+fn fail_at_each(story: &Story, calls: &[crate::support::Call]) {
+    assert!(calls.len() > 10, "too few to be all: {calls:#?}");
+    let mut told = 0;
+    for (number, call) in calls.iter().enumerate() {
+        let (error, words) = ERRORS[number % ERRORS.len()];
+        let at = format!("{error} at {call}");
+        story.again();
+        let ran = fail_at(&story.env, &["apply"], call, error, || story.again());
+        told += usize::from(is_told(ran, words, &at));
+        story.works(&at);
+        story.finishes(&["apply"], &at);
+    }
+    assert!(
+        told * 4 > calls.len(),
+        "{told} of {} were told",
+        calls.len()
+    );
+}
+
+#[test]
+fn no_space_at_any_call_of_a_first_apply() {
+    if !can_trace() {
+        return;
+    }
+    let story = Story::of_a_first_apply();
+    let mut calls = of_the_first_thread(&story, &["apply"]);
+    calls.retain(|call| call.name != "write" && !is_in_a_generation(call));
+    fail_at_each(&story, &calls);
+}
+
+#[test]
+fn no_space_at_any_call_that_makes_a_generation() {
+    if !can_trace() {
+        return;
+    }
+    let story = Story::of_an_update();
+    let mut calls = of_the_first_thread(&story, &["apply"]);
+    calls.retain(|call| call.name != "write" && is_in_a_generation(call));
+    fail_at_each(&story, &calls);
+}
+
+#[test]
+fn no_space_at_any_call_that_publishes_a_generation() {
+    if !can_trace() {
+        return;
+    }
+    let story = Story::of_an_update();
+    let mut calls = of_the_first_thread(&story, &["apply"]);
+    calls.retain(|call| call.name != "write" && !is_in_a_generation(call));
+    fail_at_each(&story, &calls);
+}
+
+#[test]
+fn no_space_at_a_sample_of_the_calls_that_fetch_and_link_packages() {
+    if !can_trace() {
+        return;
+    }
+    let story = Story::of_an_update();
+    let mut calls = record(&story.env, &["apply"], true);
+    calls.retain(|call| {
+        !call.first_thread
+            && call.is_known_before()
+            && call.name != "write"
+            && call.target().starts_with("root/")
+    });
+    let calls = sample(calls, 20);
+    let mut hit = 0;
+    for (number, call) in calls.iter().enumerate() {
+        let (error, words) = ERRORS[number % ERRORS.len()];
+        let at = format!("{error} at {call}");
+        story.again();
+        // Two threads make a folder: the one that does it is not always the same.
+        let Some(ran) = fail_for(&story.env, &["apply"], call, error) else {
+            continue;
+        };
+        hit += 1;
+        if !is_told(ran, words, &at) && call.name.contains("link") {
+            // Copied in place of linked: the manifest lists it as the generation's own.
+            story.env.run(&["verify"]).success();
+            continue;
+        }
+        story.works(&at);
+        story.finishes(&["apply"], &at);
+    }
+    assert!(
+        hit * 4 > calls.len() * 3,
+        "{hit} of {} were hit",
+        calls.len()
+    );
+}
+
+#[test]
+fn a_disk_that_is_full_sooner_or_later() {
+    const STEPS: u64 = 10;
+    let env = TestEnv::new();
+    let size = |bytes: u64| format!("size={bytes}");
+    let large = 64 << 20;
+    let Some(_disk) = Mount::new(&env.root(), &["-t", "tmpfs", "-o", &size(large), "tmpfs"]) else {
+        return;
+    };
+    let resize = |bytes: u64| {
+        let mut mount = env.program("mount");
+        mount.args(["-o", &format!("remount,{}", size(bytes))]);
+        env.output(mount.arg(env.root())).success();
+    };
+    let used = || {
+        let told = rustix::fs::statvfs(env.root()).unwrap();
+        (told.f_blocks - told.f_bfree) * told.f_frsize
+    };
+    let says = || fs_err::read_to_string(env.root().join("envs/lab/share/shared-lib.txt")).unwrap();
+    let old = || env.tiny(&["shared-lib 1.0", "executable"]);
+    let new = || env.tiny(&["shared-lib 2.0", "executable", "symlink", "unicode-name"]);
+    let back = || {
+        old();
+        env.run(&["apply"]).success();
+        env.run(&["gc", "--keep", "0", "--older-than", "0d"])
+            .success();
+        used()
+    };
+    let before = back();
+    new();
+    env.run(&["apply"]).success();
+    let needed = used() - before;
+    let mut failed = 0;
+    for step in 0..=STEPS {
+        let before = back();
+        new();
+        resize(before + 2 * needed * step / STEPS);
+        let at = format!("{step} of {STEPS} parts of twice {needed} bytes");
+        let ran = env.run(&["apply"]);
+        if is_told(ran, "no space left", &at) {
+            failed += 1;
+            assert_eq!(says(), "shared-lib 1.0\n", "{at}");
+        }
+        let mut run = env.program(env.root().join("envs/lab/bin/executable"));
+        assert_eq!(env.output(&mut run).success().stdout, "executable 1.0\n");
+        resize(large);
+        env.run(&["apply"]).success();
+        assert_eq!(says(), "shared-lib 2.0\n", "{at}");
+        env.run(&["apply"]).success().says("Nothing to do");
+    }
+    assert!((3..=STEPS).contains(&failed), "{failed} of {STEPS} failed");
+}
