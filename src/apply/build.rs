@@ -22,7 +22,7 @@ use crate::lock::PackageId;
 use crate::plan::{Action, Plan};
 use crate::spec::EnvName;
 use crate::store::{
-    self, Claim, Event, Granted, Lease, Papers, Receipt, Root, SpecOrigin, StoreError,
+    self, Claim, Event, Granted, Lease, Manifest, Papers, Receipt, Root, SpecOrigin, StoreError,
 };
 
 /// What was done.
@@ -196,6 +196,22 @@ pub(super) enum Manner {
     Again(Option<SpecOrigin>),
 }
 
+/// Ends the changes of a prefix: from here on only its receipt is written.
+fn close(
+    context: &Context,
+    prepared: &Prepared<'_>,
+    prefix: &Path,
+    known: &BTreeMap<PathBuf, String>,
+) -> Result<Manifest, StoreError> {
+    Receipt::folder(prefix)?;
+    if prepared.subject.purge(context).is_some() {
+        store::renew(prefix)?;
+    }
+    let manifest = store::seal(prefix, known)?;
+    store::flush(prefix)?;
+    Ok(manifest)
+}
+
 /// Builds a generation.
 pub(super) async fn build(
     context: &Context,
@@ -269,9 +285,7 @@ pub(super) async fn build(
     // as a shell does and in capitals.
     write_variables(prefix, &spec.variables)?;
 
-    Receipt::folder(prefix)?;
-    let manifest = store::seal(prefix, &bytecode.files)?;
-    store::flush(prefix)?;
+    let manifest = close(context, prepared, prefix, &bytecode.files)?;
     let receipt = Receipt {
         version: Receipt::VERSION,
         environment: spec.name.to_string(),

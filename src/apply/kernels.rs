@@ -12,7 +12,7 @@ use tokio::process::{Child, Command};
 
 use super::context::Context;
 use super::error::ApplyError;
-use super::spec_file::{Subject, SubjectKernel};
+use super::subject::{Subject, SubjectKernel};
 use crate::conda::{Step, capture_activation};
 use crate::kernel::{ActivationDelta, KernelDir, KernelSpec, KernelspecSource, Personal, Rewrite};
 use crate::lock::PackageId;

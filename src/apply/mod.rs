@@ -21,6 +21,7 @@ mod revision;
 mod rollback;
 mod served;
 mod spec_file;
+mod subject;
 mod verify;
 
 pub use build::{Outcome, carry_out, hold};
@@ -35,5 +36,6 @@ pub use resolve::{LockPolicy, Locked, judge_channels, needs_solution, resolve};
 pub use revision::{Revision, lock_at};
 pub use rollback::{RolledBack, rollback};
 pub use served::{Served, served};
-pub use spec_file::{SpecFile, Subject};
+pub use spec_file::SpecFile;
+pub use subject::Subject;
 pub use verify::{Damage, Finding, Verified, verify};

@@ -7,7 +7,7 @@ use rattler_conda_types::RepoDataRecord;
 use super::context::Context;
 use super::error::ApplyError;
 use super::resolve::Locked;
-use super::spec_file::Subject;
+use super::subject::Subject;
 use crate::conda;
 use crate::jupyter::{self, Owner};
 use crate::lock::PackageId;

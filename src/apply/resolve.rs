@@ -8,7 +8,7 @@ use rattler_networking::LazyClient;
 use super::context::Context;
 use super::error::ApplyError;
 use super::no_solution::NoSolution;
-use super::spec_file::Subject;
+use super::subject::Subject;
 use crate::conda::{
     CondaError, Gateways, Solve, http_client, package_cache, resolve_channels, virtual_packages,
 };

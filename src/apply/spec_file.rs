@@ -3,14 +3,13 @@
 use std::path::{Path, PathBuf};
 
 use fs_err as fs;
-use rattler_conda_types::{GenericVirtualPackage, PackageName, Version};
 
 use super::context::Context;
 use super::error::ApplyError;
 use super::revision::Revision;
-use crate::kernel::{KernelDefinition, RegisteredName};
+use super::subject::{Subject, SubjectKernel};
+use crate::kernel::RegisteredName;
 use crate::lock::LockText;
-use crate::plan::DesiredKernel;
 use crate::site::{ResolvedLaunch, Site, SiteError, SiteFault};
 use crate::spec::{self, EnvName, EnvSpec, KernelRequest, Note, SourceText, Span, SpecErrors};
 
@@ -289,108 +288,6 @@ impl SpecFile {
 /// escape a quote in it without minding the backslash before.
 fn would_run(value: &str) -> bool {
     value.contains('`') || value.contains("$(") || (value.contains('$') && value.contains('\\'))
-}
-
-/// A kernel of a spec with its definition.
-#[derive(Debug)]
-pub struct SubjectKernel<'c> {
-    /// What the spec asks for.
-    pub request: KernelRequest,
-    /// What the catalogue knows.
-    pub definition: &'c KernelDefinition,
-    /// The name to register it under.
-    pub registered: RegisteredName,
-}
-
-/// A spec that can be worked on: its kernels are known, its site too.
-#[derive(Debug)]
-pub struct Subject<'c> {
-    /// The spec.
-    pub file: SpecFile,
-    /// Its site.
-    pub site: Site,
-    /// What a session asks for, the site's defaults filled in.
-    pub launch: ResolvedLaunch,
-    /// Its kernels, in the spec's order.
-    pub kernels: Vec<SubjectKernel<'c>>,
-}
-
-impl Subject<'_> {
-    /// The virtual packages that the spec's target declares, then the site.
-    pub(super) fn declared_target(&self) -> Vec<GenericVirtualPackage> {
-        let target = &self.file.spec.target;
-        let site = &self.site.target;
-        let version = |name: &'static str, version: Option<&Version>| {
-            version.and_then(|version| virtual_package(name, version.clone(), "0"))
-        };
-        let arch = target
-            .arch
-            .as_ref()
-            .map(|arch| arch.value.as_str())
-            .or(site.arch.as_ref().map(crate::site::Line::as_str));
-        [
-            version(
-                "__glibc",
-                target
-                    .glibc
-                    .as_ref()
-                    .map(|at| &at.value)
-                    .or(site.glibc.as_ref()),
-            ),
-            version(
-                "__cuda",
-                target
-                    .cuda
-                    .as_ref()
-                    .map(|at| &at.value)
-                    .or(site.cuda.as_ref()),
-            ),
-            version(
-                "__linux",
-                target
-                    .linux
-                    .as_ref()
-                    .map(|at| &at.value)
-                    .or(site.linux.as_ref()),
-            ),
-            // Its version is 1 by convention; the build string is the name.
-            arch.and_then(|arch| virtual_package("__archspec", Version::major(1), arch)),
-        ]
-        .into_iter()
-        .flatten()
-        .collect()
-    }
-
-    /// The lock beside the spec as it is now, stale or not; `None` if there is
-    /// none that can be read.
-    pub fn lock_there(&self) -> Option<LockText> {
-        self.file.lock_text().ok().flatten()
-    }
-
-    /// The kernels as a plan speaks of them.
-    pub fn desired_kernels(&self) -> Vec<DesiredKernel> {
-        self.kernels
-            .iter()
-            .map(|kernel| DesiredKernel {
-                name: kernel.request.name.value.clone(),
-                registered: kernel.registered.as_str().to_owned(),
-            })
-            .collect()
-    }
-}
-
-/// A virtual package; `None` if `build` can't be a build string, which the
-/// spec and the site have ruled out before.
-fn virtual_package(
-    name: &'static str,
-    version: Version,
-    build: &str,
-) -> Option<GenericVirtualPackage> {
-    Some(GenericVirtualPackage {
-        name: PackageName::new_unchecked(name),
-        version,
-        build_string: build.parse().ok()?,
-    })
 }
 
 #[cfg(test)]

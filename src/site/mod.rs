@@ -9,6 +9,7 @@ mod catalogue;
 mod judge;
 mod model;
 mod parse;
+mod purge;
 mod quota;
 mod units;
 
@@ -19,6 +20,7 @@ pub use model::{
     Partition, Practice, Scheduler, Site, Slurm, Ssh, Storage, TargetNode, Transport,
 };
 pub use parse::SiteError;
+pub use purge::Purge;
 pub use quota::Quota;
 pub use units::{
     HostName, HostPattern, Line, SiteName, SlurmName, UserName, slurm_memory, slurm_time,

@@ -47,7 +47,7 @@ pub use processes::{InUse, Process, in_use};
 pub use receipt::{KernelReceipt, Papers, Receipt, SpecOrigin};
 pub use room::room;
 pub use rubble::{clear_rubble, delete, move_aside, rubble};
-pub use seal::{digest, flush, remove, seal};
+pub use seal::{digest, flush, remove, renew, seal};
 pub use sessions::{Log, SessionFiles, SessionRecord, StartScript, session_files};
 pub use space::{Space, Tally};
 pub use write::write_whole;

@@ -13,11 +13,16 @@ use std::sync::{Mutex, PoisonError};
 
 use fs_err as fs;
 use rayon::prelude::*;
+use rustix::fs::{AtFlags, CWD, Timespec, Timestamps, UTIME_NOW, utimensat};
+use rustix::io::Errno;
 use sha2::{Digest as _, Sha256};
 
 use super::error::StoreError;
 use super::manifest::{Manifest, Thing};
 use super::receipt::OWN;
+
+/// What read permission is, for owner, group and others.
+const READ: u32 = 0o444;
 
 /// What write permission is, for owner, group and others.
 const WRITE: u32 = 0o222;
@@ -52,6 +57,13 @@ struct Sealing<'a> {
 impl Sealing<'_> {
     /// Seals a folder from below.
     fn folder(&self, folder: &Path) -> io::Result<()> {
+        // rattler writes its records for their owner alone. Who may look into the folder
+        // may read them: other tools and other users list packages by them.
+        let readable = if folder == self.prefix.join("conda-meta") {
+            fs::metadata(folder)?.permissions().mode() & READ
+        } else {
+            0
+        };
         let entries = fs::read_dir(folder)?.collect::<io::Result<Vec<_>>>()?;
         entries.par_iter().try_for_each(|entry| {
             let path = entry.path();
@@ -65,7 +77,7 @@ impl Sealing<'_> {
                 Some(Thing::Link(fs::read_link(&path)?))
             } else {
                 let metadata = entry.metadata()?;
-                self.close(&path, &metadata)?;
+                self.close(&path, &metadata, readable)?;
                 match self.known.get(&below) {
                     Some(digest) => Some(Thing::File(digest.clone())),
                     None if metadata.nlink() == 1 => Some(Thing::File(digest(&path)?)),
@@ -78,26 +90,57 @@ impl Sealing<'_> {
             }
             Ok(())
         })?;
-        self.close(folder, &fs::metadata(folder)?)
+        self.close(folder, &fs::metadata(folder)?, 0)
     }
 
-    fn close(&self, path: &Path, metadata: &std::fs::Metadata) -> io::Result<()> {
+    fn close(&self, path: &Path, metadata: &std::fs::Metadata, readable: u32) -> io::Result<()> {
         // Another's file, hard-linked from a cache that several share: theirs to
         // change, and not for us to write anyway.
         if metadata.uid() != self.uid && self.uid != 0 {
             return Ok(());
         }
-        close(path, metadata)
+        close(path, metadata, readable)
     }
 }
 
-/// Takes the write permission of a file or folder away.
-fn close(path: &Path, metadata: &std::fs::Metadata) -> io::Result<()> {
+/// Takes the write permission of a file or folder away, and adds what is given to who
+/// may read it.
+fn close(path: &Path, metadata: &std::fs::Metadata, readable: u32) -> io::Result<()> {
     let mode = metadata.permissions().mode() & 0o7777;
-    if mode & WRITE == 0 {
+    let wanted = mode & !WRITE | readable;
+    if mode == wanted {
         return Ok(());
     }
-    fs::set_permissions(path, PermissionsExt::from_mode(mode & !WRITE))
+    fs::set_permissions(path, PermissionsExt::from_mode(wanted))
+}
+
+/// Makes everything below a folder as young as it can be: packages bring the times at
+/// which they were built, and some sites delete what is old. Hard links of the same
+/// files in the cache and in other generations become young with them.
+pub fn renew(folder: &Path) -> Result<(), StoreError> {
+    fn below(folder: &Path) -> io::Result<()> {
+        let now = Timespec {
+            tv_sec: 0,
+            tv_nsec: UTIME_NOW,
+        };
+        let times = Timestamps {
+            last_access: now,
+            last_modification: now,
+        };
+        let entries = fs::read_dir(folder)?.collect::<io::Result<Vec<_>>>()?;
+        entries.par_iter().try_for_each(|entry| {
+            let path = entry.path();
+            if entry.file_type()?.is_dir() {
+                below(&path)?;
+            }
+            match utimensat(CWD, &path, &times, AtFlags::SYMLINK_NOFOLLOW) {
+                // Another's file, hard-linked from a cache that several share.
+                Err(Errno::PERM | Errno::ACCESS) | Ok(()) => Ok(()),
+                Err(error) => Err(error.into()),
+            }
+        })
+    }
+    below(folder).map_err(StoreError::io("could not renew the times of", folder))
 }
 
 /// The SHA-256 of a file, as it is written everywhere.
@@ -119,10 +162,10 @@ pub(super) fn close_folder(folder: &Path) -> io::Result<()> {
     for entry in fs::read_dir(folder)? {
         let entry = entry?;
         if entry.file_type()?.is_file() {
-            close(&entry.path(), &entry.metadata()?)?;
+            close(&entry.path(), &entry.metadata()?, 0)?;
         }
     }
-    close(folder, &fs::metadata(folder)?)
+    close(folder, &fs::metadata(folder)?, 0)
 }
 
 /// Waits until what was written to a prefix's file system is on the disk, so

@@ -53,6 +53,9 @@ fn members_of_a_group_share_a_root_whatever_their_umask_and_nobody_else_may() {
         .success();
     env.output(&mut ben.command(&root, "077", "apply"))
         .success();
+    // Ben made it, and Anna can tell what it is made of.
+    env.output(&mut anna.command(&root, "077", "verify lab"))
+        .success();
     let text = fs_err::read_to_string(root.join("envs/lab").join(TEXT)).unwrap();
     assert_eq!(text, "shared-lib 2.0\n");
     for (path, _) in tree(&root) {

@@ -5,7 +5,7 @@ use std::path::Path;
 use serde_json::Value;
 
 use crate::errors::Mount;
-use crate::support::TestEnv;
+use crate::support::{TestEnv, tree};
 
 /// A root of its own size and number of files.
 fn disk(env: &TestEnv, options: &str) -> Option<Mount> {
@@ -107,4 +107,49 @@ fn a_generation_of_unpacked_packages_takes_what_the_plan_says() {
     let both = used(&env.root());
     within(&second["bytes"], both.0 - full.0, 1.25);
     within(&second["files"], both.1 - full.1, 1.05);
+}
+
+#[test]
+fn where_old_files_are_deleted_it_is_told_and_what_is_new_is_young() {
+    let env = TestEnv::new();
+    let young = |root: &Path| {
+        let hour_ago = std::time::SystemTime::now() - std::time::Duration::from_hours(1);
+        let all = tree(&root.join("gen"));
+        let old = all.iter().filter(|(path, _)| {
+            let path = root.join("gen").join(path);
+            path.symlink_metadata().unwrap().modified().unwrap() < hour_ago
+        });
+        (all.len(), old.count())
+    };
+    env.spec("lab", "channels: [conda-forge]\ndependencies: [python]\n");
+    env.run(&["apply"]).success();
+    let (all, old) = young(&env.root());
+    assert!(
+        old > 100,
+        "packages bring no old files any more: {old} of {all}"
+    );
+
+    let site = "name: here\ntitle: Here\nscheduler: none\nstorage:\n  areas: [{path: \"~/fast\", purged_after_days: 14}]\n";
+    let sites = env.path("home/.config/envspec/sites");
+    fs_err::create_dir_all(&sites).unwrap();
+    fs_err::write(sites.join("here.yaml"), site).unwrap();
+    env.spec(
+        "lab",
+        "channels: [conda-forge]\ndependencies: [python]\nsite: here\n",
+    );
+    let root = env.path("home/fast/root");
+    let arguments = ["apply", "--root", root.to_str().unwrap()];
+    let plan = ["plan", "--root", root.to_str().unwrap()];
+    for words in [&plan, &arguments] {
+        let told = env.run(words).success();
+        assert!(
+            told.stderr.contains("deletes files 14 days after"),
+            "{told}"
+        );
+    }
+    let (all, old) = young(&root);
+    assert!(all > 1000);
+    assert_eq!(old, 0, "of {all}");
+    let told = env.run(&arguments).success();
+    assert!(!told.stderr.contains("deletes"), "{told}");
 }

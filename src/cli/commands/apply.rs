@@ -59,6 +59,7 @@ pub(super) fn run(app: &App<'_>, args: &Args) -> Result<Exit, Failure> {
     if args.dry_run {
         let context = walk::context(app, &file, args.lock.network())?;
         let prepared = walk::block_on(walk::prepare(app, &context, file, policy))?;
+        walk::warn_if_purged(app, &context, &prepared);
         let lock = prepared.subject.file.lock_name();
         app.ui.answer(plan::text(&prepared.plan, &lock))?;
         return Ok(Exit::Done);
@@ -97,6 +98,7 @@ pub(super) fn spec(
                 continue;
             }
             warn_if_tight(app, &prepared);
+            walk::warn_if_purged(app, &context, &prepared);
             let started = Instant::now();
             let done = apply::carry_out(&context, prepared, lease).await?;
             say_actions(app, &done, &lock, started);

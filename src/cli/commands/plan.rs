@@ -30,6 +30,7 @@ pub(super) fn run(app: &App<'_>, args: &Args) -> Result<Exit, Failure> {
     let file = select::spec(app, args.spec.as_deref())?;
     let context = walk::context(app, &file, args.lock.network())?;
     let prepared = walk::block_on(walk::prepare(app, &context, file, args.lock.policy()))?;
+    walk::warn_if_purged(app, &context, &prepared);
     let plan = &prepared.plan;
     if args.json {
         app.ui.json(plan)?;

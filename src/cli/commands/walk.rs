@@ -15,7 +15,9 @@ use crate::cli::say::{FAINT, counted, path_word, styled};
 use crate::cluster::Login;
 use crate::conda::Network;
 use crate::lock::{Change, Lock, LockError, PackageId, changes};
+use crate::plan::Action;
 use crate::session::{Session, Wanted};
+use crate::site::Purge;
 use crate::spec::EnvName;
 
 use super::sessions::state_text;
@@ -195,6 +197,23 @@ pub(super) async fn prepare<'c>(
         ));
     }
     Ok(prepared)
+}
+
+/// Says so when the site deletes what is old where a generation is to be built.
+pub(super) fn warn_if_purged(app: &App<'_>, context: &Context, prepared: &Prepared<'_>) {
+    let builds = |action: &Action| matches!(action, Action::BuildGeneration { .. });
+    let purge = prepared.subject.purge(context);
+    if let Some(Purge { days }) = purge.filter(|_| prepared.plan.actions.iter().any(builds)) {
+        let root = context.root.path().display();
+        let when = match days {
+            Some(days) => format!("deletes files {} after", counted(days as usize, "day")),
+            None => "may delete files some time after".to_owned(),
+        };
+        app.ui.warning(format!(
+            "at {root} the site {when} they were last written, which breaks environments without \
+             a word; a root that stays: --root DIR or ENVSPEC_ROOT"
+        ));
+    }
 }
 
 /// Says for whom a command waits.
