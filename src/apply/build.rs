@@ -1,6 +1,7 @@
 //! Carrying a plan out, in an order in which every instant is a good state.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::os::unix::fs::DirBuilderExt as _;
 use std::path::{Path, PathBuf};
 
 use fs_err as fs;
@@ -22,7 +23,7 @@ use crate::lock::PackageId;
 use crate::plan::{Action, Plan};
 use crate::spec::EnvName;
 use crate::store::{
-    self, Claim, Event, Granted, Lease, Manifest, Papers, Receipt, Root, SpecOrigin, StoreError,
+    self, Event, Granted, Lease, Manifest, Papers, Receipt, Root, SpecOrigin, StoreError,
 };
 
 /// What was done.
@@ -52,15 +53,8 @@ pub async fn hold(
     tell: &(dyn Fn(&str) + Sync),
 ) -> Result<Granted, ApplyError> {
     let _umask = context.root.join_group()?;
-    let who = &context.who;
-    let claim = Claim {
-        root: &context.root,
-        environment: name,
-        by: &who.to_string(),
-        host: &who.host,
-        job: who.job.as_deref(),
-        now,
-    };
+    let by = context.who.to_string();
+    let claim = context.claim(&by, name);
     let tell = |holder: &str| {
         context.progress.end(Step::Wait);
         tell(holder);
@@ -75,19 +69,16 @@ pub async fn hold(
 /// `lease` is that environment's.
 ///
 /// The plan is made anew once the lease is held: what another process did in
-/// between counts.
+/// between counts. `tell` is told who collects from the package cache just now.
 pub async fn carry_out<'c>(
     context: &Context,
     prepared: Prepared<'c>,
     lease: Lease,
+    tell: &(dyn Fn(&str) + Sync),
 ) -> Result<Outcome<'c>, ApplyError> {
     let name = prepared.desired.environment.clone();
-    store::pass_gate(
-        &context.root,
-        &context.who.to_string(),
-        &context.who.host,
-        &now(),
-    )?;
+    let by = context.who.to_string();
+    store::pass_gate(&context.claim(&by, &name), tell).await?;
     let prepared = prepare(context, prepared.subject, prepared.locked)?;
     let prefix = context
         .root
@@ -387,7 +378,13 @@ fn write_json(path: &Path, content: &serde_json::Value) -> Result<(), StoreError
 /// start. They are a convenience: without, the language says what is missing.
 fn make_personal(context: &Context, personal: &Personal) {
     for folder in personal.folders(&context.home.to_string_lossy()) {
-        if let Err(error) = fs::create_dir_all(folder) {
+        // Kernels run what is there: nobody else may write it, whatever the umask is,
+        // which in a group's root is the group's.
+        let made = std::fs::DirBuilder::new()
+            .recursive(true)
+            .mode(0o700)
+            .create(folder);
+        if let Err(error) = made {
             tracing::debug!("no personal library: {error}");
         }
     }

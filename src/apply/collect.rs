@@ -74,28 +74,39 @@ pub struct Collected {
     pub failed: Option<StoreError>,
 }
 
-/// Leases of environments, and who has the others.
+/// The gate, leases of environments, and who has the others.
 struct Leases {
     held: Vec<Lease>,
     busy: BTreeMap<String, String>,
 }
 
-/// Collects.
-pub fn collect(context: &Context, wanted: &Collect) -> Result<Collected, ApplyError> {
+impl Leases {
+    /// Makes sure that nobody has taken one over, if this process was suspended.
+    fn confirm(&self) -> Result<(), StoreError> {
+        self.held.iter().try_for_each(Lease::confirm)
+    }
+}
+
+/// Collects. `tell` is told who does so already, and is waited for.
+pub async fn collect(
+    context: &Context,
+    wanted: &Collect,
+    tell: &(dyn Fn(&str) + Sync),
+) -> Result<Collected, ApplyError> {
     let root = &context.root;
     if !root.path().is_dir() {
         return Ok(Collected::default());
     }
     // What is left in the root meanwhile, leases above all, the group must see.
     let _umask = root.join_group()?;
-    let (by, host) = (context.who.to_string(), &context.who.host);
-    let gate = if wanted.dry_run {
-        None
-    } else {
-        Some(store::shut_gate(root, &by, host, &now())?)
-    };
+    let mut held = Vec::new();
+    if !wanted.dry_run {
+        let by = context.who.to_string();
+        let any = EnvName::new("any").expect("it is a name");
+        held.push(store::shut_gate(&context.claim(&by, &any), tell).await?);
+    }
     let mut leases = Leases {
-        held: Vec::new(),
+        held,
         busy: BTreeMap::new(),
     };
     if wanted.dry_run {
@@ -126,7 +137,7 @@ pub fn collect(context: &Context, wanted: &Collect) -> Result<Collected, ApplyEr
     let going: Vec<String> = names(false).collect();
     let staying: BTreeSet<String> = names(true).collect();
 
-    let mut doomed: Vec<PathBuf> = store::rubble(root, host);
+    let mut doomed: Vec<PathBuf> = store::rubble(root, &context.who.host);
     let prefixes = going.iter().map(|name| root.generations().join(name));
     doomed.extend(prefixes);
     let mut collected = Collected::default();
@@ -159,7 +170,8 @@ pub fn collect(context: &Context, wanted: &Collect) -> Result<Collected, ApplyEr
     }
     let mut aside = Vec::with_capacity(doomed.len());
     for path in doomed {
-        aside.push(if path.is_dir() && !is_aside(&path) {
+        leases.confirm()?;
+        aside.push(if path.is_dir() && !store::is_aside(&path) {
             store::move_aside(&path)?
         } else {
             path
@@ -167,16 +179,9 @@ pub fn collect(context: &Context, wanted: &Collect) -> Result<Collected, ApplyEr
     }
     put_back_what_is_used(context, &mut aside, &mut generations);
     drop(leases);
-    drop(gate);
     collected.generations = generations;
     delete(context, &aside, &mut collected);
     Ok(collected)
-}
-
-/// Whether something was moved aside before.
-fn is_aside(path: &std::path::Path) -> bool {
-    let name = path.file_name().unwrap_or_default().to_string_lossy();
-    name.starts_with('.')
 }
 
 /// Puts generations back that a process began to use between the look at the

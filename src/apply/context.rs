@@ -8,7 +8,8 @@ use rattler_conda_types::Subdir;
 use crate::conda::{ChannelAlias, Network, Progress};
 use crate::kernel::Catalogue;
 use crate::site::Sites;
-use crate::store::Root;
+use crate::spec::EnvName;
+use crate::store::{Claim, Root};
 
 /// Who is at work.
 #[derive(Debug, Clone)]
@@ -54,6 +55,20 @@ pub struct Context {
     pub who: Who,
     /// Who listens to long work.
     pub progress: Arc<dyn Progress>,
+}
+
+impl Context {
+    /// Asks for the lease of an environment; `by` is who is at work, in words.
+    pub(super) fn claim<'a>(&'a self, by: &'a str, environment: &'a EnvName) -> Claim<'a> {
+        Claim {
+            root: &self.root,
+            environment,
+            by,
+            host: &self.who.host,
+            job: self.who.job.as_deref(),
+            now,
+        }
+    }
 }
 
 /// The time, as it is written into receipts: RFC 3339, UTC, whole seconds.

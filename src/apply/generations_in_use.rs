@@ -60,11 +60,20 @@ pub(super) fn observe(
         current.insert(generation);
     }
 
+    let is_shared = context
+        .sites
+        .names()
+        .filter_map(|name| context.sites.find(Some(name)).ok())
+        .any(|site| {
+            let mut roots = site.storage.shared.iter();
+            roots.any(|shared| root.is_at(Path::new(shared.as_str())))
+        });
     let now = jiff::Timestamp::now();
     let mut candidates = Vec::new();
     for generation in folder_names(&root.generations()) {
         let prefix = root.generations().join(&generation);
-        if prefix.is_symlink() || !prefix.is_dir() {
+        // A link leads to a generation of a shared root, or to one that was there.
+        if !prefix.is_symlink() && !prefix.is_dir() {
             continue;
         }
         let (shape, receipt) = match Receipt::read(&prefix) {
@@ -90,6 +99,9 @@ pub(super) fn observe(
         );
         if let Some(by) = busy.get(&environment) {
             uses.insert(Kept::Busy { by: by.clone() });
+        }
+        if is_shared {
+            uses.insert(Kept::Shared);
         }
         uses.extend(store::other_owner(&prefix).map(|owner| Kept::Theirs { owner }));
         let made = receipt.as_ref().map(|receipt| receipt.created.as_str());

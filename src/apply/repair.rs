@@ -10,33 +10,35 @@
 
 use std::path::{Path, PathBuf};
 
-use super::build::{Manner, build};
-use super::context::{Context, now};
+use super::build::{Manner, build, hold};
+use super::context::Context;
 use super::error::ApplyError;
 use super::observe::{Prepared, prepare};
 use super::registration;
 use super::resolve::{LockPolicy, resolve};
 use super::rollback;
 use super::spec_file::SpecFile;
+use super::verify::{Finding, Verified};
 use crate::conda::{http_client, refresh_cache};
 use crate::spec::EnvName;
-use crate::store::{self, Lease, Receipt, StoreError};
+use crate::store::{self, Receipt, StoreError};
 
 /// Builds a generation (the current one if none is named) again, the package
-/// cache and the user's kernelspecs too as far as they are damaged.
+/// cache and the user's kernelspecs too as far as they are damaged, which `found`
+/// says. `tell` is told
+/// who has the environment's lease, and is waited for.
 pub async fn repair(
     context: &Context,
     name: &EnvName,
     generation: Option<&str>,
+    found: &Verified,
+    tell: &(dyn Fn(&str) + Sync),
 ) -> Result<(), ApplyError> {
     let root = &context.root;
-    let lease = Lease::take(
-        root,
-        name,
-        &context.who.to_string(),
-        &context.who.host,
-        &now(),
-    )?;
+    let lease = hold(context, name, tell).await?.lease;
+    let by = context.who.to_string();
+    store::pass_gate(&context.claim(&by, name), tell).await?;
+    let umask = root.join_group()?;
     let current = store::current(root, name)?;
     let generation = match generation {
         Some(wanted) => rollback::named(context, name, wanted)?,
@@ -51,32 +53,50 @@ pub async fn repair(
     let receipt = places
         .iter()
         .find_map(|place| Receipt::read(place).ok().flatten());
+    let is_current = current.as_ref() == Some(&generation);
+    let of_home = |finding: &Finding| finding.path.starts_with(&context.kernels_dir);
+    if let Some(receipt) = &receipt
+        && found.findings.iter().all(of_home)
+    {
+        drop(umask);
+        return register(context, &prefix, receipt);
+    }
     let prepared = prepared(context, name, &generation, &places, receipt.as_ref()).await?;
     let records = prepared.locked.records(context)?;
     let client = http_client(context.network);
     refresh_cache(records, &root.packages(), &client, &context.progress).await?;
 
     let origin = receipt.map(|receipt| receipt.spec);
+    lease.confirm()?;
     store::set_aside(root, &prefix)?;
-    let built = match build(context, &prepared, &prefix, &lease, Manner::Again(origin)).await {
+    let built = tokio::select! {
+        built = build(context, &prepared, &prefix, &lease, Manner::Again(origin)) => built,
+        overtaken = lease.lost() => Err(overtaken.into()),
+    };
+    let built = match built {
         Ok(built) => built,
         Err(error) => {
+            // What is at that place may be another's work by now.
+            lease.confirm()?;
             store::put_back(root, &prefix)?;
             store::clear_rubble(root);
             return Err(error);
         }
     };
-    if let Some(receipt) = built
-        .receipt
-        .filter(|_| current.as_ref() == Some(&generation))
-    {
-        for kernel in &receipt.kernels {
-            let name = &kernel.registered;
-            registration::stage_one(context, &prefix, Some(&receipt), name)?.publish()?;
-        }
+    drop(umask);
+    if let Some(receipt) = built.receipt.filter(|_| is_current) {
+        register(context, &prefix, &receipt)?;
     }
     store::clear_rubble(root);
     drop(lease);
+    Ok(())
+}
+
+/// Registers the kernels of a generation again.
+fn register(context: &Context, prefix: &Path, receipt: &Receipt) -> Result<(), ApplyError> {
+    for kernel in &receipt.kernels {
+        registration::stage_one(context, prefix, Some(receipt), &kernel.registered)?.publish()?;
+    }
     Ok(())
 }
 

@@ -86,6 +86,8 @@ pub enum Kept {
         /// The kernelspec's name.
         registered: String,
     },
+    /// A site shares this root: other people's environments may be links to it.
+    Shared,
     /// It is another user's, who alone can delete it.
     Theirs {
         /// The user's name.

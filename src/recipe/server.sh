@@ -30,8 +30,16 @@ pointer=$sessions/$session
 # $private is on the shared file system: the token and where the server listens.
 # $scratch is of this node: Jupyter's configuration and run-time files.
 mkdir -p -- "$sessions"
-# In a group's root, which hands its group on, the group sees what is in use.
-if [ -g "$sessions" ]; then chmod 750 -- "$sessions"; else chmod 700 -- "$sessions"; fi
+case $sessions in
+  # In a group's root the group sees what is in use, and others may have put a link
+  # or a folder of theirs there.
+  */members/*/sessions)
+    own=${sessions%/*}
+    if [ -L "$own" ] || [ ! -O "$own" ] || [ ! -O "$sessions" ]; then die "$own is not yours, or a link"; fi
+    chmod 750 -- "$sessions"
+    ;;
+  *) chmod 700 -- "$sessions" ;;
+esac
 server=
 probe=
 scratch=

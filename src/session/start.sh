@@ -5,7 +5,14 @@ umask 077
 if [ -n "$group" ]; then
   # Everybody may add a folder there, and nobody touch another's.
   members=$root/members
-  [ -d "$members" ] || { (umask 007 && mkdir -- "$members") && chmod +t "$members"; } || exit
+  [ -d "$members" ] || (umask 007 && mkdir -- "$members") || exit
+  if [ -O "$members" ]; then chmod +t "$members" || exit; fi
+  mkdir -p -- "${sessions%/*}" || exit
+  # Another member may have put a link or a folder of theirs there.
+  if [ -L "${sessions%/*}" ] || [ ! -O "${sessions%/*}" ]; then
+    echo "${sessions%/*} is not yours, or a link: nothing is written there" >&2
+    exit 1
+  fi
   mkdir -p -- "$sessions/start" || exit
   chmod 750 "${sessions%/*}" "$sessions" "$sessions/start" || exit
 else

@@ -22,7 +22,7 @@ pub enum StoreError {
 
     /// A receipt that can't be read.
     #[error("the receipt {} can't be read", path.display())]
-    #[diagnostic(help("the generation is of no use; remove its folder and apply again"))]
+    #[diagnostic(help("build it again: envspec verify NAME GENERATION --repair"))]
     BadReceipt {
         /// The receipt.
         path: PathBuf,
@@ -42,6 +42,16 @@ pub enum StoreError {
         length: usize,
         /// The longest that fits.
         limit: usize,
+    },
+
+    /// A folder that must be the user's own is somebody else's, or a link.
+    #[error("{} is not yours, or a link", folder.display())]
+    #[diagnostic(help(
+        "who put it there would see what your sessions write, so nothing was written; ask for it to be removed"
+    ))]
+    NotYours {
+        /// The folder.
+        folder: PathBuf,
     },
 
     /// There is not enough room for a generation.
@@ -74,16 +84,6 @@ pub enum StoreError {
     Busy {
         /// The environment.
         environment: String,
-        /// Who, where, since when.
-        holder: String,
-        /// The lease.
-        path: PathBuf,
-    },
-
-    /// Another envspec collects what is unused.
-    #[error("what is unused is being collected by {holder}")]
-    #[diagnostic(help("wait until it is done; if it is gone, remove its lease: {}", path.display()))]
-    Collecting {
         /// Who, where, since when.
         holder: String,
         /// The lease.
@@ -156,8 +156,8 @@ fn advice(error: &std::io::Error) -> &'static str {
             "you may not write there; in the place of envspec's root another can be taken: --root DIR or ENVSPEC_ROOT"
         }
         std::io::ErrorKind::StorageFull | std::io::ErrorKind::QuotaExceeded => {
-            "there is no space left (see df -h, df -i, quota); the environment is as it was before"
+            "there is no space left (see df -h, df -i, quota); once there is, the same again finishes it"
         }
-        _ => "nothing was switched: the environment is as it was before",
+        _ => "envspec list shows what is current; once this is mended, the same again finishes it",
     }
 }

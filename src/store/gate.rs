@@ -5,78 +5,67 @@
 //! time at least one sees the other: an apply waits until the gate is open, and
 //! whoever collects leaves the packages alone while somebody has a lease.
 
-use std::time::{Duration, Instant};
-
+use super::claim::Claim;
 use super::error::StoreError;
 use super::layout::Root;
 use super::lease::Lease;
 use crate::spec::EnvName;
 
-/// How long an apply waits. The gate is shut while names are changed, not while
-/// files are deleted.
-const PATIENCE: Duration = Duration::from_mins(1);
-
-/// How often it looks.
-const EVERY: Duration = Duration::from_millis(20);
-
-/// Shuts the gate, until the lease is dropped. `by` is `user@host`, `host` this
-/// machine's name, `now` RFC 3339.
-pub fn shut_gate(root: &Root, by: &str, host: &str, now: &str) -> Result<Lease, StoreError> {
+/// Shuts the gate, until the lease is dropped: waits while it is another's who lives.
+/// `claim` says who asks; its environment does not matter.
+pub async fn shut_gate(
+    claim: &Claim<'_>,
+    tell: &(dyn Fn(&str) + Sync),
+) -> Result<Lease, StoreError> {
     // The cache has its own leases: no environment's name can be this one's.
-    let cache = Root::new(root.packages());
     let name = EnvName::new("packages").expect("it is a name");
-    Lease::take(&cache, &name, by, host, now).map_err(|error| match error {
-        StoreError::Busy { holder, path, .. } => StoreError::Collecting { holder, path },
-        error => error,
-    })
+    let cache = Root::new(claim.root.packages());
+    let gate = Claim {
+        root: &cache,
+        environment: &name,
+        ..*claim
+    };
+    Ok(gate.wait(tell).await?.lease)
 }
 
-/// Waits until the gate is open. The caller has a lease already.
-pub fn pass_gate(root: &Root, by: &str, host: &str, now: &str) -> Result<(), StoreError> {
-    let file = Root::new(root.packages()).leases().join("packages");
-    let started = Instant::now();
+/// Waits until the gate is open. The caller has a lease already. One that a killed
+/// process left shut is opened, as any lease is taken over.
+pub async fn pass_gate(claim: &Claim<'_>, tell: &(dyn Fn(&str) + Sync)) -> Result<(), StoreError> {
+    let file = Root::new(claim.root.packages()).leases().join("packages");
     while file.symlink_metadata().is_ok() {
-        // One that was killed left it shut: whoever can take its lease opens it.
-        match shut_gate(root, by, host, now) {
-            Ok(lease) => drop(lease),
-            Err(error) if started.elapsed() > PATIENCE => return Err(error),
-            Err(StoreError::Collecting { .. }) => std::thread::sleep(EVERY),
-            Err(error) => return Err(error),
-        }
+        drop(shut_gate(claim, tell).await?);
     }
     Ok(())
 }
 
 #[cfg(test)]
 mod tests {
-    use std::sync::atomic::{AtomicBool, Ordering};
     use std::time::Duration;
 
-    use super::{pass_gate, shut_gate};
-    use crate::store::{Root, StoreError};
+    use super::{Claim, pass_gate, shut_gate};
+    use crate::spec::EnvName;
+    use crate::store::Root;
 
-    #[test]
-    fn who_comes_to_a_shut_gate_waits_until_it_is_open() {
+    #[tokio::test]
+    async fn who_comes_to_a_shut_gate_waits_until_it_is_open() {
         let folder = tempfile::tempdir().unwrap();
         let root = Root::new(folder.path().to_owned());
-        let (by, host, now) = ("me@here", "here", "2026-01-01T00:00:00Z");
-        pass_gate(&root, by, host, now).unwrap();
-        let lease = shut_gate(&root, by, host, now).unwrap();
-        let refused = shut_gate(&root, by, host, now).unwrap_err();
-        assert!(
-            matches!(refused, StoreError::Collecting { .. }),
-            "{refused}"
-        );
-        let passed = AtomicBool::new(false);
-        std::thread::scope(|scope| {
-            scope.spawn(|| {
-                pass_gate(&root, by, host, now).unwrap();
-                passed.store(true, Ordering::SeqCst);
-            });
-            std::thread::sleep(Duration::from_millis(200));
-            assert!(!passed.load(Ordering::SeqCst));
-            drop(lease);
-        });
-        assert!(passed.into_inner());
+        let claim = Claim {
+            root: &root,
+            environment: &EnvName::new("lab").unwrap(),
+            by: "me@here",
+            host: "here",
+            job: None,
+            now: || "2026-01-01T00:00:00Z".to_owned(),
+        };
+        let quiet = |_: &str| {};
+        pass_gate(&claim, &quiet).await.unwrap();
+        let lease = shut_gate(&claim, &quiet).await.unwrap();
+        let passing = pass_gate(&claim, &quiet);
+        tokio::pin!(passing);
+        let soon = Duration::from_millis(200);
+        assert!(tokio::time::timeout(soon, &mut passing).await.is_err());
+        drop(lease);
+        passing.await.unwrap();
     }
 }

@@ -7,10 +7,11 @@
 //! only their owner may enter.
 
 use std::collections::BTreeSet;
-use std::fs::Permissions;
+use std::fs::{Metadata, Permissions};
+use std::io::ErrorKind;
 use std::os::unix::fs::{MetadataExt as _, PermissionsExt as _};
 use std::path::{Path, PathBuf};
-use std::time::Duration;
+use std::time::{Duration, SystemTime};
 
 use fs_err as fs;
 
@@ -63,11 +64,17 @@ impl Root {
             .is_ok_and(|known| known.mode() & 0o777 == mode)
             && fs::read(path).is_ok_and(|known| known == text.as_bytes());
         if is_there {
+            // By its age the group knows that a session may start from it. Where that
+            // can't be written no session can start.
+            drop(fs::File::open(path).and_then(|file| file.file().set_modified(SystemTime::now())));
             return Ok(());
         }
         let _umask = self.join_group()?;
         if is_groups {
             self.make_own()?;
+        } else {
+            let root = self.path();
+            std::fs::create_dir_all(root).map_err(StoreError::io("could not make", root))?;
         }
         make(&self.sessions(), mode)?;
         make(path.parent().unwrap_or(path), mode)?;
@@ -96,8 +103,15 @@ impl Root {
 
     fn make_own(&self) -> Result<(), StoreError> {
         let members = self.members();
-        if !members.is_dir() {
-            make(&members, MEMBERS)?;
+        let made = std::fs::create_dir(&members);
+        let mine = || {
+            members
+                .symlink_metadata()
+                .is_ok_and(|found| is_mine(&found))
+        };
+        if made.is_ok() || mine() {
+            // Also if the one who made it was killed before this.
+            set_mode(&members, MEMBERS)?;
         }
         make(&self.own(), OWN)
     }
@@ -116,15 +130,37 @@ fn user_name(number: u32) -> String {
     user.map_or_else(|| number.to_string(), |user| user.name)
 }
 
-/// Makes a folder and gives it its mode, which fails if it is somebody else's.
+fn is_mine(found: &Metadata) -> bool {
+    found.is_dir() && found.uid() == rustix::process::geteuid().as_raw()
+}
+
+/// Makes a folder and gives it its mode. One that is there must be the user's own, and
+/// no link: another member may have put it there.
 fn make(folder: &Path, mode: u32) -> Result<(), StoreError> {
-    let make = || {
-        std::fs::create_dir_all(folder)?;
+    match std::fs::create_dir(folder) {
+        Err(error) if error.kind() != ErrorKind::AlreadyExists => {
+            return Err(StoreError::io("could not make", folder)(error));
+        }
+        _ => {}
+    }
+    let found = folder.symlink_metadata();
+    let found = found.map_err(StoreError::io("could not read", folder))?;
+    if is_mine(&found) {
+        set_mode(folder, mode)
+    } else {
+        Err(StoreError::NotYours {
+            folder: folder.to_owned(),
+        })
+    }
+}
+
+fn set_mode(folder: &Path, mode: u32) -> Result<(), StoreError> {
+    let set = || {
         // On a folder that hands its group on, this bit stays if it is not named.
-        let handed_on = folder.metadata()?.mode() & 0o2000;
+        let handed_on = folder.symlink_metadata()?.mode() & 0o2000;
         std::fs::set_permissions(folder, Permissions::from_mode(mode | handed_on))
     };
-    make().map_err(StoreError::io("could not make", folder))
+    set().map_err(StoreError::io("could not set the mode of", folder))
 }
 
 fn kernels(own: &Path) -> PathBuf {

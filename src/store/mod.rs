@@ -46,7 +46,7 @@ pub use packages::{Bytecode, Cache, cache, linked, note, package_folder};
 pub use processes::{InUse, Process, in_use};
 pub use receipt::{KernelReceipt, Papers, Receipt, SpecOrigin};
 pub use room::room;
-pub use rubble::{clear_rubble, delete, move_aside, rubble};
+pub use rubble::{clear_rubble, delete, is_aside, move_aside, rubble};
 pub use seal::{digest, flush, remove, renew, seal};
 pub use sessions::{Log, SessionFiles, SessionRecord, StartScript, session_files};
 pub use space::{Space, Tally};

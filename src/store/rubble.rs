@@ -45,6 +45,14 @@ pub fn move_aside(path: &Path) -> Result<PathBuf, StoreError> {
     move_as(path, COLLECTED)
 }
 
+/// Whether something was moved aside before, and is nobody's any more.
+pub fn is_aside(path: &Path) -> bool {
+    let name = path.file_name().unwrap_or_default().to_string_lossy();
+    [RUBBLE, COLLECTED]
+        .iter()
+        .any(|prefix| name.starts_with(prefix))
+}
+
 fn move_as(path: &Path, prefix: &str) -> Result<PathBuf, StoreError> {
     let aside = path.with_file_name(format!(
         "{prefix}{}",

@@ -166,9 +166,21 @@ fn a_member_collects_neither_what_another_uses_nor_what_another_made() {
     carl.spec(&tiny_spec(&["unicode-name"]));
     env.output(&mut carl.command(&root, "077", "apply"))
         .fails_with(7)
-        .says("could not make");
+        .says("is not yours");
     assert_eq!(fs_err::read_dir(&planted).unwrap().count(), 0);
     assert_eq!(current(), last);
+    // Nor is a link believed that leads to what is the user's own.
+    fs_err::remove_dir(&planted).unwrap();
+    let private = carl.home().join("private");
+    fs_err::create_dir(&private).unwrap();
+    std::os::unix::fs::chown(&private, Some(61_003), Some(61_003)).unwrap();
+    fs_err::set_permissions(&private, std::fs::Permissions::from_mode(0o700)).unwrap();
+    fs_err::os::unix::fs::symlink(&private, &planted).unwrap();
+    env.output(&mut carl.command(&root, "077", "apply"))
+        .fails_with(7)
+        .says("is not yours");
+    assert_eq!(fs_err::read_dir(&private).unwrap().count(), 0);
+    assert_eq!(mode(&private), 0o700);
 }
 
 #[test]
@@ -193,6 +205,17 @@ fn servers_of_members_run_side_by_side_and_only_their_owner_has_the_token() {
         assert_eq!(sessions.len(), 1, "{told}");
         assert_eq!(sessions[0]["state"], "ready", "{told}");
     }
+    // Kernels run what is in the personal library: nobody else may write there.
+    let personal = anna.home().join(".local/share/envspec/personal/lab/python");
+    assert_eq!(mode(&personal) & 0o077, 0);
+    // Whoever repairs, all can use it afterwards.
+    let server = root.join("envs/lab/bin/jupyter-server");
+    fs_err::remove_file(fs_err::canonicalize(&server).unwrap()).unwrap();
+    env.output(&mut anna.command(&root, "077", "verify lab --repair"))
+        .success();
+    let told = ben.sh(&format!("{} --version", server.display())).output();
+    assert!(told.unwrap().status.success());
+
     let of_anna = root.join("members/61001/sessions/envspec-lab");
     let token = fs_err::read_to_string(of_anna.join("token")).unwrap();
     assert_eq!(token.len(), 64);

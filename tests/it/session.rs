@@ -302,8 +302,10 @@ fn what_cannot_work_says_why() {
     let listed = ws.envspec(["sessions"]).success();
     assert!(listed.stdout.contains(&held), "{listed}");
     drop(cluster.login().run(["scontrol", "release", &job]).success());
-    let listed = ws.envspec(["sessions"]).success();
-    assert!(listed.stdout.contains("pending ("), "{listed}");
+    let listed = soon("the reason again", || {
+        let listed = ws.envspec(["sessions"]).success();
+        listed.stdout.contains("pending (").then_some(listed)
+    });
     let prefix = fs_err::read_link(there.root().join("envs/lab")).unwrap();
     let generation = prefix.file_name().unwrap().to_str().unwrap();
     assert!(listed.stdout.contains(generation), "{listed}");

@@ -232,12 +232,13 @@ fn what_another_tool_installs_into_a_generation_is_noticed_bytecode_too() {
 
     // As `conda install` does: the same engine, driven from Python.
     let install = r"
-import asyncio, pathlib, sys, rattler
+import asyncio, os, pathlib, sys, rattler
 async def main(prefix, channel, cache):
     records = await rattler.solve([channel], ['executable'], platforms=['linux-64', 'noarch'])
     there = [rattler.PrefixRecord.from_path(path) for path in pathlib.Path(prefix).glob('conda-meta/*.json')]
     await rattler.install([*there, *records], prefix, cache_dir=cache, installed_packages=there, show_progress=False)
 asyncio.run(main(*sys.argv[1:]))
+os._exit(0)  # Its threads may crash the interpreter at its end.
 ";
     let mut conda = env.program(world_python());
     conda.args(["-c", install]).arg(&prefix);
@@ -292,7 +293,9 @@ fn a_repair_that_is_killed_at_any_call_is_finished_by_the_next_or_by_apply() {
     let (save, again) = (|| keep("", "kept"), || keep("kept", ""));
     save();
     let repair = ["verify", "--repair"];
-    let calls = record(&env, &repair, false);
+    let mut calls = record(&env, &repair, false);
+    // Where a package is unpacked is random; it enters the cache whole.
+    calls.retain(|call| !call.target().starts_with("root/pkgs/."));
     let aside = calls
         .iter()
         .position(|call| call.name.starts_with("rename") && call.target().contains(".damaged-"))

@@ -93,14 +93,19 @@ pub(super) fn spec(
                 // Spec and lock may be others by now. The lease is not kept
                 // meanwhile: the work may have to go on elsewhere.
                 drop(lease);
-                let known = &prepared.subject.file;
-                file = SpecFile::open(&known.path, known.source.name())?;
+                let known = prepared.subject.file;
+                file = match known.revision {
+                    // What was then does not change.
+                    Some(_) => known,
+                    None => SpecFile::open(&known.path, known.source.name())?,
+                };
                 continue;
             }
+            let collecting = |holder: &str| walk::say_collecting(app, holder);
             warn_if_tight(app, &prepared);
             walk::warn_if_purged(app, &context, &prepared);
             let started = Instant::now();
-            let done = apply::carry_out(&context, prepared, lease).await?;
+            let done = apply::carry_out(&context, prepared, lease, &collecting).await?;
             say_actions(app, &done, &lock, started);
             say_outcome(app, &done);
             let generation = done.prepared.desired.generation.as_str();

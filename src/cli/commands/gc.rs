@@ -86,7 +86,10 @@ pub(super) fn run(app: &App<'_>, args: &Args) -> Result<Exit, Failure> {
             dry_run: args.dry_run,
             live,
         };
-        all.push((root, apply::collect(&context, &wanted)?));
+        let tell = |holder: &str| walk::say_collecting(app, holder);
+        let collected =
+            walk::block_on(async { Ok(apply::collect(&context, &wanted, &tell).await?) })?;
+        all.push((root, collected));
     }
     if args.json {
         app.ui.json(&answer(args, &all))?;
@@ -253,6 +256,7 @@ fn why(kept: &Kept) -> String {
         Kept::Session { session } => format!("session {session}"),
         Kept::Process { pid, name } => format!("process {pid} ({name})"),
         Kept::Member { member } => format!("may be used by {member}"),
+        Kept::Shared => "in a root that a site shares".to_owned(),
         Kept::Theirs { owner } => format!("made by {owner}, who can delete it"),
         Kept::Kernelspec { registered } => format!("kernel {registered}"),
         Kept::Unreadable => "receipt can't be read".to_owned(),

@@ -68,7 +68,8 @@ pub(super) fn run(app: &App<'_>, args: &Args) -> Result<Exit, Failure> {
     }
     if repaired {
         walk::block_on(async {
-            apply::repair(&context, &current.name, wanted).await?;
+            let tell = |holder: &str| walk::say_waiting(app, &current.name, holder);
+            apply::repair(&context, &current.name, wanted, &found, &tell).await?;
             Ok(())
         })?;
         let again = apply::verify(&context, &current.name, wanted)?;

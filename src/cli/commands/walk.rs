@@ -223,6 +223,13 @@ pub(super) fn say_waiting(app: &App<'_>, name: &EnvName, holder: &str) {
     ));
 }
 
+/// Says who keeps the package cache from being used.
+pub(super) fn say_collecting(app: &App<'_>, holder: &str) {
+    app.ui.status(format!(
+        "Waiting: what nobody needs is being collected by {holder}"
+    ));
+}
+
 /// Says whose kernelspecs were taken over.
 pub(super) fn say_replaced(app: &App<'_>, replaced: &[Replaced]) {
     for Replaced { registered, was } in replaced {

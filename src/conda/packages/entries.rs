@@ -1,5 +1,6 @@
 //! Entries of a package cache, as rattler writes and believes them.
 
+use std::os::unix::fs::PermissionsExt as _;
 use std::path::{Path, PathBuf};
 
 use fs_err as fs;
@@ -26,6 +27,7 @@ pub(super) fn enter(from: &Path, cache: &Path) -> std::io::Result<()> {
         let Some(hash_of_made) = hash(&made).filter(|_| !hidden && made.is_dir()) else {
             continue;
         };
+        close(&made)?;
         let target = cache.join(&name);
         if target.symlink_metadata().is_ok() {
             if hash(&target) == Some(hash_of_made) && is_whole(&target) {
@@ -47,6 +49,26 @@ pub(super) fn enter(from: &Path, cache: &Path) -> std::io::Result<()> {
         }
     }
     Ok(())
+}
+
+/// Takes the right to write away from every file of an entry: generations share them.
+/// Its folders can be written still, so that a group can delete it.
+fn close(folder: &Path) -> std::io::Result<()> {
+    let entries = fs::read_dir(folder)?.collect::<std::io::Result<Vec<_>>>()?;
+    entries.par_iter().try_for_each(|entry| {
+        let kind = entry.file_type()?;
+        if kind.is_dir() {
+            return close(&entry.path());
+        }
+        if kind.is_file() {
+            let mode = entry.metadata()?.permissions().mode() & 0o7777;
+            if mode & 0o222 != 0 {
+                let closed = std::fs::Permissions::from_mode(mode & !0o222);
+                fs::set_permissions(entry.path(), closed)?;
+            }
+        }
+        Ok(())
+    })
 }
 
 fn remove_if_there(path: &Path) -> std::io::Result<()> {

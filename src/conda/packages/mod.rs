@@ -107,7 +107,8 @@ impl<'a> Packages<'a> {
         let own = self.own().map_err(failed("could not get randomness"))?;
         let here = prefix.parent().and_then(device);
         let links = device(self.folder) != here || has_links(&own.folder).map_err(refused())?;
-        let is_far = |folder: &&Path| !links || device(folder) != here;
+        let foreign = without_links(records, &states, &own.folder);
+        let is_far = |folder: &&Path| !links || device(folder) != here || foreign.contains(*folder);
         let far = used
             .into_iter()
             .filter(is_far)
@@ -217,6 +218,33 @@ fn has_links(own: &Path) -> std::io::Result<bool> {
     let (file, link) = (own.join(".file"), own.join(".link"));
     fs::write(&file, "")?;
     Ok(fs::hard_link(file, link).is_ok())
+}
+
+/// The folders from which another user's files can't be linked: many systems allow
+/// that only of files which one may write (`fs.protected_hardlinks`).
+fn without_links(
+    records: &[RepoDataRecord],
+    states: &[State<'_>],
+    own: &Path,
+) -> BTreeSet<PathBuf> {
+    let me = rustix::process::geteuid().as_raw();
+    let mut tried = BTreeSet::new();
+    let mut without = BTreeSet::new();
+    for (record, state) in records.iter().zip(states) {
+        let State::Whole(folder) = state else {
+            continue;
+        };
+        let file = folder.join(entry_name(record)).join("info/index.json");
+        let is_foreign = file.metadata().is_ok_and(|found| found.uid() != me);
+        if is_foreign && tried.insert(*folder) {
+            let link = own.join(".foreign");
+            if fs::hard_link(&file, &link).is_err() {
+                without.insert(folder.to_path_buf());
+            }
+            drop(fs::remove_file(&link));
+        }
+    }
+    without
 }
 
 /// A folder whose file system has locks. That of the cache may have none, or one
