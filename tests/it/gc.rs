@@ -628,3 +628,22 @@ fn killed_at_any_call_of_a_gc_the_current_environment_works_and_the_next_gc_fini
         }
     }
 }
+
+#[test]
+fn a_gc_whose_host_is_gone_stops_nobody() {
+    let (env, all) = three();
+    let gate = "pkgs/leases/packages";
+    let waits = "Waiting: what nobody needs is being collected by anna@gone";
+    env.dead_lease(gate);
+    env.tiny(&["symlink"]);
+    env.run(&["apply"]).success().says(waits);
+    env.dead_lease(gate);
+    env.run(&["gc", "--keep", "0"]).success().says(waits);
+    assert!(!generations(&env).contains(&all[0]));
+    has_no_orphans(&env, "after gc");
+    env.dead_lease("leases/lab");
+    fs_err::remove_file(env.prefix("lab").join("share/symlink/link.txt")).unwrap();
+    env.run(&["verify", "--repair"])
+        .success()
+        .says("Waiting: environment lab is being changed by anna@gone");
+}

@@ -199,8 +199,11 @@ fn what_was_applied_last_year_comes_back_with_its_own_lock() {
         .says("Nothing to do");
     // Also when the spec has gone from the tree.
     fs_err::remove_file(&spec).unwrap();
+    // And when somebody else was at work first.
+    env.dead_lease("leases/lab");
     env.run(&["apply", "envs/lab.yaml", "--at", "paper"])
-        .success();
+        .success()
+        .says("Waiting: environment lab is being changed by anna@gone");
     assert!(env.prefix("lab").ends_with(&all[1].1));
 
     let ran = env.path("work/ran");

@@ -93,6 +93,15 @@ impl TestEnv {
         self.spec("lab", &tiny_spec(dependencies))
     }
 
+    /// Leaves the lease of somebody on a host that is gone, who counts as gone after
+    /// half a second of silence.
+    pub(crate) fn dead_lease(&self, lease: &str) {
+        let path = self.root().join(lease);
+        fs_err::create_dir_all(path.parent().unwrap()).unwrap();
+        let text = r#"{"by": "anna@gone", "host": "gone", "pid": 1, "since": "2026-01-01T00:00:00Z", "expires_ms": 500}"#;
+        fs_err::write(path, text).unwrap();
+    }
+
     /// The text of `envs/NAME.lock`.
     #[track_caller]
     pub(crate) fn lock(&self, name: &str) -> String {
