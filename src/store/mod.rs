@@ -4,22 +4,13 @@
 //! written; a folder without a receipt is rubble. Nothing here knows what is in
 //! a prefix: the conda room fills it, this room says where and when it counts.
 
-mod claim;
-#[cfg(test)]
-mod claim_tests;
 mod error;
-mod gate;
 mod generations;
 mod group;
-mod heartbeat;
 mod history;
-mod holder;
 mod layout;
 mod lease;
-#[cfg(test)]
-mod lease_tests;
 mod manifest;
-mod members;
 mod packages;
 mod processes;
 mod receipt;
@@ -30,18 +21,15 @@ mod sessions;
 mod space;
 mod write;
 
-pub use claim::{Claim, Granted};
 pub use error::StoreError;
-pub use gate::{pass_gate, shut_gate};
 pub use generations::{
     Generation, current, damaged, environments, generations, publish, put_back, set_aside, stage,
 };
-pub use group::GroupsUmask;
+pub use group::{GroupsUmask, Member, other_owner};
 pub use history::{Event, Switched, record, switches};
 pub use layout::Root;
-pub use lease::Lease;
+pub use lease::{Claim, Granted, Lease, pass_gate, shut_gate};
 pub use manifest::{Manifest, Thing};
-pub use members::{Member, other_owner};
 pub use packages::{Bytecode, Cache, cache, linked, note, package_folder};
 pub use processes::{InUse, Process, in_use};
 pub use receipt::{KernelReceipt, Papers, Receipt, SpecOrigin};

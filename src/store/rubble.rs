@@ -12,9 +12,8 @@ use rustix::fs::{AtFlags, Mode, OFlags};
 use rustix::io::Errno;
 
 use super::error::StoreError;
-use super::holder::Holder;
 use super::layout::Root;
-use super::lease::{NEW, digest, read};
+use super::lease::{Holder, NEW, digest, read};
 use super::receipt::Receipt;
 
 /// What an apply's rubble is renamed to before it is deleted.
@@ -103,7 +102,7 @@ pub fn rubble(root: &Root, host: &str) -> Vec<PathBuf> {
         .iter()
         .flat_map(|folder| left_of_leases(folder, host));
     // What is another's is for them to delete.
-    let mine = |path: &PathBuf| super::members::other_owner(path).is_none();
+    let mine = |path: &PathBuf| super::group::other_owner(path).is_none();
     let all = trees.chain(left).chain(replaced(root));
     all.filter(mine).collect()
 }

@@ -16,8 +16,8 @@ use std::time::{Duration, Instant};
 use fs_err as fs;
 use tokio::sync::watch;
 
-use super::error::StoreError;
-use super::lease::{digest, read};
+use super::{digest, read};
+use crate::store::StoreError;
 
 /// How often a holder beats, and how long it may be silent.
 #[derive(Debug, Clone, Copy)]

@@ -17,7 +17,7 @@ use rustix::io::Errno;
 use rustix::process::{Pid, test_kill_process};
 use serde::{Deserialize, Serialize};
 
-use super::error::StoreError;
+use crate::store::StoreError;
 
 /// Where Linux tells which boot this is.
 const BOOT_ID: &str = "/proc/sys/kernel/random/boot_id";
@@ -28,37 +28,37 @@ const START_AFTER_NAME: usize = 19;
 
 /// Who holds a lease: what is written into it.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub(super) struct Holder {
+pub(in crate::store) struct Holder {
     /// `user@host`.
-    pub(super) by: String,
+    pub(in crate::store) by: String,
     /// The machine's name.
-    pub(super) host: String,
+    pub(in crate::store) host: String,
     /// The process's number on that machine.
-    pub(super) pid: u32,
+    pub(in crate::store) pid: u32,
     /// The Slurm job that it is part of.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub(super) job: Option<String>,
+    pub(in crate::store) job: Option<String>,
     /// Since when, RFC 3339. For people: no clock is ever compared with it.
-    pub(super) since: String,
+    pub(in crate::store) since: String,
     /// After how many milliseconds without a beat it counts as gone; a holder
     /// that does not say is believed for ever.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub(super) expires_ms: Option<u64>,
+    pub(in crate::store) expires_ms: Option<u64>,
     /// The machine's boot, if it tells.
     #[serde(default)]
-    pub(super) boot: Option<String>,
+    pub(in crate::store) boot: Option<String>,
     /// When the process started, in the kernel's ticks since the boot, if the
     /// machine tells.
     #[serde(default)]
-    pub(super) started: Option<u64>,
+    pub(in crate::store) started: Option<u64>,
     /// Random: no two leases ever have the same text.
     #[serde(default)]
-    pub(super) token: String,
+    pub(in crate::store) token: String,
 }
 
 impl Holder {
     /// This process. `by` is `user@host`, `now` RFC 3339.
-    pub(super) fn this_process(by: &str, host: &str, now: &str) -> Self {
+    pub(in crate::store) fn this_process(by: &str, host: &str, now: &str) -> Self {
         let pid = std::process::id();
         Self {
             by: by.to_owned(),
@@ -76,7 +76,7 @@ impl Holder {
     }
 
     /// The text of a lease of its own.
-    pub(super) fn new_lease(&self) -> Result<String, StoreError> {
+    pub(in crate::store) fn new_lease(&self) -> Result<String, StoreError> {
         let mut token = [0; 16];
         getrandom::fill(&mut token)
             .map_err(|error| std::io::Error::other(error.to_string()))
@@ -93,12 +93,12 @@ impl Holder {
     }
 
     /// How long it may be silent until it counts as gone.
-    pub(super) fn expires(&self) -> Option<Duration> {
+    pub(in crate::store) fn expires(&self) -> Option<Duration> {
         self.expires_ms.map(Duration::from_millis)
     }
 
     /// Whether the holder has certainly ended, as seen by `me`.
-    pub(super) fn is_gone(&self, me: &Self) -> bool {
+    pub(in crate::store) fn is_gone(&self, me: &Self) -> bool {
         if self.host != me.host {
             return false;
         }

@@ -20,6 +20,15 @@
 //! never moved, not even for an instant. None of this needs a lock of the file
 //! system's, which shared ones often lack.
 
+mod claim;
+#[cfg(test)]
+mod claim_tests;
+mod gate;
+mod heartbeat;
+mod holder;
+#[cfg(test)]
+mod tests;
+
 use std::collections::BTreeSet;
 use std::io::{ErrorKind, Write as _};
 use std::os::unix::fs::PermissionsExt as _;
@@ -29,9 +38,11 @@ use fs_err as fs;
 use sha2::{Digest as _, Sha256};
 use tempfile::NamedTempFile;
 
+pub use self::claim::{Claim, Granted};
+pub use self::gate::{pass_gate, shut_gate};
+use self::heartbeat::{Heart, Rhythm, beat_path};
+pub(super) use self::holder::Holder;
 use super::error::StoreError;
-use super::heartbeat::{Heart, Rhythm, beat_path};
-use super::holder::Holder;
 use super::layout::Root;
 use crate::spec::EnvName;
 
@@ -78,7 +89,7 @@ impl Lease {
     }
 
     /// The same lease with a heartbeat.
-    pub(super) fn beating(mut self, rhythm: Rhythm) -> Result<Self, StoreError> {
+    fn beating(mut self, rhythm: Rhythm) -> Result<Self, StoreError> {
         self.heart = Some(Heart::start(&self.path, &self.text, rhythm)?);
         Ok(self)
     }
@@ -133,25 +144,25 @@ impl Drop for Lease {
 }
 
 /// What came of trying for a lease.
-pub(super) enum Taken {
+enum Taken {
     Mine(Lease),
     Theirs(Theirs),
 }
 
 /// A lease that another holds.
-pub(super) struct Theirs {
+struct Theirs {
     /// Who, where, since when.
-    pub(super) holder: String,
+    holder: String,
     /// The lease: the one that was asked for, or the right to replace it.
-    pub(super) path: PathBuf,
+    path: PathBuf,
     /// Its text; `None` if it changed hands too often to tell.
-    pub(super) text: Option<String>,
+    text: Option<String>,
     /// How long its holder may be silent.
-    pub(super) expires: Option<std::time::Duration>,
+    expires: Option<std::time::Duration>,
 }
 
 /// The lease of an environment; its folder is there afterwards.
-pub(super) fn place(root: &Root, name: &EnvName) -> Result<PathBuf, StoreError> {
+fn place(root: &Root, name: &EnvName) -> Result<PathBuf, StoreError> {
     let folder = root.leases();
     fs::create_dir_all(&folder).map_err(StoreError::io("could not make", &folder))?;
     Ok(folder.join(name.as_str()))
@@ -159,7 +170,7 @@ pub(super) fn place(root: &Root, name: &EnvName) -> Result<PathBuf, StoreError> 
 
 /// Takes the lease that is a given file. `silent` are the texts of leases whose
 /// holders were silent for too long.
-pub(super) fn take_file(
+fn take_file(
     path: PathBuf,
     me: &Holder,
     rhythm: Rhythm,

@@ -7,9 +7,9 @@ use std::time::{Duration, Instant};
 
 use fs_err as fs;
 
-use super::lease::{Lease, right_to_replace};
+use super::holder::Holder;
+use super::{Lease, right_to_replace};
 use crate::spec::EnvName;
-use crate::store::holder::Holder;
 use crate::store::{Root, StoreError};
 
 const NOW: &str = "2026-01-01T00:00:00Z";
@@ -182,7 +182,7 @@ fn of_many_processes_never_two_hold_it_though_each_dies_with_it() {
                 // Waited for at once: the dead must be gone, not undead.
                 let output = Command::new(std::env::current_exe().unwrap())
                     .args(["--ignored", "--exact", "--nocapture"])
-                    .arg("store::lease_tests::one_process_of_many")
+                    .arg("store::lease::tests::one_process_of_many")
                     .env(ROOT_OF_MANY, folder.path())
                     .stdin(Stdio::null())
                     .output()

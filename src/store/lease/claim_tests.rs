@@ -7,10 +7,10 @@ use std::time::{Duration, Instant};
 
 use fs_err as fs;
 
+use super::Lease;
 use super::claim::{Claim, Granted};
 use super::heartbeat::Rhythm;
 use super::holder::Holder;
-use super::lease::Lease;
 use crate::spec::EnvName;
 use crate::store::{Root, StoreError};
 
@@ -130,7 +130,7 @@ async fn a_silent_holder_of_another_machine_is_taken_over_whatever_its_clock_say
 async fn one_that_was_killed_while_it_took_over_is_taken_over_too() {
     let world = World::new();
     let dead = world.held_there("2026-01-01T00:00:00Z", Some(100));
-    let right = super::lease::right_to_replace(&world.lease(), &dead);
+    let right = super::right_to_replace(&world.lease(), &dead);
     let other = Holder {
         expires_ms: Some(100),
         ..Holder::this_process("quicker@third", "third", "2026-01-01T00:00:00Z")

@@ -4,12 +4,16 @@
 //! What one member makes there, the others must be able to use, whatever that
 //! member's umask says: the folder's mode is the group's will.
 
+mod members;
+
 use std::os::unix::fs::MetadataExt as _;
 
 use rustix::fs::{Access, Mode, access};
 
 use super::error::StoreError;
 use super::layout::Root;
+
+pub use self::members::{Member, other_owner};
 
 /// The group's right to write, and the bit that hands the group on.
 const OF_A_GROUP: u32 = 0o2020;

@@ -15,10 +15,10 @@ use std::time::{Duration, SystemTime};
 
 use fs_err as fs;
 
-use super::error::StoreError;
-use super::layout::Root;
-use super::sessions::start_scripts;
-use super::write::write_with_mode;
+use crate::store::Root;
+use crate::store::StoreError;
+use crate::store::sessions::start_scripts;
+use crate::store::write::write_with_mode;
 
 /// All may add a folder, none touch another's; the group is handed on.
 const MEMBERS: u32 = 0o3770;
@@ -47,7 +47,7 @@ impl Root {
 
     /// The folder of what is the user's own: the root itself, or in a group's root
     /// the member's.
-    pub(super) fn own(&self) -> PathBuf {
+    pub(in crate::store) fn own(&self) -> PathBuf {
         let user = rustix::process::getuid().as_raw().to_string();
         self.group()
             .map_or_else(|| self.path().to_owned(), |_| self.members().join(user))

@@ -5,11 +5,11 @@
 //! time at least one sees the other: an apply waits until the gate is open, and
 //! whoever collects leaves the packages alone while somebody has a lease.
 
+use super::Lease;
 use super::claim::Claim;
-use super::error::StoreError;
-use super::layout::Root;
-use super::lease::Lease;
 use crate::spec::EnvName;
+use crate::store::Root;
+use crate::store::StoreError;
 
 /// Shuts the gate, until the lease is dropped: waits while it is another's who lives.
 /// `claim` says who asks; its environment does not matter.

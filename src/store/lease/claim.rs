@@ -3,12 +3,12 @@
 use std::collections::BTreeSet;
 use std::time::Duration;
 
-use super::error::StoreError;
 use super::heartbeat::{Rhythm, Silence};
 use super::holder::Holder;
-use super::layout::Root;
-use super::lease::{Lease, Taken, place, take_file};
+use super::{Lease, Taken, place, take_file};
 use crate::spec::EnvName;
+use crate::store::Root;
+use crate::store::StoreError;
 
 /// The first look after one that found the lease held; each further one is later,
 /// up to [`LONGEST`].
