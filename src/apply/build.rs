@@ -226,7 +226,11 @@ pub(super) async fn build(
         });
     }
     let client = http_client(context.network);
-    let beneath: Vec<PathBuf> = shared_roots(prepared).map(|root| root.packages()).collect();
+    let beneath: Vec<PathBuf> = prepared
+        .subject
+        .shared_roots()
+        .map(|root| root.packages())
+        .collect();
     let packages = Packages {
         folder: &context.root.packages(),
         beneath: &beneath,
@@ -312,15 +316,9 @@ pub(super) async fn build(
     })
 }
 
-/// The roots of others that the site names, which are only read.
-fn shared_roots(prepared: &Prepared<'_>) -> impl Iterator<Item = Root> {
-    let paths = prepared.subject.site.storage.shared.iter();
-    paths.map(|path| Root::new(PathBuf::from(path.as_str())))
-}
-
 /// The very generation that is asked for, if a shared root has it.
 fn shared_generation(prepared: &Prepared<'_>) -> Result<Option<PathBuf>, StoreError> {
-    for root in shared_roots(prepared) {
+    for root in prepared.subject.shared_roots() {
         let there = root.generation(prepared.desired.generation.as_str())?;
         if Receipt::exists(&there) {
             return Ok(Some(there));

@@ -1,5 +1,7 @@
 //! A spec that can be worked on, and what it asks for.
 
+use std::path::PathBuf;
+
 use rattler_conda_types::{GenericVirtualPackage, PackageName, Version};
 
 use super::context::Context;
@@ -9,6 +11,7 @@ use crate::lock::LockText;
 use crate::plan::DesiredKernel;
 use crate::site::{Purge, ResolvedLaunch, Site};
 use crate::spec::KernelRequest;
+use crate::store::Root;
 
 /// A kernel of a spec with its definition.
 #[derive(Debug)]
@@ -78,6 +81,12 @@ impl Subject<'_> {
         .into_iter()
         .flatten()
         .collect()
+    }
+
+    /// The roots of others that the site names, which are only read.
+    pub(super) fn shared_roots(&self) -> impl Iterator<Item = Root> {
+        let paths = self.site.storage.shared.iter();
+        paths.map(|path| Root::new(PathBuf::from(path.as_str())))
     }
 
     /// When the site deletes what is below the root, if it does.
