@@ -23,7 +23,7 @@ use crate::lock::PackageId;
 use crate::plan::{Action, Plan};
 use crate::spec::EnvName;
 use crate::store::{
-    self, Event, Granted, Lease, Manifest, Papers, Receipt, Root, SpecOrigin, StoreError,
+    self, Event, Granted, Lease, Manifest, Papers, Receipt, SpecOrigin, StoreError,
 };
 
 /// What was done.
