@@ -70,9 +70,12 @@ pub fn prepare<'c>(
         Some(current) if is_current => Some((current, packages.clone())),
         Some(current) => {
             // A broken one is a reason to leave it, not to refuse.
-            let receipt = Receipt::read(&context.root.generation(&current)?).unwrap_or_default();
+            let prefix = context.root.generation(&current)?;
+            let receipt = Receipt::read(&prefix).unwrap_or_default();
             other_spec = receipt
                 .as_ref()
+                // A link leads to a shared root: its spec is of those who fill that.
+                .filter(|_| !prefix.is_symlink())
                 .map(|receipt| receipt.spec.path.clone())
                 .filter(|path| is_another_file(path, &subject.file.path));
             let packages = receipt.map(|receipt| receipt.packages).unwrap_or_default();

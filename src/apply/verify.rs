@@ -15,6 +15,7 @@ use super::context::Context;
 use super::error::ApplyError;
 use super::registration;
 use crate::conda::Step;
+use crate::jupyter::{self, Owner};
 use crate::kernel::KernelSpec;
 use crate::spec::EnvName;
 use crate::store::{self, Manifest, Receipt, StoreError, Thing, digest};
@@ -270,7 +271,19 @@ fn registered(context: &Context, prefix: &Path) -> Vec<Finding> {
     let Ok(Some(receipt)) = Receipt::read(prefix) else {
         return Vec::new();
     };
+    // One of another root is no damage: who applied there took the name over.
+    let known = jupyter::observed(&context.kernels_dir).unwrap_or_default();
+    let is_elsewhere = |registered: &str| {
+        known.iter().any(|kernelspec| {
+            let owner = &kernelspec.owner;
+            kernelspec.name == registered
+                && matches!(owner, Owner::Envspec(mark) if !context.root.is_at(Path::new(&mark.root)))
+        })
+    };
     let differs = |registered: &str| {
+        if is_elsewhere(registered) {
+            return None;
+        }
         let path = context.kernels_dir.join(registered).join("kernel.json");
         let damage = match fs::read_to_string(&path) {
             // In a group's root each member registers those that they apply.

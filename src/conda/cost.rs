@@ -1,6 +1,7 @@
 //! What an installation adds to the disk, from what packages list of themselves.
 
 use std::collections::HashSet;
+use std::os::unix::fs::MetadataExt as _;
 use std::path::Path;
 
 use rattler_conda_types::RepoDataRecord;
@@ -80,11 +81,17 @@ fn of_one(packages: &Path, record: &RepoDataRecord) -> (Cost, HashSet<String>) {
         files: 1,
         ..Cost::default()
     };
+    // Many systems refuse hard links to another user's files (`fs.protected_hardlinks`):
+    // those are copied.
+    let me = rustix::process::geteuid();
+    let is_foreign = unpacked
+        .metadata()
+        .is_ok_and(|found| !me.is_root() && found.uid() != me.as_raw());
     let mut folders = HashSet::new();
     for entry in &paths.paths {
         if entry.path_type == PathType::SoftLink {
             cost.files += 1;
-        } else if entry.prefix_placeholder.is_some() {
+        } else if entry.prefix_placeholder.is_some() || is_foreign {
             cost.bytes += entry.size_in_bytes.unwrap_or(0).next_multiple_of(BLOCK);
             cost.files += 1;
         }

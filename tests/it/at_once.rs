@@ -171,6 +171,7 @@ fn a_cache_that_vanishes_under_a_running_apply_is_filled_again() {
     server.fault("shared-lib-2.0", Fault::Held);
     let apply = env.start(&["apply", "envs/lab.yaml"]);
     server.wait_for("shared-lib-2.0");
+    env.unpacked("executable-1.0-0");
     fs_err::rename(env.root().join("pkgs"), env.path("gone")).unwrap();
     server.release();
     apply.wait().success();

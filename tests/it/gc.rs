@@ -382,14 +382,7 @@ fn an_apply_that_runs_loses_nothing_and_is_waited_for_by_the_next_gc() {
     env.tiny(&["shared-lib 2.0", "executable", "many-versions"]);
     server.fault("many-versions", Fault::Held);
     let apply = env.start(&["apply"]);
-    let fetched = soon(
-        "a package that was fetched, and is in no generation",
-        || {
-            let hidden = fs_err::read_dir(env.root().join("pkgs")).ok()?.flatten();
-            let of_apply = hidden.map(|entry| entry.path().join("executable-1.0-0"));
-            of_apply.filter(|path| path.join("info").is_dir()).last()
-        },
-    );
+    let fetched = env.unpacked("executable-1.0-0");
     let dry = gc(&env, &["--keep", "0", "--dry-run"]);
     assert_eq!(dry["packages"], 0);
     let ran = env.run(&["gc", "--keep", "0", "--json"]).success();

@@ -205,6 +205,17 @@ fn servers_of_members_run_side_by_side_and_only_their_owner_has_the_token() {
         assert_eq!(sessions.len(), 1, "{told}");
         assert_eq!(sessions[0]["state"], "ready", "{told}");
     }
+    // What Anna unpacked Ben has to copy, and is told so before.
+    ben.spec(&spec.replace("[jupyter_server]", "[jupyter_server, pip]"));
+    let told = env.output(&mut ben.command(&root, "077", "plan --json"));
+    let plan = told.success().json();
+    let actions = plan["actions"].as_array().unwrap();
+    let build = actions
+        .iter()
+        .find(|action| action["action"] == "build-generation");
+    let bytes = build.unwrap()["bytes"].as_u64().unwrap();
+    assert!(bytes > 50_000_000, "{plan:#}");
+
     // Kernels run what is in the personal library: nobody else may write there.
     let personal = anna.home().join(".local/share/envspec/personal/lab/python");
     assert_eq!(mode(&personal) & 0o077, 0);

@@ -116,10 +116,8 @@ pub(super) fn run(
     };
     if failed.iter().any(|(_, test)| starts_not(test)) {
         app.ui.status(format!(
-            "\nIf its files were changed by hand, they are so in every generation that shares \
-             them: remove {} and {}, then apply again",
-            applied.prefix.display(),
-            applied.root.packages().display()
+            "\nIf its files were changed, this tells and mends it: envspec verify {} --repair",
+            applied.name
         ));
     }
     Ok(if failed.is_empty() {

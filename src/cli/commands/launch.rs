@@ -217,6 +217,11 @@ pub(super) async fn start(
         .map_err(|fault| Failure::usage(fault.reason, fault.help))?;
     let look = sessions.look().await?;
     let mut number = look.free_server(environment.as_str(), 1);
+    if number > 1 {
+        app.ui.status(format!(
+            "{environment} has a server already (envspec sessions); this is one more"
+        ));
+    }
     let mut users = BTreeMap::new();
     if let (Some(hop), Some(user)) = (
         served.site.login(),
@@ -251,7 +256,8 @@ pub(super) async fn start(
         let outcome = sessions.start(&recipe.session, &recipe.script.text).await;
         let may_be_there = match &outcome {
             Ok(started) => started.is_some(),
-            Err(error) => error.is_of_the_way(),
+            // Here there is no way to be lost: what failed did not start.
+            Err(error) => way.hops.is_some() && error.is_of_the_way(),
         };
         if !may_be_there {
             submitted.set(None);

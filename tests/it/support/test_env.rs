@@ -93,6 +93,15 @@ impl TestEnv {
         self.spec("lab", &tiny_spec(dependencies))
     }
 
+    /// Waits until a run has unpacked a package, and says where.
+    pub(crate) fn unpacked(&self, package: &str) -> PathBuf {
+        soon("a package that was unpacked", || {
+            let hidden = fs_err::read_dir(self.root().join("pkgs")).ok()?.flatten();
+            let of_run = hidden.map(|entry| entry.path().join(package));
+            of_run.filter(|path| path.join("info").is_dir()).last()
+        })
+    }
+
     /// Leaves the lease of somebody on a host that is gone, who counts as gone after
     /// half a second of silence.
     pub(crate) fn dead_lease(&self, lease: &str) {
