@@ -83,6 +83,8 @@ $job|"*) state=alive ;; esac
       ;;
   esac
   if [ "$state" = gone ]; then
+    # One that ended in order since the look at its token: its folder goes before it.
+    [ -e "$private" ] || continue
     # Of a server that was killed before it could clean up.
     rm -rf -- "$private"
     for pointer in "$sessions"/envspec-*; do
