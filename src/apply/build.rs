@@ -11,24 +11,21 @@ use sha2::{Digest, Sha256};
 use super::context::{Context, now};
 use super::error::ApplyError;
 use super::kernels;
-use super::observe::{Prepared, prepare};
+use super::observe::Prepared;
 use super::provenance::provenance;
 use super::publish::{Publishing, publish};
 use super::registration::{self, Replaced};
 use crate::conda::{
-    Compile, Install, Packages, Step, compile_bytecode, http_client, install, write_history,
+    Compile, Install, Packages, compile_bytecode, http_client, install, write_history,
 };
 use crate::kernel::Personal;
 use crate::lock::PackageId;
 use crate::plan::{Action, Plan};
-use crate::spec::EnvName;
-use crate::store::{
-    self, Event, Granted, Lease, Manifest, Papers, Receipt, SpecOrigin, StoreError,
-};
+use crate::store::{self, Event, Lease, Manifest, Papers, Receipt, SpecOrigin, StoreError};
 
 /// What was done.
 pub struct Outcome<'c> {
-    /// What was planned once the lease was held, and carried out.
+    /// What was planned, and carried out.
     pub prepared: Prepared<'c>,
     /// The generation of a shared root that is used in the place of one's own.
     pub shared: Option<PathBuf>,
@@ -46,40 +43,13 @@ pub struct Outcome<'c> {
     pub replaced: Vec<Replaced>,
 }
 
-/// Waits for the right to change an environment; `tell` is told who has it.
-pub async fn hold(
-    context: &Context,
-    name: &EnvName,
-    tell: &(dyn Fn(&str) + Sync),
-) -> Result<Granted, ApplyError> {
-    let _umask = context.root.join_group()?;
-    let by = context.who.to_string();
-    let claim = context.claim(&by, name);
-    let tell = |holder: &str| {
-        context.progress.end(Step::Wait);
-        tell(holder);
-        context.progress.begin(Step::Wait, 0);
-    };
-    let granted = claim.wait(&tell).await;
-    context.progress.end(Step::Wait);
-    Ok(granted?)
-}
-
 /// Carries out what is left to do, one process at a time for an environment:
-/// `lease` is that environment's.
-///
-/// The plan is made anew once the lease is held: what another process did in
-/// between counts. `tell` is told who collects from the package cache just now.
+/// `lease` is what [`hold`](super::hold()) gives, and the plan was made with it held.
 pub async fn carry_out<'c>(
     context: &Context,
     prepared: Prepared<'c>,
     lease: Lease,
-    tell: &(dyn Fn(&str) + Sync),
 ) -> Result<Outcome<'c>, ApplyError> {
-    let name = prepared.desired.environment.clone();
-    let by = context.who.to_string();
-    store::pass_gate(&context.claim(&by, &name), tell).await?;
-    let prepared = prepare(context, prepared.subject, prepared.locked)?;
     let prefix = context
         .root
         .generation(prepared.desired.generation.as_str())?;
@@ -116,7 +86,7 @@ pub async fn carry_out<'c>(
     let publishing = Publishing {
         lease: &lease,
         plan: &prepared.plan,
-        environment: &name,
+        environment: &prepared.desired.environment,
         event: Event::Apply,
         staged,
     };
@@ -339,7 +309,7 @@ async fn origin(prepared: &Prepared<'_>) -> SpecOrigin {
         };
     }
     let mut origin = provenance(&file.path, &file.lock_path()).await;
-    origin.dirty |= origin.commit.is_some() && !prepared.locked.written;
+    origin.dirty |= origin.commit.is_some() && !prepared.locked.is_written();
     origin
 }
 

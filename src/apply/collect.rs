@@ -10,7 +10,7 @@ use std::path::PathBuf;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
-use super::context::{Context, now};
+use super::context::Context;
 use super::error::ApplyError;
 use super::generations_in_use::{Observed, observe};
 use crate::conda::Step;
@@ -74,17 +74,11 @@ pub struct Collected {
     pub failed: Option<StoreError>,
 }
 
-/// The gate, leases of environments, and who has the others.
+/// Leases of environments, and who has the others.
+#[derive(Default)]
 struct Leases {
     held: Vec<Lease>,
     busy: BTreeMap<String, String>,
-}
-
-impl Leases {
-    /// Makes sure that nobody has taken one over, if this process was suspended.
-    fn confirm(&self) -> Result<(), StoreError> {
-        self.held.iter().try_for_each(Lease::confirm)
-    }
 }
 
 /// Collects. `tell` is told who does so already, and is waited for.
@@ -99,24 +93,18 @@ pub async fn collect(
     }
     // What is left in the root meanwhile, leases above all, the group must see.
     let _umask = root.join_group()?;
-    let mut held = Vec::new();
-    if !wanted.dry_run {
-        let by = context.who.to_string();
-        let any = EnvName::new("any").expect("it is a name");
-        held.push(store::shut_gate(&context.claim(&by, &any), tell).await?);
-    }
-    let mut leases = Leases {
-        held,
-        busy: BTreeMap::new(),
-    };
-    if wanted.dry_run {
+    let mut leases = Leases::default();
+    let gate = if wanted.dry_run {
         let names = folder_names(&root.leases()).into_iter();
         leases
             .busy
             .extend(names.map(|name| (name, "another process".to_owned())));
+        None
     } else {
+        let gate = store::shut_gate(root, &context.asker(), tell).await?;
         leases.take(context)?;
-    }
+        Some(gate)
+    };
     let observed = observe(context, &leases.busy, wanted.live.as_deref())?;
     let verdicts = judge(&observed.candidates, wanted.retention);
     let mut generations: Vec<Judged> = observed
@@ -156,7 +144,7 @@ pub async fn collect(
     doomed.extend(files);
     doomed.extend(notes);
 
-    if wanted.dry_run {
+    let Some(gate) = gate else {
         let mut tally = Tally::default();
         for path in &doomed {
             tally.add(path);
@@ -164,13 +152,15 @@ pub async fn collect(
         collected.freed = tally.own();
         collected.generations = generations;
         return Ok(collected);
-    }
+    };
     for generation in &going {
         Receipt::keep(root, generation)?;
     }
     let mut aside = Vec::with_capacity(doomed.len());
     for path in doomed {
-        leases.confirm()?;
+        // Whoever changes anything passes it. So if this process was suspended and
+        // taken for dead, its gate tells.
+        gate.confirm()?;
         aside.push(if path.is_dir() && !store::is_aside(&path) {
             store::move_aside(&path)?
         } else {
@@ -178,7 +168,7 @@ pub async fn collect(
         });
     }
     put_back_what_is_used(context, &mut aside, &mut generations);
-    drop(leases);
+    drop((gate, leases));
     collected.generations = generations;
     delete(context, &aside, &mut collected);
     Ok(collected)
@@ -244,9 +234,9 @@ impl Leases {
         names.extend(folder_names(&root.environments()));
         let generations = folder_names(&root.generations());
         names.extend(generations.iter().map(|name| environment_of(name)));
-        let who = context.who.to_string();
+        let asker = context.asker();
         for name in names.iter().filter_map(|name| EnvName::new(name)) {
-            match Lease::take(root, &name, &who, &context.who.host, &now()) {
+            match Lease::take(root, &name, &asker) {
                 Ok(lease) => self.held.push(lease),
                 Err(StoreError::Busy { holder, .. }) => {
                     self.busy.insert(name.to_string(), holder);

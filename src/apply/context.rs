@@ -8,8 +8,7 @@ use rattler_conda_types::Subdir;
 use crate::conda::{ChannelAlias, Network, Progress};
 use crate::kernel::Catalogue;
 use crate::site::Sites;
-use crate::spec::EnvName;
-use crate::store::{Claim, Root};
+use crate::store::{Asker, Root};
 
 /// Who is at work.
 #[derive(Debug, Clone)]
@@ -58,12 +57,10 @@ pub struct Context {
 }
 
 impl Context {
-    /// Asks for the lease of an environment; `by` is who is at work, in words.
-    pub(super) fn claim<'a>(&'a self, by: &'a str, environment: &'a EnvName) -> Claim<'a> {
-        Claim {
-            root: &self.root,
-            environment,
-            by,
+    /// Who asks for leases.
+    pub(super) fn asker(&self) -> Asker<'_> {
+        Asker {
+            by: self.who.to_string(),
             host: &self.who.host,
             job: self.who.job.as_deref(),
             now,

@@ -32,6 +32,18 @@ pub struct Prepared<'c> {
     pub(super) records: Vec<RepoDataRecord>,
 }
 
+impl Prepared<'_> {
+    /// Whether spec and lock are what they were when this was made.
+    pub fn still_holds(&self) -> bool {
+        let file = &self.subject.file;
+        let lock = file.lock_text();
+        // What was at a revision does not change.
+        file.revision.is_some()
+            || file.refuse_if_changed().is_ok()
+                && lock.is_ok_and(|lock| self.locked.is_found(lock.as_ref()))
+    }
+}
+
 /// Observes and plans. If the generation that is asked for is there, neither
 /// the lock nor the prefix is read: the answer takes the same few file look-ups
 /// for ten packages as for a thousand.
@@ -94,7 +106,7 @@ pub fn prepare<'c>(
         generation_exists,
         cost,
         room,
-        lock_written: locked.written,
+        lock_written: locked.is_written(),
         registered: registered(context, &spec.name)?,
     };
     let plan = plan::plan(&desired, &observed);

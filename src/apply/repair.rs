@@ -10,56 +10,60 @@
 
 use std::path::{Path, PathBuf};
 
-use super::build::{Manner, build, hold};
+use super::build::{Manner, build};
 use super::context::Context;
 use super::error::ApplyError;
+use super::hold::{WaitingFor, hold};
 use super::observe::{Prepared, prepare};
 use super::registration;
 use super::resolve::{LockPolicy, resolve};
-use super::rollback;
 use super::spec_file::SpecFile;
-use super::verify::{Finding, Verified};
+use super::verify::{Finding, Verified, verify};
 use crate::conda::{http_client, refresh_cache};
 use crate::spec::EnvName;
-use crate::store::{self, Receipt, StoreError};
+use crate::store::{self, Granted, Receipt};
 
-/// Builds a generation (the current one if none is named) again, the package
-/// cache and the user's kernelspecs too as far as they are damaged, which `found`
-/// says. `tell` is told
-/// who has the environment's lease, and is waited for.
+/// Repairs what [`verify()`] found of the `wanted` generation: it is built again and
+/// the package cache renewed, or only the kernelspecs written if nothing else is
+/// damaged.
+///
+/// It waits for the right to change the environment, as [`hold`] does, and looks
+/// again if it had to: another may have repaired it.
 pub async fn repair(
     context: &Context,
     name: &EnvName,
-    generation: Option<&str>,
-    found: &Verified,
-    tell: &(dyn Fn(&str) + Sync),
+    wanted: Option<&str>,
+    mut found: Verified,
+    tell: &(dyn Fn(WaitingFor<'_>) + Sync),
 ) -> Result<(), ApplyError> {
     let root = &context.root;
-    let lease = hold(context, name, tell).await?.lease;
-    let by = context.who.to_string();
-    store::pass_gate(&context.claim(&by, name), tell).await?;
+    let Granted { lease, waited } = hold(context, name, tell).await?;
+    if waited {
+        found = verify(context, name, wanted)?;
+        if found.findings.is_empty() {
+            return Ok(());
+        }
+    }
+    let Verified {
+        generation, prefix, ..
+    } = found;
     let umask = root.join_group()?;
-    let current = store::current(root, name)?;
-    let generation = match generation {
-        Some(wanted) => rollback::named(context, name, wanted)?,
-        None => current.clone().ok_or_else(|| StoreError::Unknown {
-            what: "environment",
-            name: name.to_string(),
-        })?,
-    };
-    let prefix = root.generation(&generation)?;
+    let is_current = store::current(root, name)?.as_ref() == Some(&generation);
     let damaged = store::damaged(root, &prefix);
     let places = [prefix.as_path(), damaged.as_path()];
     let receipt = places
         .iter()
         .find_map(|place| Receipt::read(place).ok().flatten());
-    let is_current = current.as_ref() == Some(&generation);
     let of_home = |finding: &Finding| finding.path.starts_with(&context.kernels_dir);
     if let Some(receipt) = &receipt
         && found.findings.iter().all(of_home)
     {
         drop(umask);
-        return register(context, &prefix, receipt);
+        // Another may be current by now, and Jupyter see its kernels.
+        if is_current {
+            register(context, &prefix, receipt)?;
+        }
+        return Ok(());
     }
     let prepared = prepared(context, name, &generation, &places, receipt.as_ref()).await?;
     let records = prepared.locked.records(context)?;

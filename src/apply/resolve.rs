@@ -33,8 +33,8 @@ pub enum LockPolicy {
 pub struct Locked {
     /// Its text.
     pub text: LockText,
-    /// Whether it is what the file beside the spec holds.
-    pub written: bool,
+    /// What the file held that it is to be written to, if there was one.
+    found: Option<LockText>,
     /// The channels, resolved.
     pub channels: Vec<Channel>,
     /// The platforms that it is for.
@@ -46,6 +46,16 @@ pub struct Locked {
 }
 
 impl Locked {
+    /// Whether it is what the file beside the spec holds.
+    pub fn is_written(&self) -> bool {
+        self.is_found(Some(&self.text))
+    }
+
+    /// Whether this is what the file held.
+    pub(super) fn is_found(&self, lock: Option<&LockText>) -> bool {
+        self.found.as_ref().map(LockText::as_str) == lock.map(LockText::as_str)
+    }
+
     /// The packages for the platform of this run. The text is parsed once,
     /// which takes longer than all else about a lock: a plan is made twice, the
     /// second time when the lease is held.
@@ -93,8 +103,8 @@ pub async fn resolve(
         }),
         (LockPolicy::Frozen, Some(text), _)
         | (LockPolicy::Locked | LockPolicy::Update, Some(text), Some(None)) => Ok(Locked {
+            found: Some(text.clone()),
             text,
-            written: true,
             channels,
             platforms: inputs.platforms,
             specs,
@@ -108,10 +118,9 @@ pub async fn resolve(
                 .filter(|_| policy != LockPolicy::Renew)
                 .and_then(|lock| lock.read().ok());
             let text = solve(context, subject, &inputs, &channels, earlier.as_ref()).await?;
-            let written = found.is_some_and(|lock| lock.as_str() == text);
             Ok(Locked {
                 text: LockText::new(name, text),
-                written,
+                found,
                 channels,
                 platforms: inputs.platforms,
                 specs,

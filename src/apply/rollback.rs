@@ -3,9 +3,9 @@
 //! It is planned and published as an apply is, with the receipt in the place of
 //! spec and lock. Neither of these is read or written.
 
-use super::build::hold;
 use super::context::Context;
 use super::error::ApplyError;
+use super::hold::{WaitingFor, hold};
 use super::observe::registered;
 use super::publish::{Publishing, publish};
 use super::registration::{self, Replaced};
@@ -29,12 +29,12 @@ pub struct RolledBack {
 /// A generation can be named by the beginning of its digest, with or without
 /// the environment's name before it, as far as that tells one from the others.
 ///
-/// It waits for the environment's lease; `tell` is told who has it.
+/// It waits for the right to change the environment, as [`hold`] does.
 pub async fn rollback(
     context: &Context,
     name: &EnvName,
     wanted: Option<&str>,
-    tell: &(dyn Fn(&str) + Sync),
+    tell: &(dyn Fn(WaitingFor<'_>) + Sync),
 ) -> Result<RolledBack, ApplyError> {
     let lease = hold(context, name, tell).await?.lease;
     let from = store::current(&context.root, name)?;

@@ -1,6 +1,6 @@
 //! A spec that can be worked on, and what it asks for.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use rattler_conda_types::{GenericVirtualPackage, PackageName, Version};
 
@@ -91,7 +91,14 @@ impl Subject<'_> {
 
     /// When the site deletes what is below the root, if it does.
     pub fn purge(&self, context: &Context) -> Option<Purge> {
-        self.site.purge(context.root.path(), &context.home)
+        // What is not there yet will be below what is.
+        let real = |path: &Path| {
+            path.ancestors().find_map(|above| {
+                let below = path.strip_prefix(above).ok()?;
+                Some(above.canonicalize().ok()?.join(below))
+            })
+        };
+        self.site.purge(context.root.path(), &context.home, real)
     }
 
     /// The lock beside the spec as it is now, stale or not; `None` if there is

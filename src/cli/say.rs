@@ -1,6 +1,7 @@
 //! Saying things: answers to stdout, everything else to stderr.
 
 use std::io::{IsTerminal as _, Write as _};
+use std::time::Duration;
 
 use anstyle::{AnsiColor, Style};
 use miette::{Diagnostic, GraphicalReportHandler, GraphicalTheme};
@@ -165,20 +166,19 @@ pub(super) fn path_word(path: impl AsRef<std::path::Path>) -> String {
     crate::recipe::quote(&path.as_ref().to_string_lossy())
 }
 
-/// How long ago a moment was, in its largest unit, behind a space: ` 2 days ago`;
-/// nothing if it is none, or lies ahead.
-pub(super) fn ago(moment: &str) -> String {
-    let Ok(moment) = moment.parse::<jiff::Timestamp>() else {
-        return String::new();
-    };
-    let Ok(seconds) = usize::try_from(jiff::Timestamp::now().duration_since(moment).as_secs())
-    else {
-        return String::new();
-    };
+/// The age of a moment, RFC 3339; `None` if it is none, or lies ahead.
+pub(super) fn age(moment: &str) -> Option<Duration> {
+    let moment: jiff::Timestamp = moment.parse().ok()?;
+    Duration::try_from(jiff::Timestamp::now().duration_since(moment)).ok()
+}
+
+/// An age in its largest unit: `2 days ago`.
+pub(super) fn ago(age: Duration) -> String {
+    let seconds = usize::try_from(age.as_secs()).unwrap_or(usize::MAX);
     let units = [(86_400, "day"), (3_600, "hour"), (60, "minute")];
     match units.iter().find(|(unit, _)| seconds >= *unit) {
-        Some((unit, name)) => format!(" {} ago", counted(seconds / unit, name)),
-        None => " a moment ago".to_owned(),
+        Some((unit, name)) => format!("{} ago", counted(seconds / unit, name)),
+        None => "a moment ago".to_owned(),
     }
 }
 

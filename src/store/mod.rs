@@ -28,14 +28,14 @@ pub use generations::{
 pub use group::{GroupsUmask, Member, other_owner};
 pub use history::{Event, Switched, record, switches};
 pub use layout::Root;
-pub use lease::{Claim, Granted, Lease, pass_gate, shut_gate};
+pub use lease::{Asker, Granted, Lease, pass_gate, shut_gate};
 pub use manifest::{Manifest, Thing};
 pub use packages::{Bytecode, Cache, cache, linked, note, package_folder};
 pub use processes::{InUse, Process, in_use};
 pub use receipt::{KernelReceipt, Papers, Receipt, SpecOrigin};
 pub use room::room;
 pub use rubble::{clear_rubble, delete, is_aside, move_aside, rubble};
-pub use seal::{digest, flush, remove, renew, seal};
+pub use seal::{digest, flush, renew, seal};
 pub use sessions::{Log, SessionFiles, SessionRecord, StartScript, session_files};
 pub use space::{Space, Tally};
 pub use write::write_whole;

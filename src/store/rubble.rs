@@ -26,7 +26,8 @@ const COLLECTED: &str = ".collected-";
 /// What a damaged generation is renamed to while it is built again.
 pub(super) const DAMAGED: &str = ".damaged-";
 
-/// How old a lease's hidden file is that is rubble whoever made it.
+/// How old a lease is that was written and never put in its place, by whomever:
+/// that takes an instant.
 const UNFINISHED: Duration = Duration::from_hours(1);
 
 /// How many folders are emptied at a time. It is waiting, for the server at each
@@ -119,19 +120,18 @@ fn left_of_leases(folder: &Path, host: &str) -> Vec<PathBuf> {
     let me = Holder::this_process("", host, "");
     hidden.retain(|path| {
         let name = path.file_name().unwrap_or_default().to_string_lossy();
-        let is_left = match name.strip_prefix(NEW) {
+        match name.strip_prefix(NEW) {
             // Written in one go and then renamed: nobody will do that any more.
-            Some(_) => read(path)
-                .ok()
-                .flatten()
-                .and_then(|text| serde_json::from_str::<Holder>(&text).ok())
-                .is_some_and(|holder| holder.is_gone(&me)),
+            Some(_) => {
+                let text = read(path).ok().flatten();
+                let holder = text.and_then(|text| serde_json::from_str::<Holder>(&text).ok());
+                holder.is_some_and(|holder| holder.is_gone(&me)) || is_older(path, UNFINISHED)
+            }
             // The beat of a lease, or the right to replace it.
             None => name
                 .rsplit_once('-')
                 .is_some_and(|(_, lease)| !known.contains(lease)),
-        };
-        is_left || is_older(path, UNFINISHED)
+        }
     });
     hidden
 }

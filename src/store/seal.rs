@@ -183,31 +183,6 @@ pub fn flush(prefix: &Path) -> Result<(), StoreError> {
     Ok(())
 }
 
-/// Deletes a folder and all below it, read-only as it may be.
-pub fn remove(folder: &Path) -> io::Result<()> {
-    match fs::remove_dir_all(folder) {
-        Err(error) if error.kind() == io::ErrorKind::PermissionDenied => {
-            open(folder)?;
-            fs::remove_dir_all(folder)
-        }
-        removed => removed,
-    }
-}
-
-/// Lets the owner write into the folders of a tree again. Not into its files,
-/// which others may share.
-fn open(folder: &Path) -> io::Result<()> {
-    let mode = fs::metadata(folder)?.permissions().mode() & 0o7777;
-    fs::set_permissions(folder, PermissionsExt::from_mode(mode | 0o700))?;
-    let entries = fs::read_dir(folder)?.collect::<io::Result<Vec<_>>>()?;
-    entries.par_iter().try_for_each(|entry| {
-        if entry.file_type()?.is_dir() {
-            open(&entry.path())?;
-        }
-        Ok(())
-    })
-}
-
 #[cfg(test)]
 mod tests {
     use std::collections::BTreeMap;
@@ -215,7 +190,7 @@ mod tests {
 
     use fs_err as fs;
 
-    use super::{remove, seal};
+    use super::seal;
     use crate::store::manifest::Thing;
 
     #[test]
@@ -250,7 +225,5 @@ mod tests {
         assert_eq!(told[0].0.to_str(), Some("a/b/own"));
         assert_eq!(*told[0].1, Thing::File(empty.to_owned()));
         assert_eq!(*told[1].1, Thing::Link("b/own".into()));
-        remove(&prefix).unwrap();
-        assert!(!prefix.exists());
     }
 }

@@ -2,7 +2,7 @@
 
 use std::time::Instant;
 
-use crate::apply::{self, Context, LockPolicy, Outcome, Prepared, SpecFile};
+use crate::apply::{self, Context, LockPolicy, Outcome, Prepared, SpecFile, WaitingFor};
 use crate::cli::app::App;
 use crate::cli::failure::{Exit, Failure};
 use crate::cli::heavy;
@@ -11,7 +11,7 @@ use crate::cli::select;
 use crate::conda::Network;
 use crate::plan::Action;
 use crate::spec::EnvName;
-use crate::store::{Granted, Receipt};
+use crate::store::Receipt;
 
 use super::plan;
 use super::recipe;
@@ -76,43 +76,52 @@ pub(super) fn spec(
 ) -> Result<Exit, Failure> {
     let context = walk::context(app, &file, network)?;
     walk::block_on(async {
-        loop {
+        let (prepared, lease) = loop {
             let prepared = walk::prepare(app, &context, file, policy).await?;
-            let lock = prepared.subject.file.lock_name();
-            if prepared.plan.actions.is_empty() {
-                app.ui.status(plan::text(&prepared.plan, &lock));
+            if nothing_to_do(app, &prepared) {
                 return Ok(Exit::Done);
             }
             if builds(&prepared) {
                 heavy::pass_on(app, &prepared.subject.site)?;
             }
-            let name = prepared.desired.environment.clone();
-            let tell = |holder: &str| walk::say_waiting(app, &name, holder);
-            let Granted { lease, waited } = apply::hold(&context, &name, &tell).await?;
-            if waited {
-                // Spec and lock may be others by now. The lease is not kept
-                // meanwhile: the work may have to go on elsewhere.
-                drop(lease);
-                let known = prepared.subject.file;
-                file = match known.revision {
-                    // What was then does not change.
-                    Some(_) => known,
-                    None => SpecFile::open(&known.path, known.source.name())?,
-                };
-                continue;
+            let name = &prepared.desired.environment;
+            let tell = |holder: WaitingFor<'_>| walk::say_waiting(app, name, holder);
+            let lease = apply::hold(&context, name, &tell).await?.lease;
+            if prepared.still_holds() {
+                // What another built meanwhile counts.
+                let prepared = apply::prepare(&context, prepared.subject, prepared.locked)?;
+                break (prepared, lease);
             }
-            let collecting = |holder: &str| walk::say_collecting(app, holder);
-            warn_if_tight(app, &prepared);
-            walk::warn_if_purged(app, &context, &prepared);
-            let started = Instant::now();
-            let done = apply::carry_out(&context, prepared, lease, &collecting).await?;
-            say_actions(app, &done, &lock, started);
-            say_outcome(app, &done);
-            let generation = done.prepared.desired.generation.as_str();
-            say_recipe(app, &context, &name, generation)?;
+            // Another has changed spec or lock. The lease is not kept meanwhile: the
+            // work may have to go on elsewhere.
+            drop(lease);
+            let known = prepared.subject.file;
+            file = SpecFile::open(&known.path, known.source.name())?;
+        };
+        if nothing_to_do(app, &prepared) {
             return Ok(Exit::Done);
         }
+        warn_if_tight(app, &prepared);
+        walk::warn_if_purged(app, &context, &prepared);
+        let started = Instant::now();
+        let done = apply::carry_out(&context, prepared, lease).await?;
+        let prepared = &done.prepared;
+        say_actions(app, &done, &prepared.subject.file.lock_name(), started);
+        say_outcome(app, &done);
+        let generation = prepared.desired.generation.as_str();
+        say_recipe(app, &context, &prepared.desired.environment, generation)?;
+        Ok(Exit::Done)
     })
+}
+
+/// Whether that is so; says so then.
+fn nothing_to_do(app: &App<'_>, prepared: &Prepared<'_>) -> bool {
+    let is_nothing = prepared.plan.actions.is_empty();
+    if is_nothing {
+        let lock = prepared.subject.file.lock_name();
+        app.ui.status(plan::text(&prepared.plan, &lock));
+    }
+    is_nothing
 }
 
 fn builds(prepared: &Prepared<'_>) -> bool {

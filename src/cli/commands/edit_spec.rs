@@ -107,7 +107,7 @@ pub(super) fn run(app: &App<'_>, edit: &Edit, edits: &Edits<'_>) -> Result<Exit,
         file.refuse_if_changed()?;
         store::write_whole(&path, subject.file.source.text().as_bytes())?;
         app.ui.status(told.join("\n"));
-        if !locked.written {
+        if !locked.is_written() {
             let lock = subject.file.lock_path();
             store::write_whole(&lock, locked.text.as_str().as_bytes())?;
         }

@@ -8,7 +8,7 @@ use serde::Serialize;
 use crate::apply::{self, Collect, Collected, Judged, LiveSession};
 use crate::cli::app::App;
 use crate::cli::failure::{Exit, Failure};
-use crate::cli::say::{FAINT, NAME, bytes, counted, styled, table};
+use crate::cli::say::{FAINT, NAME, ago, bytes, counted, styled, table};
 use crate::cluster::Login;
 use crate::conda::Network;
 use crate::plan::{Kept, Retention};
@@ -262,16 +262,5 @@ fn why(kept: &Kept) -> String {
         Kept::Unreadable => "receipt can't be read".to_owned(),
         Kept::Earlier => "to go back to".to_owned(),
         Kept::Young => "young".to_owned(),
-    }
-}
-
-/// An age in its largest unit.
-fn ago(age: Duration) -> String {
-    let seconds = age.as_secs();
-    match seconds {
-        0..60 => "now".to_owned(),
-        60..3600 => format!("{} min ago", seconds / 60),
-        3600..86_400 => format!("{} h ago", seconds / 3600),
-        _ => format!("{} d ago", seconds / 86_400),
     }
 }

@@ -7,7 +7,7 @@ use crate::apply::{self, ApplyError, Served, SpecFile};
 use crate::cli::app::App;
 use crate::cli::failure::{Exit, Failure};
 use crate::cli::reach::{SiteFlags, Target};
-use crate::cli::say::{NAME, ago, styled};
+use crate::cli::say::{NAME, age, ago, styled};
 use crate::cli::select;
 use crate::conda::Network;
 use crate::recipe::{Login as LoginWith, OuterHops, Recipe, Request, SshVersion};
@@ -347,11 +347,12 @@ async fn there(
 fn warn_if_changed(app: &App<'_>, served: &Served) {
     if let Some(spec) = &served.changed {
         let generation = served.prefix.file_name().unwrap_or_default();
+        let made = age(&served.created).map(|age| format!(" {}", ago(age)));
         app.ui.warning(format!(
             "{spec} has changed since {} was made{}, which is what starts; \
              to use the change: envspec apply first",
             generation.display(),
-            ago(&served.created),
+            made.unwrap_or_default(),
         ));
     }
 }

@@ -44,7 +44,7 @@ pub(super) fn run(app: &App<'_>, args: &Args) -> Result<Exit, Failure> {
     // What belongs to the spec by its head may still be no lock, after a merge.
     locked.text.read().map_err(ApplyError::from)?;
     let name = styled(NAME, subject.file.lock_name());
-    if locked.written {
+    if locked.is_written() {
         app.ui.status(format!("{name} is up to date"));
     } else {
         store::write_whole(&subject.file.lock_path(), locked.text.as_str().as_bytes())?;

@@ -1,6 +1,6 @@
 //! `envspec rollback`: back to an earlier generation.
 
-use crate::apply;
+use crate::apply::{self, WaitingFor};
 use crate::cli::app::App;
 use crate::cli::failure::{Exit, Failure};
 use crate::cli::say::{NAME, styled};
@@ -25,7 +25,7 @@ pub(in crate::cli) struct Args {
 pub(super) fn run(app: &App<'_>, args: &Args) -> Result<Exit, Failure> {
     let current = select::current(app, args.name.as_deref())?;
     let context = app.context(current.root, Network::Offline)?;
-    let tell = |holder: &str| walk::say_waiting(app, &current.name, holder);
+    let tell = |holder: WaitingFor<'_>| walk::say_waiting(app, &current.name, holder);
     let wanted = args.generation.as_deref();
     let done = walk::block_on(async {
         Ok(apply::rollback(&context, &current.name, wanted, &tell).await?)

@@ -4,7 +4,7 @@ use std::time::Instant;
 
 use serde::Serialize;
 
-use crate::apply::{self, Damage, Finding, Verified};
+use crate::apply::{self, Damage, Finding, Verified, WaitingFor};
 use crate::cli::app::App;
 use crate::cli::failure::{Exit, Failure};
 use crate::cli::say::{BAD, NAME, bytes, counted, styled, table};
@@ -68,8 +68,8 @@ pub(super) fn run(app: &App<'_>, args: &Args) -> Result<Exit, Failure> {
     }
     if repaired {
         walk::block_on(async {
-            let tell = |holder: &str| walk::say_waiting(app, &current.name, holder);
-            apply::repair(&context, &current.name, wanted, &found, &tell).await?;
+            let tell = |holder: WaitingFor<'_>| walk::say_waiting(app, &current.name, holder);
+            apply::repair(&context, &current.name, wanted, found.clone(), &tell).await?;
             Ok(())
         })?;
         let again = apply::verify(&context, &current.name, wanted)?;

@@ -7,7 +7,9 @@ use std::time::{Duration, Instant};
 use clap::Args;
 use rattler_conda_types::Subdir;
 
-use crate::apply::{self, Context, LockPolicy, Locked, Prepared, Replaced, SpecFile, Subject};
+use crate::apply::{
+    self, Context, LockPolicy, Locked, Prepared, Replaced, SpecFile, Subject, WaitingFor,
+};
 use crate::cli::app::App;
 use crate::cli::failure::{Exit, Failure};
 use crate::cli::heavy;
@@ -153,7 +155,7 @@ pub(super) async fn lock(
         heavy::pass_on(app, &subject.site)?;
     }
     let locked = apply::resolve(context, subject, policy).await?;
-    if !locked.written {
+    if !locked.is_written() {
         let new = locked.text.read().map_err(apply::ApplyError::from)?;
         // The file beside the spec is the old one still.
         let old = subject.lock_there().and_then(|lock| lock.read().ok());
@@ -216,17 +218,20 @@ pub(super) fn warn_if_purged(app: &App<'_>, context: &Context, prepared: &Prepar
     }
 }
 
-/// Says for whom a command waits.
-pub(super) fn say_waiting(app: &App<'_>, name: &EnvName, holder: &str) {
-    app.ui.status(format!(
-        "Waiting: environment {name} is being changed by {holder}"
-    ));
+/// Says for whom a command waits that wants to change an environment.
+pub(super) fn say_waiting(app: &App<'_>, name: &EnvName, holder: WaitingFor<'_>) {
+    match holder {
+        WaitingFor::Change(by) => app.ui.status(format!(
+            "Waiting: environment {name} is being changed by {by}"
+        )),
+        WaitingFor::Collection(by) => say_collecting(app, by),
+    }
 }
 
-/// Says who keeps the package cache from being used.
-pub(super) fn say_collecting(app: &App<'_>, holder: &str) {
+/// Says who collects.
+pub(super) fn say_collecting(app: &App<'_>, by: &str) {
     app.ui.status(format!(
-        "Waiting: what nobody needs is being collected by {holder}"
+        "Waiting: what nobody needs is being collected by {by}"
     ));
 }
 

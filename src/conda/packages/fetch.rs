@@ -43,13 +43,15 @@ pub(super) async fn fetch(
             archive.fetch().await
         });
     }
-    while let Some(fetched) = fetches.join_next().await {
-        fetched.map_err(|error| {
-            InstallerError::IoError(
-                "a fetch ended early".to_owned(),
-                std::io::Error::other(error),
-            )
-        })??;
+    while let Some(ended) = fetches.join_next().await {
+        let ended = ended.unwrap_or_else(|error| {
+            let what = "a fetch ended early".to_owned();
+            Err(InstallerError::IoError(what, std::io::Error::other(error)))
+        });
+        if ended.is_err() {
+            fetches.shutdown().await;
+            return ended;
+        }
     }
     Ok(())
 }

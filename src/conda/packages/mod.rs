@@ -20,6 +20,7 @@ use std::collections::BTreeSet;
 use std::os::unix::fs::MetadataExt as _;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
+use std::time::Duration;
 
 use fs_err as fs;
 use rattler::install::InstallerError;
@@ -35,6 +36,10 @@ use super::progress::Progress;
 
 /// The begin of the name of a folder into which a run unpacks.
 const FETCHING: &str = ".fetch-";
+
+/// How often a folder is looked at that should go, and how long is waited in between.
+const LOOKS: u32 = 100;
+const PAUSE: Duration = Duration::from_millis(10);
 
 /// Where unpacked packages are.
 #[derive(Debug, Clone, Copy)]
@@ -104,7 +109,7 @@ impl<'a> Packages<'a> {
         if !missing.is_empty() {
             used.insert(self.folder);
         }
-        let own = self.own().map_err(failed("could not get randomness"))?;
+        let mut own = self.own().map_err(failed("could not get randomness"))?;
         let here = prefix.parent().and_then(device);
         let links = device(self.folder) != here || has_links(&own.folder).map_err(refused())?;
         let foreign = without_links(records, &states, &own.folder);
@@ -118,6 +123,7 @@ impl<'a> Packages<'a> {
         // Also if one failed: the others need not be fetched again.
         let entered = enter(&own.folder, self.folder);
         fetched?;
+        own.is_quiet = true;
         entered.map_err(refused())?;
         let nothing = MatchSpec {
             subdir: Some("nothing is kept there".to_owned()),
@@ -171,6 +177,7 @@ impl<'a> Packages<'a> {
         let name = format!("{FETCHING}{}-{}", hex::encode(token), self.user);
         Ok(Own {
             folder: self.folder.join(name),
+            is_quiet: false,
         })
     }
 
@@ -196,14 +203,22 @@ impl<'a> Packages<'a> {
 /// next run.
 struct Own {
     folder: PathBuf,
+    /// Nobody can be writing into it any more.
+    is_quiet: bool,
 }
 
 impl Drop for Own {
     fn drop(&mut self) {
-        if let Err(error) = fs::remove_dir_all(&self.folder)
-            && error.kind() != std::io::ErrorKind::NotFound
-        {
-            tracing::debug!("what was fetched is left: {error}");
+        // A thread that unpacks for a fetch that was given up stops at its next read,
+        // and may write until then.
+        for _ in 0..LOOKS {
+            match fs::remove_dir_all(&self.folder) {
+                Err(error) if error.kind() == std::io::ErrorKind::NotFound => return,
+                Err(error) => tracing::debug!("what was fetched is there still: {error}"),
+                Ok(()) if self.is_quiet => return,
+                Ok(()) => {}
+            }
+            std::thread::sleep(PAUSE);
         }
     }
 }

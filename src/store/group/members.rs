@@ -59,9 +59,12 @@ impl Root {
     pub fn write_start_script(&self, path: &Path, text: &str) -> Result<(), StoreError> {
         let is_groups = self.group().is_some();
         let mode = if is_groups { OWN } else { 0o700 };
-        let is_there = path
-            .metadata()
-            .is_ok_and(|known| known.mode() & 0o777 == mode)
+        // In a group's root another member may have made a folder of that name.
+        let is_own = !is_groups || self.own().symlink_metadata().is_ok_and(|own| is_mine(&own));
+        let is_there = is_own
+            && path
+                .metadata()
+                .is_ok_and(|known| known.mode() & 0o777 == mode)
             && fs::read(path).is_ok_and(|known| known == text.as_bytes());
         if is_there {
             // By its age the group knows that a session may start from it. Where that

@@ -26,6 +26,29 @@ const BOOT_ID: &str = "/proc/sys/kernel/random/boot_id";
 /// name, counted from 0; proc(5) counts it as field 22 and the name as 2.
 const START_AFTER_NAME: usize = 19;
 
+/// Who asks for leases.
+#[derive(Debug, Clone)]
+pub struct Asker<'a> {
+    /// `user@host`.
+    pub by: String,
+    /// This machine's name.
+    pub host: &'a str,
+    /// The Slurm job that this process is part of.
+    pub job: Option<&'a str>,
+    /// The time, RFC 3339.
+    pub now: fn() -> String,
+}
+
+impl Asker<'_> {
+    /// As the holder that it may become now.
+    pub(super) fn holder(&self) -> Holder {
+        Holder {
+            job: self.job.map(str::to_owned),
+            ..Holder::this_process(&self.by, self.host, &(self.now)())
+        }
+    }
+}
+
 /// Who holds a lease: what is written into it.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub(in crate::store) struct Holder {

@@ -16,18 +16,18 @@
 //! very lease's text, which no other ever has. Who holds it and still finds the
 //! dead one in its place can replace it without fear: nobody else may. (Stopped
 //! there for so long that its right expires, it may throw out a living one, which
-//! notices as every holder does.) Should that one die too, its lease is taken over in the same way. A living lease is
-//! never moved, not even for an instant. None of this needs a lock of the file
-//! system's, which shared ones often lack.
+//! notices as every holder does.) Should that one die too, its lease is taken over
+//! in the same way. A living lease is never moved, not even for an instant. None of
+//! this needs a lock of the file system's, which shared ones often lack.
 
-mod claim;
-#[cfg(test)]
-mod claim_tests;
 mod gate;
 mod heartbeat;
 mod holder;
 #[cfg(test)]
 mod tests;
+mod wait;
+#[cfg(test)]
+mod wait_tests;
 
 use std::collections::BTreeSet;
 use std::io::{ErrorKind, Write as _};
@@ -38,10 +38,11 @@ use fs_err as fs;
 use sha2::{Digest as _, Sha256};
 use tempfile::NamedTempFile;
 
-pub use self::claim::{Claim, Granted};
 pub use self::gate::{pass_gate, shut_gate};
 use self::heartbeat::{Heart, Rhythm, beat_path};
+pub use self::holder::Asker;
 pub(super) use self::holder::Holder;
+pub use self::wait::Granted;
 use super::error::StoreError;
 use super::layout::Root;
 use crate::spec::EnvName;
@@ -67,18 +68,10 @@ pub struct Lease {
 }
 
 impl Lease {
-    /// Takes the lease of an environment, or tells who has it. `by` is
-    /// `user@host`, `host` this machine's name, `now` RFC 3339.
-    pub fn take(
-        root: &Root,
-        name: &EnvName,
-        by: &str,
-        host: &str,
-        now: &str,
-    ) -> Result<Self, StoreError> {
-        let me = Holder::this_process(by, host, now);
+    /// Takes the lease of an environment, or tells who has it.
+    pub fn take(root: &Root, name: &EnvName, asker: &Asker<'_>) -> Result<Self, StoreError> {
         let path = place(root, name)?;
-        match take_file(path, &me, Rhythm::default(), &BTreeSet::new())? {
+        match take_file(path, &asker.holder(), Rhythm::default(), &BTreeSet::new())? {
             Taken::Mine(lease) => lease.beating(Rhythm::default()),
             Taken::Theirs(theirs) => Err(StoreError::Busy {
                 environment: name.to_string(),

@@ -7,8 +7,7 @@ use std::time::{Duration, Instant};
 
 use fs_err as fs;
 
-use super::holder::Holder;
-use super::{Lease, right_to_replace};
+use super::{Asker, Holder, Lease, right_to_replace};
 use crate::spec::EnvName;
 use crate::store::{Root, StoreError};
 
@@ -19,7 +18,13 @@ const ROOT_OF_MANY: &str = "ENVSPEC_TEST_LEASES";
 
 fn take(root: &Root, host: &str) -> Result<Lease, StoreError> {
     let name = EnvName::new("lab").unwrap();
-    Lease::take(root, &name, &format!("me@{host}"), host, NOW)
+    let asker = Asker {
+        by: format!("me@{host}"),
+        host,
+        job: None,
+        now: || NOW.to_owned(),
+    };
+    Lease::take(root, &name, &asker)
 }
 
 fn held_by(root: &Root, host: &str, pid: u32) {

@@ -252,6 +252,7 @@ impl Drop for Running {
 #[track_caller]
 pub(crate) fn soon<T>(what: &str, mut look: impl FnMut() -> Option<T>) -> T {
     let started = Instant::now();
+    let mut pause = Duration::from_millis(2);
     loop {
         if let Some(seen) = look() {
             return seen;
@@ -260,6 +261,8 @@ pub(crate) fn soon<T>(what: &str, mut look: impl FnMut() -> Option<T>) -> T {
             started.elapsed() < Duration::from_mins(1),
             "not seen within a minute: {what}"
         );
-        std::thread::sleep(Duration::from_millis(2));
+        std::thread::sleep(pause);
+        // A look at another host is a program that takes its part of the machine.
+        pause = (pause * 2).min(Duration::from_millis(100));
     }
 }

@@ -34,7 +34,13 @@ hold() {
   trap 'exit 143' TERM INT HUP
   trap end EXIT
   exec {input}<&0
-  setpriv --pdeathsig KILL \
+  local pinned=()
+  if [[ ${CLUSTER_PRIVATE_TMP:-no} == yes ]]; then
+    # Slurm mounts the file of a new mount namespace, which Linux allows only if that has a higher
+    # number than one's own. Since 6.18 each processor gives numbers out of a supply of its own.
+    pinned=(taskset --cpu-list "$(sed -n 's/^Cpus_allowed_list:\s*\([0-9]*\).*/\1/p' /proc/self/status)")
+  fi
+  setpriv --pdeathsig KILL "${pinned[@]}" \
     unshare --mount --net --ipc --pid --fork --kill-child --mount-proc \
     "$here/world.sh" "$dir" "$target" "${CLUSTER_PRIVATE_TMP:-no}" </dev/null >"$dir/world.log" 2>&1 {input}<&- &
   world=$!

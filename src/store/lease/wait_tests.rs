@@ -7,10 +7,8 @@ use std::time::{Duration, Instant};
 
 use fs_err as fs;
 
-use super::Lease;
-use super::claim::{Claim, Granted};
 use super::heartbeat::Rhythm;
-use super::holder::Holder;
+use super::{Asker, Granted, Holder, Lease};
 use crate::spec::EnvName;
 use crate::store::{Root, StoreError};
 
@@ -18,6 +16,15 @@ const QUICK: Rhythm = Rhythm {
     every: Duration::from_millis(20),
     expires: Duration::from_millis(300),
 };
+
+fn asker(host: &str) -> Asker<'_> {
+    Asker {
+        by: format!("me@{host}"),
+        host,
+        job: Some("77"),
+        now: || "2026-01-01T00:00:00Z".to_owned(),
+    }
+}
 
 /// A world with a root, and who was told of.
 struct World {
@@ -39,16 +46,8 @@ impl World {
     }
 
     async fn wait(&self, host: &str) -> Result<Granted, StoreError> {
-        let claim = Claim {
-            root: &self.root,
-            environment: &self.name,
-            by: &format!("me@{host}"),
-            host,
-            job: Some("77"),
-            now: || "2026-01-01T00:00:00Z".to_owned(),
-        };
         let tell = |holder: &str| self.told.lock().unwrap().push(holder.to_owned());
-        claim.wait_in(QUICK, &tell).await
+        Lease::wait_in(QUICK, &self.root, &self.name, &asker(host), &tell).await
     }
 
     fn lease(&self) -> std::path::PathBuf {
@@ -195,8 +194,7 @@ async fn a_lease_that_somebody_removed_is_no_longer_held() {
 async fn two_environments_of_one_root_do_not_wait_for_each_other() {
     let world = World::new();
     let other = EnvName::new("other").unwrap();
-    let now = "2026-01-01T00:00:00Z";
-    let _other = Lease::take(&world.root, &other, "me@here", "here", now).unwrap();
+    let _other = Lease::take(&world.root, &other, &asker("here")).unwrap();
     let granted = world.wait("here").await.unwrap();
     assert!(!granted.waited);
     assert!(Path::new(&world.lease()).exists());
