@@ -5,35 +5,14 @@ use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
 use crate::support::{
-    Fault, Running, Server, TestEnv, There, channels, program, soon, tiny_spec, tree,
+    Fault, Running, Server, TestEnv, There, channels, installer_kernel, program, soon, tiny_spec,
+    tree,
 };
 
-/// A kernel whose installer stops for as long as a file named after its host is
-/// there: an apply in the middle of its work.
-const KERNEL: &str = r#"
-id: slow
-language: sh
-display_name: slow
-summary: an installer that takes as long as a test wants
-homepage: https://example.org/
-packages: [executable]
-kernelspec:
-  installer:
-    dir: slow
-    argv:
-      - /bin/sh
-      - -c
-      - >-
-        set -e; touch "GATE/reached-$(uname -n)";
-        while [ -e "GATE/stop-$(uname -n)" ]; do sleep 0.05; done;
-        folder=$XDG_DATA_HOME/jupyter/kernels/slow; mkdir -p "$folder";
-        echo '{"argv": ["executable", "{connection_file}"], "display_name": "slow", "language": "sh"}'
-        > "$folder/kernel.json"
-smoke: {code: "1", expect: "1"}
-interrupt:
-  unsupported: it ends at once
-state: tested
-"#;
+/// An installer that stops for as long as a file named after its host is there: an
+/// apply in the middle of its work.
+const STEPS: &str = r#"touch "/home/ada/gate/reached-$(uname -n)";
+        while [ -e "/home/ada/gate/stop-$(uname -n)" ]; do sleep 0.05; done;"#;
 
 /// What is in a folder of the root.
 fn names(folder: &Path) -> Vec<String> {
@@ -195,7 +174,7 @@ impl Hosts {
         let ada = there.cluster.login();
         ada.sh("mkdir -p gate .config/envspec/kernels envs")
             .success();
-        let kernel = KERNEL.replace("GATE", "/home/ada/gate");
+        let kernel = installer_kernel("slow", STEPS);
         ada.write(".config/envspec/kernels/slow.yaml", &kernel);
         ada.write("envs/lab.yaml", spec);
         Some(Self { there, gate })

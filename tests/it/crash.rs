@@ -24,35 +24,13 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use serde_json::Value;
 
 use crate::support::{
-    Call, Fault, Server, TestEnv, can_trace, channels, kill_at, kill_for, record, slowly, soon,
-    tree,
+    Call, Fault, Server, TestEnv, can_trace, channels, installer_kernel, kill_at, kill_for, record,
+    slowly, soon, tree,
 };
 
-/// A kernel of two files and a program that says what it is. The installer is a
-/// shell, so that no kernel that is worth having must be linked each time.
-const KERNEL: &str = r#"
-id: NAME
-language: sh
-display_name: NAME
-summary: two files and a program
-homepage: https://example.org/
-packages: [executable]
-kernelspec:
-  installer:
-    dir: NAME
-    argv:
-      - /bin/sh
-      - -c
-      - >-
-        set -e; folder=$XDG_DATA_HOME/jupyter/kernels/NAME; mkdir -p "$folder";
-        cp "$CONDA_PREFIX/share/shared-lib.txt" "$folder/logo-64x64.png";
-        echo '{"argv": ["executable", "{connection_file}"], "display_name": "NAME", "language": "sh"}'
-        > "$folder/kernel.json"
-smoke: {code: "1", expect: "1"}
-interrupt:
-  unsupported: it ends at once
-state: tested
-"#;
+/// What an installer does before it writes: a kernel of two files.
+const STEPS: &str = r#"mkdir -p "$folder";
+        cp "$CONDA_PREFIX/share/shared-lib.txt" "$folder/logo-64x64.png";"#;
 
 /// A kernel stays, one comes, one goes.
 const OLD: &str =
@@ -94,7 +72,7 @@ impl Story {
         let folder = env.path("home/.config/envspec/kernels");
         fs_err::create_dir_all(&folder).unwrap();
         for name in ["one", "two", "three"] {
-            let text = KERNEL.replace("NAME", name);
+            let text = installer_kernel(name, STEPS);
             fs_err::write(folder.join(format!("{name}.yaml")), text).unwrap();
         }
         env.spec("lab", OLD);

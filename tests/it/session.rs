@@ -146,6 +146,9 @@ fn one_command_on_the_laptop_starts_and_connects_and_a_second_server_has_its_own
     let changed = "envs/lab.yaml has changed since lab-";
     assert!(!first.stderr().contains(changed), "{}", first.stderr());
     assert!(second.stderr().contains(changed), "{}", second.stderr());
+    let more = "lab has a server already (envspec sessions); this is one more";
+    assert!(!first.stderr().contains(more), "{}", first.stderr());
+    assert!(second.stderr().contains(more), "{}", second.stderr());
     assert_eq!(two, one + 1);
     assert_eq!(
         status(&there, two, Some(&token)),
@@ -883,6 +886,28 @@ fn on_this_machine_the_chosen_port_leads_to_the_server_too() {
     let left = fs_err::read_dir(env.root().join("sessions")).unwrap();
     let left: Vec<_> = left.map(|entry| entry.unwrap().file_name()).collect();
     assert_eq!(left, ["start"]);
+}
+
+#[test]
+fn a_server_that_does_not_start_on_this_machine_is_told_and_is_no_session() {
+    let env = TestEnv::new();
+    env.spec(
+        "lab",
+        "channels: [conda-forge]\ndependencies: [python, jupyterlab]\n",
+    );
+    env.run(&["apply"]).success();
+    let lab = env
+        .prefix("lab")
+        .join("lib/python3.11/site-packages/jupyterlab");
+    fs_err::rename(&lab, env.path("jupyterlab")).unwrap();
+    let told = env.run(&["launch"]).fails_with(6);
+    assert!(
+        told.stderr.contains("No module named 'jupyterlab'"),
+        "{told}"
+    );
+    assert!(!told.stderr.contains("not ended by that"), "{told}");
+    let sessions = env.run(&["sessions", "--json"]).success().json();
+    assert_eq!(sessions["sessions"], serde_json::json!([]));
 }
 
 /// A browser that writes down what it is given, and what everybody can see then.

@@ -5,33 +5,7 @@ use std::process::Command;
 use std::time::Duration;
 
 use crate::errors::Mount;
-use crate::support::{Ran, TestEnv, soon};
-
-/// A kernel whose installer waits in the middle of a build, after all packages were
-/// linked.
-const KERNEL: &str = r#"
-id: slow
-language: sh
-display_name: slow
-summary: an installer that takes as long as a test wants
-homepage: https://example.org/
-packages: [executable]
-kernelspec:
-  installer:
-    dir: slow
-    argv:
-      - /bin/sh
-      - -c
-      - >-
-        set -e; touch "GATE/reached"; while [ -e "GATE/stop" ]; do sleep 0.05; done;
-        folder=$XDG_DATA_HOME/jupyter/kernels/slow; mkdir -p "$folder";
-        echo '{"argv": ["executable", "{connection_file}"], "display_name": "slow", "language": "sh"}'
-        > "$folder/kernel.json"
-smoke: {code: "1", expect: "1"}
-interrupt:
-  unsupported: it ends at once
-state: tested
-"#;
+use crate::support::{Ran, TestEnv, installer_kernel, soon};
 
 const TEXT: &str = "share/shared-lib.txt";
 
@@ -45,7 +19,11 @@ fn half_way() -> (TestEnv, PathBuf) {
     let kernels = env.path("home/.config/envspec/kernels");
     fs_err::create_dir_all(&gate).unwrap();
     fs_err::create_dir_all(&kernels).unwrap();
-    let kernel = KERNEL.replace("GATE", gate.to_str().unwrap());
+    // It waits in the middle of a build, after all packages were linked.
+    let gate_shown = gate.display();
+    let steps =
+        format!("touch {gate_shown}/reached; while [ -e {gate_shown}/stop ]; do sleep 0.05; done;");
+    let kernel = installer_kernel("slow", &steps);
     fs_err::write(kernels.join("slow.yaml"), kernel).unwrap();
     env.tiny(&["shared-lib 1.0"]);
     env.run(&["apply"]).success();

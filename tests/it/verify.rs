@@ -7,40 +7,16 @@ use std::path::Path;
 use serde_json::Value;
 
 use crate::support::{
-    PackageFile, TestEnv, add_package, assert_output, can_trace, channels, kill_at, record, soon,
-    tree, world_python,
+    PackageFile, TestEnv, add_package, assert_output, can_trace, channels, installer_kernel,
+    kill_at, record, soon, tree, world_python,
 };
-
-/// A kernel that is its own installer.
-const KERNEL: &str = r#"
-id: one
-language: sh
-display_name: one
-summary: two files
-homepage: https://example.org/
-packages: [executable]
-kernelspec:
-  installer:
-    dir: one
-    argv:
-      - /bin/sh
-      - -c
-      - >-
-        set -e; folder=$XDG_DATA_HOME/jupyter/kernels/one; mkdir -p "$folder";
-        echo '{"argv": ["executable", "{connection_file}"], "display_name": "one", "language": "sh"}'
-        > "$folder/kernel.json"
-smoke: {code: "1", expect: "1"}
-interrupt:
-  unsupported: it ends at once
-state: tested
-"#;
 
 /// `lab`, applied, with a kernel, a link and a file that several packages bring.
 fn applied() -> TestEnv {
     let env = TestEnv::new();
     let folder = env.path("home/.config/envspec/kernels");
     fs_err::create_dir_all(&folder).unwrap();
-    fs_err::write(folder.join("one.yaml"), KERNEL).unwrap();
+    fs_err::write(folder.join("one.yaml"), installer_kernel("one", "")).unwrap();
     env.spec(
         "lab",
         "channels: [tiny]\ndependencies: [shared-lib 2.0, symlink]\nkernels: [one]\nvariables: {A: b}\n",

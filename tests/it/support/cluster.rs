@@ -9,7 +9,7 @@ use std::process::{Child, ChildStdin, Command, ExitStatus, Output, Stdio};
 use std::sync::OnceLock;
 use std::time::{Duration, Instant};
 
-use super::output::Ran;
+use super::output::{Ran, tell_failures_at_once};
 use super::tools::skipped;
 
 /// How long a command may take if nothing else is said: `srun` and `ssh` can
@@ -51,6 +51,7 @@ impl Cluster {
     }
 
     fn hold(settings: &[(&str, &str)]) -> Option<Self> {
+        tell_failures_at_once();
         let said = tempfile::tempfile().unwrap();
         let mut holder = script()
             .arg("hold")

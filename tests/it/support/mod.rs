@@ -4,6 +4,7 @@
 mod browser;
 mod channels;
 mod cluster;
+mod installer;
 mod lab;
 mod member;
 mod output;
@@ -18,6 +19,7 @@ mod tree;
 pub(crate) use browser::{Browser, Card, Login};
 pub(crate) use channels::{Channels, channels};
 pub(crate) use cluster::{Cluster, Running};
+pub(crate) use installer::installer_kernel;
 pub(crate) use lab::{Lab, lab};
 pub(crate) use member::Member;
 pub(crate) use output::{CommandOutput, Ran, assert_output};

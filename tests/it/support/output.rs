@@ -1,8 +1,10 @@
 //! What a run of the program left: three things, shown together, redacted.
 
 use std::fmt;
+use std::io::Write as _;
 use std::path::Path;
 use std::process::Output;
+use std::sync::Once;
 
 /// A run that nobody has judged yet.
 #[must_use = "a run whose outcome nobody looks at proves nothing"]
@@ -141,3 +143,20 @@ macro_rules! assert_output {
     }};
 }
 pub(crate) use assert_output;
+
+/// Tells the first words of a failure when it happens, past what holds the output of
+/// tests back: all of it comes at the end of the suite, or never if that is killed.
+pub(crate) fn tell_failures_at_once() {
+    static HOOKED: Once = Once::new();
+    HOOKED.call_once(|| {
+        let usual = std::panic::take_hook();
+        std::panic::set_hook(Box::new(move |panic| {
+            let thread = std::thread::current();
+            let name = thread.name().unwrap_or("?").to_owned();
+            let text: String = panic.to_string().chars().take(1500).collect();
+            // Not the macro, which a test's own output would keep.
+            drop(writeln!(std::io::stderr(), "FAILED {name}: {text}"));
+            usual(panic);
+        }));
+    });
+}

@@ -8,7 +8,7 @@ use std::time::{Duration, Instant};
 use tempfile::TempDir;
 
 use super::channels;
-use super::output::Ran;
+use super::output::{Ran, tell_failures_at_once};
 
 /// A private world. Its folder has the same length everywhere, so that messages
 /// with a path in them break their lines at the same places.
@@ -21,6 +21,7 @@ pub(crate) struct TestEnv {
 impl TestEnv {
     /// A world whose channels are the test world's, as files.
     pub(crate) fn new() -> Self {
+        tell_failures_at_once();
         let folder = tempfile::Builder::new()
             .prefix("es-")
             .tempdir_in("/tmp")
