@@ -92,7 +92,9 @@ pub async fn carry_out<'c>(
     };
     publish(context, publishing)?;
     store::clear_rubble(&context.root);
-    drop(lease);
+    let umask = context.root.join_group()?;
+    context.root.fill_reserve();
+    drop((umask, lease));
     Ok(Outcome {
         prepared,
         shared: built.shared,
@@ -196,14 +198,10 @@ pub(super) async fn build(
         });
     }
     let client = http_client(context.network);
-    let beneath: Vec<PathBuf> = prepared
-        .subject
-        .shared_roots()
-        .map(|root| root.packages())
-        .collect();
+    let caches = prepared.subject.packages(context);
     let packages = Packages {
-        folder: &context.root.packages(),
-        beneath: &beneath,
+        folder: &caches[0],
+        beneath: &caches[1..],
         user: prepared.desired.environment.as_str(),
     };
     let installing = install(
@@ -221,7 +219,7 @@ pub(super) async fn build(
     let (installed, origin) = tokio::join!(installing, origin(prepared));
     let installed = installed?;
     let clobbered = installed.clobbered;
-    let bytecode = compile_bytecode(
+    let mut bytecode = compile_bytecode(
         Compile {
             prefix,
             packages: &context.root.packages(),
@@ -232,6 +230,10 @@ pub(super) async fn build(
         &context.progress,
     )
     .await;
+    if let Some(error) = bytecode.lacking.take_if(|error| store::is_full(error)) {
+        // With space it can be had, and nobody could add it later.
+        return Err(StoreError::io("could not compile the sources in", prefix)(error).into());
+    }
     let clobbered: Vec<PathBuf> = clobbered.into_iter().collect();
 
     let spec = &prepared.subject.file.spec;

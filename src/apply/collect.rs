@@ -87,6 +87,23 @@ pub async fn collect(
     wanted: &Collect,
     tell: &(dyn Fn(&str) + Sync),
 ) -> Result<Collected, ApplyError> {
+    let collected = match collect_once(context, wanted, tell).await {
+        Err(error) if error.is_full() && context.root.spend_reserve() => {
+            collect_once(context, wanted, tell).await
+        }
+        collected => collected,
+    }?;
+    if !wanted.dry_run {
+        context.root.fill_reserve();
+    }
+    Ok(collected)
+}
+
+async fn collect_once(
+    context: &Context,
+    wanted: &Collect,
+    tell: &(dyn Fn(&str) + Sync),
+) -> Result<Collected, ApplyError> {
     let root = &context.root;
     if !root.path().is_dir() {
         return Ok(Collected::default());

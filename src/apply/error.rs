@@ -209,6 +209,11 @@ pub enum ApplyError {
 }
 
 impl ApplyError {
+    /// Whether it is for want of space below the root.
+    pub(super) fn is_full(&self) -> bool {
+        matches!(self, Self::Store(error) if error.is_full())
+    }
+
     /// Says which file could not be read.
     pub(super) fn unreadable(path: &Path) -> impl Fn(std::io::Error) -> Self {
         let path = path.to_owned();

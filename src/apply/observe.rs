@@ -74,7 +74,7 @@ pub fn prepare<'c>(
     let (mut cost, mut room) = (Cost::default(), Room::default());
     if !generation_exists {
         refuse_lacking(&subject, &packages)?;
-        cost = conda::cost(&context.root.packages(), &records);
+        cost = conda::cost(context.root.path(), &subject.packages(context), &records);
         room = store::room(context.root.path());
     }
     let mut other_spec = None;

@@ -36,6 +36,20 @@ pub async fn rollback(
     wanted: Option<&str>,
     tell: &(dyn Fn(WaitingFor<'_>) + Sync),
 ) -> Result<RolledBack, ApplyError> {
+    match rollback_once(context, name, wanted, tell).await {
+        Err(error) if error.is_full() && context.root.spend_reserve() => {
+            rollback_once(context, name, wanted, tell).await
+        }
+        done => done,
+    }
+}
+
+async fn rollback_once(
+    context: &Context,
+    name: &EnvName,
+    wanted: Option<&str>,
+    tell: &(dyn Fn(WaitingFor<'_>) + Sync),
+) -> Result<RolledBack, ApplyError> {
     let lease = hold(context, name, tell).await?.lease;
     let from = store::current(&context.root, name)?;
     let unknown_environment = || StoreError::Unknown {

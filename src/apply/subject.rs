@@ -89,6 +89,14 @@ impl Subject<'_> {
         paths.map(|path| Root::new(PathBuf::from(path.as_str())))
     }
 
+    /// The caches of unpacked packages: the root's own, and those of shared roots.
+    pub(super) fn packages(&self, context: &Context) -> Vec<PathBuf> {
+        let shared = self.shared_roots().map(|root| root.packages());
+        std::iter::once(context.root.packages())
+            .chain(shared)
+            .collect()
+    }
+
     /// When the site deletes what is below the root, if it does.
     pub fn purge(&self, context: &Context) -> Option<Purge> {
         // What is not there yet will be below what is.

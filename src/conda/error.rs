@@ -79,7 +79,7 @@ pub enum CondaError {
     /// A package could not be linked into the prefix.
     #[error("the packages could not be installed into {}", prefix.display())]
     #[diagnostic(help(
-        "nothing was changed: the current generation is as before. Look for space (df -h, df -i, quota) and permissions, then run the command again"
+        "nothing was changed: the current generation is as before. Look for space (df -h, df -i, quota; envspec gc makes some) and permissions, then run the command again"
     ))]
     Install {
         /// The prefix.
@@ -91,7 +91,7 @@ pub enum CondaError {
     /// The disk refused: no space, no permission.
     #[error("the disk refused while packages were installed into {}", prefix.display())]
     #[diagnostic(help(
-        "nothing was switched: the environment is as it was. Look for space (df -h, df -i, quota) and permissions, or choose another root: --root DIR or ENVSPEC_ROOT"
+        "nothing was switched: the environment is as it was. Look for space (df -h, df -i, quota; envspec gc makes some) and permissions, or choose another root: --root DIR or ENVSPEC_ROOT"
     ))]
     Disk {
         /// The prefix.
@@ -104,7 +104,7 @@ pub enum CondaError {
     /// does not notice that the end of a record is missing until it reads it.
     #[error("the record of a package was cut short in {}; most likely no space left", prefix.display())]
     #[diagnostic(help(
-        "nothing was switched: the environment is as it was. Look for space (df -h, df -i, quota), or choose another root: --root DIR or ENVSPEC_ROOT"
+        "nothing was switched: the environment is as it was. Look for space (df -h, df -i, quota; envspec gc makes some), or choose another root: --root DIR or ENVSPEC_ROOT"
     ))]
     CutShort {
         /// The prefix.

@@ -57,7 +57,7 @@ pub enum StoreError {
     /// There is not enough room for a generation.
     #[error("{} has no room for {generation}: it takes {cost}, and {left} are left", path.display())]
     #[diagnostic(help(
-        "nothing was changed. Make room there, or take a root where there is more: --root DIR or ENVSPEC_ROOT"
+        "nothing was changed. Make room there with: envspec gc. Or take a root where there is more: --root DIR or ENVSPEC_ROOT"
     ))]
     NoRoom {
         /// Where.
@@ -150,13 +150,26 @@ impl StoreError {
     }
 }
 
+impl StoreError {
+    /// Whether it is for want of space.
+    pub fn is_full(&self) -> bool {
+        matches!(self, Self::Io { source, .. } if is_full(source))
+    }
+}
+
+/// Whether the system says that no space is left, of the disk or of a quota.
+pub fn is_full(error: &std::io::Error) -> bool {
+    use std::io::ErrorKind::{QuotaExceeded, StorageFull};
+    matches!(error.kind(), StorageFull | QuotaExceeded)
+}
+
 fn advice(error: &std::io::Error) -> &'static str {
     match error.kind() {
         std::io::ErrorKind::PermissionDenied | std::io::ErrorKind::ReadOnlyFilesystem => {
             "you may not write there; in the place of envspec's root another can be taken: --root DIR or ENVSPEC_ROOT"
         }
-        std::io::ErrorKind::StorageFull | std::io::ErrorKind::QuotaExceeded => {
-            "there is no space left (see df -h, df -i, quota); once there is, the same again finishes it"
+        _ if is_full(error) => {
+            "there is no space left (see df -h, df -i, quota). Make some with: envspec gc. The same again finishes it"
         }
         _ => "envspec list shows what is current; once this is mended, the same again finishes it",
     }

@@ -14,6 +14,7 @@ mod manifest;
 mod packages;
 mod processes;
 mod receipt;
+mod reserve;
 mod room;
 mod rubble;
 mod seal;
@@ -21,7 +22,7 @@ mod sessions;
 mod space;
 mod write;
 
-pub use error::StoreError;
+pub use error::{StoreError, is_full};
 pub use generations::{
     Generation, current, damaged, environments, generations, publish, put_back, set_aside, stage,
 };

@@ -7,6 +7,8 @@
 //! `CONFIG_QFMT_V2`. A `write` is not told from those that wake threads; what it
 //! stands for fails as the `fsync` after it. The disk of its own size is real.
 
+use std::io::Write as _;
+
 use crate::crash::{Story, is_in_a_generation, of_the_first_thread, sample};
 use crate::errors::Mount;
 use crate::support::{Ran, TestEnv, can_trace, fail_at, fail_for, record};
@@ -184,4 +186,93 @@ fn a_disk_that_is_full_sooner_or_later() {
         env.run(&["apply"]).success().says("Nothing to do");
     }
     assert!((3..=STEPS).contains(&failed), "{failed} of {STEPS} failed");
+}
+
+/// What is left is used up, to the last byte and the last file.
+fn fill(env: &TestEnv) {
+    let folder = env.root().join("fill");
+    fs_err::create_dir_all(&folder).unwrap();
+    let mut size = 1 << 20;
+    for number in 0.. {
+        let file = folder.join(number.to_string());
+        let is_full = match fs_err::File::create(&file) {
+            Ok(mut file) => file.write_all(&vec![1; size]).is_err(),
+            Err(_) => return,
+        };
+        match (is_full, size) {
+            (true, 4096) => return,
+            (true, _) => size = 4096,
+            (false, _) => {}
+        }
+    }
+}
+
+#[test]
+fn with_nothing_left_at_all_gc_and_rollback_work_and_an_apply_names_gc() {
+    // The bytes are used up, or the files.
+    for limit in ["size=24m", "size=64m,nr_inodes=700"] {
+        for way in [
+            &["rollback"][..],
+            &["gc", "--keep", "0", "--older-than", "0d"],
+        ] {
+            let env = TestEnv::new();
+            let options = ["-t", "tmpfs", "-o", limit, "tmpfs"];
+            let Some(_disk) = Mount::new(&env.root(), &options) else {
+                return;
+            };
+            for packages in [&["shared-lib 1.0"][..], &["shared-lib 2.0"]] {
+                env.tiny(packages);
+                env.run(&["apply"]).success();
+            }
+            fill(&env);
+            env.tiny(&["shared-lib 2.0", "executable"]);
+            let told = env.run(&["apply"]).fails_with(7);
+            assert!(told.stderr.contains("envspec gc"), "{told}");
+            env.run(way).success();
+            env.run(&["verify"]).success();
+            env.run(&["gc", "--keep", "0", "--older-than", "0d"])
+                .success();
+            fs_err::remove_dir_all(env.root().join("fill")).unwrap();
+            env.run(&["apply"]).success();
+        }
+    }
+}
+
+#[test]
+fn a_disk_that_is_full_while_sources_are_compiled_leaves_no_generation_without_bytecode() {
+    let env = TestEnv::new();
+    let Some(_disk) = Mount::new(&env.root(), &["-t", "tmpfs", "-o", "size=900m", "tmpfs"]) else {
+        return;
+    };
+    let used = || {
+        let told = rustix::fs::statvfs(env.root()).unwrap();
+        (told.f_blocks - told.f_bfree) * told.f_frsize
+    };
+    env.spec(
+        "lab",
+        "channels: [conda-forge]\ndependencies: [python, jupyterlab]\n",
+    );
+    env.run(&["apply"]).success();
+    let with_all = used();
+    let compiled = env.run(&["verify", "--json"]).success().json();
+    for folder in ["root/gen", "root/envs", "root/pkgs/.bytecode"] {
+        let mut remove = env.program("rm");
+        env.output(remove.arg("-rf").arg(env.path(folder)))
+            .success();
+    }
+    let mut mount = env.program("mount");
+    let size = format!("remount,size={}", with_all - (8 << 20));
+    env.output(mount.args(["-o", &size]).arg(env.root()))
+        .success();
+    env.run(&["apply"])
+        .fails_with(7)
+        .says("could not compile the sources")
+        .says("envspec gc");
+    assert!(!env.root().join("envs/lab").exists());
+    let mut mount = env.program("mount");
+    env.output(mount.args(["-o", "remount,size=900m"]).arg(env.root()))
+        .success();
+    env.run(&["apply"]).success();
+    let again = env.run(&["verify", "--json"]).success().json();
+    assert_eq!(again["files"], compiled["files"]);
 }

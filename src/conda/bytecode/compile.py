@@ -1,6 +1,6 @@
 """Compiles what the lines of the input name: [source, the name for tracebacks, where to].
 
-Prints the name of each file that Python would look for, as importlib says; an empty line for a
+Ends with the system's number of an error of the disk. Prints the name of each file that Python would look for, as importlib says; an empty line for a
 source that can't be compiled, such as a template or a test of the parser.
 """
 
@@ -18,4 +18,7 @@ for line in sys.stdin:
         py_compile.compile(source, target, name, doraise=True, invalidation_mode=MODE)
     except (py_compile.PyCompileError, ValueError, RecursionError, MemoryError):
         name = None
+    except OSError as error:
+        print(error, file=sys.stderr)
+        sys.exit(error.errno or 1)
     print(importlib.util.cache_from_source(name) if name else "", flush=True)

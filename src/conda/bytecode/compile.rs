@@ -171,7 +171,13 @@ async fn interpret(prefix: &Path, sources: &[&Source]) -> io::Result<Vec<String>
     if !output.status.success() || told.len() != sources.len() {
         let said = String::from_utf8_lossy(&output.stderr);
         let last = said.lines().last().unwrap_or("it says nothing").to_owned();
-        return Err(io::Error::other(format!("{}: {last}", output.status)));
+        let number = output.status.code().unwrap_or_default();
+        let of_system = io::Error::from_raw_os_error(number);
+        let kind = match of_system.kind() {
+            kind @ (io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded) => kind,
+            _ => io::ErrorKind::Other,
+        };
+        return Err(io::Error::new(kind, format!("{}: {last}", output.status)));
     }
     ordered?;
     Ok(told)

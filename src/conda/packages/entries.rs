@@ -79,7 +79,7 @@ fn remove_if_there(path: &Path) -> std::io::Result<()> {
 }
 
 /// The name of a package's folder, as the installer will look for it.
-pub(super) fn entry_name(record: &RepoDataRecord) -> String {
+pub(in crate::conda) fn entry_name(record: &RepoDataRecord) -> String {
     let package = &record.package_record;
     format!(
         "{}-{}-{}",

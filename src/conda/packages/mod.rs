@@ -30,7 +30,8 @@ use rattler_networking::LazyClient;
 use rayon::prelude::*;
 use tempfile::TempDir;
 
-use self::entries::{enter, entry_name, hash, is_whole};
+pub(super) use self::entries::entry_name;
+use self::entries::{enter, hash, is_whole};
 use self::fetch::fetch;
 use super::progress::Progress;
 
