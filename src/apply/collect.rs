@@ -112,10 +112,7 @@ async fn collect_once(
     let _umask = root.join_group()?;
     let mut leases = Leases::default();
     let gate = if wanted.dry_run {
-        let names = folder_names(&root.leases()).into_iter();
-        leases
-            .busy
-            .extend(names.map(|name| (name, "another process".to_owned())));
+        leases.busy = Lease::holders(root, &context.asker());
         None
     } else {
         let gate = store::shut_gate(root, &context.asker(), tell).await?;

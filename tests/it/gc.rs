@@ -460,7 +460,14 @@ fn what_killed_applies_left_goes_and_what_is_not_ours_stays() {
     let living_lease = root.join("leases/.new-living");
     fs_err::write(&living_lease, living.to_string()).unwrap();
 
-    gc(&env, &[]);
+    let planned = gc(&env, &["--dry-run"]);
+    assert_eq!(
+        planned["packages_kept"],
+        serde_json::json!([]),
+        "the dead hold nothing"
+    );
+    let done = gc(&env, &[]);
+    assert_eq!(done["generations"], planned["generations"]);
     assert!(
         living_lease.exists(),
         "a lease was taken from under its holder"

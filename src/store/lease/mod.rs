@@ -29,7 +29,7 @@ mod wait;
 #[cfg(test)]
 mod wait_tests;
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::io::{ErrorKind, Write as _};
 use std::os::unix::fs::PermissionsExt as _;
 use std::path::{Path, PathBuf};
@@ -79,6 +79,23 @@ impl Lease {
                 path: theirs.path,
             }),
         }
+    }
+
+    /// Who has the leases below a root, by environment; without those who are known to
+    /// be gone. Changes nothing.
+    pub fn holders(root: &Root, asker: &Asker<'_>) -> BTreeMap<String, String> {
+        let me = asker.holder();
+        let entries = fs::read_dir(root.leases()).into_iter().flatten().flatten();
+        entries
+            .filter_map(|entry| {
+                let name = entry.file_name().into_string().ok()?;
+                EnvName::new(&name)?;
+                let text = read(&entry.path()).ok()??;
+                let holder: Option<Holder> = serde_json::from_str(&text).ok();
+                let is_gone = holder.is_some_and(|holder| holder.is_gone(&me));
+                (!is_gone).then(|| (name, words(&text)))
+            })
+            .collect()
     }
 
     /// The same lease with a heartbeat.
