@@ -262,6 +262,7 @@ pub(super) async fn build(
         by: context.who.to_string(),
         made_with: concat!("envspec ", env!("CARGO_PKG_VERSION")).to_owned(),
         spec: known_origin.unwrap_or(origin),
+        spec_sha256: hex::encode(Sha256::digest(prepared.subject.file.source.text())),
         lock_sha256: hex::encode(Sha256::digest(prepared.locked.text.as_str())),
         packages,
         kernels: set_up.kernels,

@@ -6,6 +6,7 @@
 
 mod build;
 mod collect;
+mod commits;
 mod context;
 mod error;
 mod generations_in_use;
@@ -27,6 +28,7 @@ mod verify;
 
 pub use build::{Outcome, carry_out};
 pub use collect::{Collect, Collected, Judged, LiveSession, collect};
+pub use commits::Commits;
 pub use context::{Context, Who};
 pub use error::ApplyError;
 pub use hold::{WaitingFor, hold};

@@ -101,12 +101,16 @@ fn show(path: &Path, commit: &str) -> Option<Vec<u8>> {
 
 /// Runs git in the folder of a file.
 fn git(path: &Path, arguments: &[&str]) -> std::io::Result<std::process::Output> {
-    Command::new("git")
-        .arg("-C")
+    git_command(path).args(arguments).output()
+}
+
+/// Git in the folder of a file.
+pub(super) fn git_command(path: &Path) -> Command {
+    let mut git = Command::new("git");
+    git.arg("-C")
         .arg(path.parent().unwrap_or(path))
-        .args(arguments)
         .env("GIT_OPTIONAL_LOCKS", "0")
         .env("LC_ALL", "C")
-        .stdin(Stdio::null())
-        .output()
+        .stdin(Stdio::null());
+    git
 }

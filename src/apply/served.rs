@@ -11,6 +11,7 @@ use std::path::{Path, PathBuf};
 use super::context::Context;
 use super::error::ApplyError;
 use super::spec_file::SpecFile;
+use crate::kernel::installers;
 use crate::site::{ResolvedLaunch, Site};
 use crate::spec::{EnvName, Interface, Launch};
 use crate::store::Receipt;
@@ -32,6 +33,8 @@ pub struct Served {
     pub asked: Launch,
     /// The names of its kernels.
     pub kernels: Vec<String>,
+    /// What its users install packages of their own with.
+    pub installers: Vec<&'static str>,
     /// The spec's variables.
     pub variables: BTreeMap<String, String>,
     /// Why site and launch are those of the time when the generation was made;
@@ -119,6 +122,7 @@ impl Served {
             site,
             launch,
             asked,
+            installers: installers(receipt.packages.iter().map(|package| package.name.as_str())),
             kernels: receipt
                 .kernels
                 .iter()

@@ -24,5 +24,5 @@ pub use definition::{
 };
 pub use kernelspec::{InterruptMode, KernelSpec, KernelSpecError, Rewrite};
 pub use mark::{KERNELSPEC_MARK_VERSION, Mark, RegisteredName, RegisteredNameError};
-pub use personal::{Personal, below_home};
+pub use personal::{Personal, below_home, installers};
 pub use template::{escape, substitute};

@@ -98,6 +98,18 @@ impl Personal {
     }
 }
 
+/// What a user of an environment of these packages installs with, into the personal
+/// library.
+pub fn installers<'p>(packages: impl IntoIterator<Item = &'p str>) -> Vec<&'static str> {
+    let by = packages.into_iter().filter_map(|name| match name {
+        "pip" => Some("%pip install"),
+        "r-base" => Some("install.packages()"),
+        "julia" => Some("Pkg.add()"),
+        _ => None,
+    });
+    by.collect()
+}
+
 /// The folder of an environment's personal library, below the home.
 pub fn below_home(root: &str, home: &str, environment: &str) -> String {
     let home = home.trim_end_matches('/');

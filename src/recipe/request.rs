@@ -34,8 +34,9 @@ pub struct Request<'a> {
     pub transport: Transport,
     /// What activation sets besides what the generation's own scripts set.
     pub variables: &'a BTreeMap<String, String>,
-    /// Where packages go that users install for themselves: `~/…`.
-    pub personal: Option<&'a str>,
+    /// Where packages go that users install for themselves (`~/…`), and what they
+    /// install them with.
+    pub personal: Option<(&'a str, &'a [&'a str])>,
     /// The user's name on each hop, as far as it is known; a placeholder stands
     /// for the others.
     pub users: &'a BTreeMap<HostName, UserName>,

@@ -168,9 +168,13 @@ fn open(facts: &Facts<'_>, token: CommandLine) -> Step {
         Login::Password => (vec![], "The page asks for your password"),
     };
     let title = format!("Open {}", facts.url());
-    let personal = facts.asked.personal.map_or_else(String::new, |folder| {
-        format!(". What you install in it (%pip install, install.packages) goes to {folder}")
-    });
+    let personal = match facts.asked.personal {
+        None | Some((_, [])) => String::new(),
+        Some((folder, by)) => {
+            let by = by.join(", ");
+            format!(". What you install in it ({by}) goes to {folder}")
+        }
+    };
     step(StepKind::Open, Where::Laptop, &title, commands).note(format!("{asks}{personal}"))
 }
 

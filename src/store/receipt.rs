@@ -66,6 +66,9 @@ pub struct Receipt {
     pub made_with: String,
     /// The spec.
     pub spec: SpecOrigin,
+    /// The SHA-256 of the spec's bytes; empty if it was made before that was kept.
+    #[serde(default)]
+    pub spec_sha256: String,
     /// The SHA-256 of the lock's bytes.
     pub lock_sha256: String,
     /// The packages, by name.

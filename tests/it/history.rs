@@ -99,6 +99,33 @@ fn the_history_says_who_when_which_commit_and_what_changed_also_of_what_is_gone(
 }
 
 #[test]
+fn a_spec_that_was_committed_after_it_was_applied_is_told_with_that_commit() {
+    let env = TestEnv::new();
+    let before = committed(&env, &VERSIONS[..1])[0].0.clone();
+    env.tiny(VERSIONS[1]);
+    env.run(&["apply"]).success();
+    let newest = || {
+        let told = env.run(&["history", "--json"]).success().json();
+        let newest = &told["switches"][0];
+        let listed = env.run(&["list", "--json"]).success().json();
+        let current = listed["generations"].as_array().unwrap().iter();
+        let mut current = current.filter(|generation| generation["current"] == true);
+        let current = current.next().unwrap();
+        for of in ["commit", "dirty"] {
+            assert_eq!(newest[of], current[of]);
+        }
+        let commit = newest["commit"].as_str().unwrap().to_owned();
+        (commit, newest["dirty"].as_bool().unwrap())
+    };
+    assert_eq!(newest(), (before, true));
+    git(&env, &["add", "envs"]);
+    git(&env, &["commit", "--quiet", "-m", "x"]);
+    let after = git(&env, &["rev-parse", "HEAD"]);
+    git(&env, &["commit", "--quiet", "--allow-empty", "-m", "y"]);
+    assert_eq!(newest(), (after, false));
+}
+
+#[test]
 fn two_generations_two_locks_and_a_lock_at_two_revisions_are_compared() {
     let env = TestEnv::new();
     let all = committed(&env, &VERSIONS);

@@ -2,6 +2,7 @@
 
 use serde::Serialize;
 
+use crate::apply::Commits;
 use crate::cli::app::App;
 use crate::cli::failure::{Exit, Failure};
 use crate::cli::say::{FAINT, styled, table};
@@ -15,7 +16,9 @@ use super::walk;
 /// Show who switched an environment when, and what changed
 ///
 /// The newest comes first. What a generation was is known also after it was
-/// deleted.
+/// deleted. The commit is the first that holds spec and lock as they were; with a
+/// `+` behind it there is none yet, and it is the one that was checked out. Times
+/// are UTC.
 #[derive(Debug, clap::Args)]
 pub(in crate::cli) struct Args {
     /// The environment's name, or its spec [default: the only spec in envs/]
@@ -59,6 +62,7 @@ pub(super) fn run(app: &App<'_>, args: &Args) -> Result<Exit, Failure> {
     let switches = store::switches(&current.root, &current.name)?;
     let mut entries = Vec::with_capacity(switches.len());
     let mut before: Option<(String, Option<Receipt>)> = None;
+    let mut commits = Commits::default();
     for Switched { at, by, event, to } in switches {
         // One that can't be read is as good as none.
         let receipt = Receipt::read_kept(&current.root, &to).unwrap_or_default();
@@ -69,7 +73,10 @@ pub(super) fn run(app: &App<'_>, args: &Args) -> Result<Exit, Failure> {
             }
             _ => None,
         };
-        let spec = receipt.as_ref().map(|receipt| &receipt.spec);
+        let (commit, dirty) = match &receipt {
+            Some(receipt) => commits.of(receipt),
+            None => (None, false),
+        };
         entries.push(Entry {
             at,
             by,
@@ -77,8 +84,8 @@ pub(super) fn run(app: &App<'_>, args: &Args) -> Result<Exit, Failure> {
             from: before.map(|(from, _)| from),
             current: false,
             exists: Receipt::exists(&current.root.generation(&to)?),
-            commit: spec.and_then(|spec| spec.commit.clone()),
-            dirty: spec.is_some_and(|spec| spec.dirty),
+            commit,
+            dirty,
             changes,
             generation: to.clone(),
         });
@@ -133,7 +140,15 @@ fn text(entries: &[Entry], packages: bool) -> String {
                 .map_or_else(|| styled(FAINT, "?"), |changes| Counts::of(changes).text()),
         ]
     });
-    let head = ["", "when", "by", "", "generation", "commit", "packages"];
+    let head = [
+        "",
+        "when (UTC)",
+        "by",
+        "",
+        "generation",
+        "commit",
+        "packages",
+    ];
     let table = table(&head, rows);
     if !packages {
         return table;

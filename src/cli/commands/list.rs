@@ -2,6 +2,7 @@
 
 use serde::Serialize;
 
+use crate::apply::Commits;
 use crate::cli::app::App;
 use crate::cli::failure::{Exit, Failure};
 use crate::cli::say::{FAINT, bytes, causes, counted, table};
@@ -9,6 +10,9 @@ use crate::spec::EnvName;
 use crate::store::{self, Generation, Root, Space, Tally};
 
 /// List environments and their generations
+///
+/// The commit is the first that holds spec and lock as they were; with a `+` behind
+/// it there is none yet, and it is the one that was checked out.
 #[derive(Debug, clap::Args)]
 pub(in crate::cli) struct Args {
     /// Only this environment
@@ -51,7 +55,7 @@ struct Row<'a> {
     by: &'a str,
     packages: usize,
     kernels: Vec<&'a str>,
-    commit: Option<&'a str>,
+    commit: Option<String>,
     dirty: bool,
     root: std::path::PathBuf,
     prefix: std::path::PathBuf,
@@ -107,9 +111,10 @@ pub(super) fn run(app: &App<'_>, args: &Args) -> Result<Exit, Failure> {
         }
         .into());
     }
+    let mut commits = Commits::default();
     let mut rows: Vec<Row<'_>> = found
         .iter()
-        .map(|(root, generation)| row(root, generation))
+        .map(|(root, generation)| row(root, generation, &mut commits))
         .collect();
     let roots = if args.space {
         measure(&mut rows, &found)
@@ -178,8 +183,9 @@ fn space_text(space: Space) -> String {
     format!("{} in {}", bytes(space.bytes), counted(inodes, "file"))
 }
 
-fn row<'g>(root: &Root, generation: &'g Generation) -> Row<'g> {
+fn row<'g>(root: &Root, generation: &'g Generation, commits: &mut Commits) -> Row<'g> {
     let receipt = &generation.receipt;
+    let (commit, dirty) = commits.of(receipt);
     Row {
         environment: &receipt.environment,
         generation: &receipt.generation,
@@ -192,8 +198,8 @@ fn row<'g>(root: &Root, generation: &'g Generation) -> Row<'g> {
             .iter()
             .map(|kernel| kernel.name.as_str())
             .collect(),
-        commit: receipt.spec.commit.as_deref(),
-        dirty: receipt.spec.dirty,
+        commit,
+        dirty,
         root: root.path().to_owned(),
         prefix: generation.prefix.clone(),
         space: None,
@@ -206,7 +212,7 @@ fn text(rows: &[Row<'_>]) -> String {
     let mut head = vec![
         "",
         "generation",
-        "made",
+        "made (UTC)",
         "by",
         "packages",
         "kernels",
@@ -219,7 +225,7 @@ fn text(rows: &[Row<'_>]) -> String {
         head.push("root");
     }
     let lines = rows.iter().map(|row| {
-        let commit = match row.commit {
+        let commit = match &row.commit {
             Some(commit) => {
                 let dirty = if row.dirty { "+" } else { "" };
                 format!("{}{dirty}", &commit[..commit.len().min(9)])

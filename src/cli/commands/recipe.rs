@@ -172,7 +172,7 @@ fn make(
         kernels: &served.kernels,
         transport: served.site.ssh.transport,
         variables: &served.variables,
-        personal: Some(&personal),
+        personal: Some((&personal, &served.installers)),
         users: &users,
         ssh: wishes.ssh,
         outer_hops: wishes.outer_hops,

@@ -80,7 +80,10 @@ impl Case {
             kernels: &self.kernels,
             transport: self.transport,
             variables: &self.variables,
-            personal: Some("~/.local/share/envspec/personal/lab"),
+            personal: Some((
+                "~/.local/share/envspec/personal/lab",
+                &["%pip install", "install.packages()"],
+            )),
             users: &self.users,
             ssh: self.ssh,
             outer_hops: self.outer_hops,
