@@ -83,14 +83,20 @@ pub async fn carry_out<'c>(
         lease.confirm()?;
         write_lock(&prepared)?;
     }
+    let spec = match &built.receipt {
+        Some(receipt) => receipt.spec.clone(),
+        None => origin(&prepared).await,
+    };
     let publishing = Publishing {
         lease: &lease,
         plan: &prepared.plan,
         environment: &prepared.desired.environment,
         event: Event::Apply,
+        spec: Some(spec),
         staged,
     };
     publish(context, publishing)?;
+    store::clear_unfinished(&context.root, &prepared.desired.environment);
     store::clear_rubble(&context.root);
     let umask = context.root.join_group()?;
     context.root.fill_reserve();
@@ -183,12 +189,13 @@ pub(super) async fn build(
     lease: &Lease,
     manner: Manner,
 ) -> Result<Built, ApplyError> {
-    let (distrust, known_origin) = match manner {
+    // Again: a shared one was damaged, or the cache, or one's own.
+    let (again, known_origin) = match manner {
         Manner::Fresh => (false, None),
         Manner::Again(origin) => (true, origin),
     };
     store::stage(&context.root, prefix)?;
-    if let Some(shared) = shared_generation(prepared)? {
+    if let Some(shared) = shared_generation(prepared)?.filter(|_| !again) {
         lease.confirm()?;
         fs_err::os::unix::fs::symlink(&shared, prefix)
             .map_err(StoreError::io("could not link", prefix))?;
@@ -197,6 +204,8 @@ pub(super) async fn build(
             ..Built::default()
         });
     }
+    // By this it is known as envspec's, should it stay unfinished.
+    Receipt::folder(prefix)?;
     let client = http_client(context.network);
     let caches = prepared.subject.packages(context);
     let packages = Packages {
@@ -219,17 +228,14 @@ pub(super) async fn build(
     let (installed, origin) = tokio::join!(installing, origin(prepared));
     let installed = installed?;
     let clobbered = installed.clobbered;
-    let mut bytecode = compile_bytecode(
-        Compile {
-            prefix,
-            packages: &context.root.packages(),
-            records: &prepared.records,
-            clobbered: &clobbered,
-            distrust,
-        },
-        &context.progress,
-    )
-    .await;
+    let compile = Compile {
+        prefix,
+        packages: &context.root.packages(),
+        records: &prepared.records,
+        clobbered: &clobbered,
+        distrust: again,
+    };
+    let mut bytecode = compile_bytecode(compile, &context.progress).await;
     if let Some(error) = bytecode.lacking.take_if(|error| store::is_full(error)) {
         // With space it can be had, and nobody could add it later.
         return Err(StoreError::io("could not compile the sources in", prefix)(error).into());

@@ -13,6 +13,7 @@ use std::time::Duration;
 use super::context::Context;
 use super::error::ApplyError;
 use super::generations_in_use::{Observed, observe};
+use super::hold::with_reserve;
 use crate::conda::Step;
 use crate::plan::{KEPT_FOR, Kept, Retention, is_python_used, is_used, judge};
 use crate::spec::EnvName;
@@ -87,16 +88,14 @@ pub async fn collect(
     wanted: &Collect,
     tell: &(dyn Fn(&str) + Sync),
 ) -> Result<Collected, ApplyError> {
-    let collected = match collect_once(context, wanted, tell).await {
-        Err(error) if error.is_full() && context.root.spend_reserve() => {
-            collect_once(context, wanted, tell).await
-        }
-        collected => collected,
-    }?;
-    if !wanted.dry_run {
-        context.root.fill_reserve();
+    // Whatever was applied had a lease. What else there may be is not envspec's.
+    if !context.root.leases().is_dir() {
+        return Ok(Collected::default());
     }
-    Ok(collected)
+    if wanted.dry_run {
+        return collect_once(context, wanted, tell).await;
+    }
+    with_reserve(context, async || collect_once(context, wanted, tell).await).await
 }
 
 async fn collect_once(
@@ -105,9 +104,6 @@ async fn collect_once(
     tell: &(dyn Fn(&str) + Sync),
 ) -> Result<Collected, ApplyError> {
     let root = &context.root;
-    if !root.path().is_dir() {
-        return Ok(Collected::default());
-    }
     // What is left in the root meanwhile, leases above all, the group must see.
     let _umask = root.join_group()?;
     let mut leases = Leases::default();
@@ -145,7 +141,10 @@ async fn collect_once(
     let mut collected = Collected::default();
     let mut notes = Vec::new();
     if let Some(holder) = leases.busy.iter().next() {
-        collected.packages_kept = Some(format!("{} is being changed by {}", holder.0, holder.1));
+        let (name, by) = holder;
+        collected.packages_kept = Some(format!(
+            "{name} is being changed by {by}; should they be gone, an apply of {name} takes over"
+        ));
     } else if root.packages().is_dir() {
         // Nobody fetches or links packages: all leases are held.
         let unused = unused(context, &staying)?;
@@ -163,7 +162,12 @@ async fn collect_once(
         for path in &doomed {
             tally.add(path);
         }
-        collected.freed = tally.own();
+        // Their receipts are kept.
+        let mut kept = Tally::default();
+        for generation in &going {
+            kept.add(&Receipt::path(&root.generations().join(generation)));
+        }
+        collected.freed = tally.own().without(kept.total());
         collected.generations = generations;
         return Ok(collected);
     };

@@ -11,7 +11,7 @@ use std::process::Stdio;
 use sha2::{Digest as _, Sha256};
 
 use super::revision::git_command;
-use crate::store::Receipt;
+use crate::store::{Receipt, SpecOrigin};
 
 /// The SHA-256 of a spec and of its lock.
 type Papers = (String, String);
@@ -24,8 +24,8 @@ impl Commits {
     /// The commit that a generation was made from, and whether spec or lock differ
     /// from it: the first that holds both as they were, else the one that was
     /// checked out then.
-    pub fn of(&mut self, receipt: &Receipt) -> (Option<String>, bool) {
-        let origin = &receipt.spec;
+    /// `origin` is the receipt's, or that of another time at which it was applied.
+    pub fn of(&mut self, receipt: &Receipt, origin: &SpecOrigin) -> (Option<String>, bool) {
         if origin.dirty {
             let known = self
                 .0

@@ -78,7 +78,8 @@ pub(super) fn observe(
         }
         let (shape, receipt) = match Receipt::read(&prefix) {
             Ok(Some(receipt)) => (Shape::Whole, Some(receipt)),
-            Ok(None) => (Shape::Half, None),
+            Ok(None) if prefix.is_symlink() || store::is_unfinished(&prefix) => (Shape::Half, None),
+            Ok(None) => continue,
             Err(_) => (Shape::Unreadable, None),
         };
         let environment = receipt.as_ref().map_or_else(

@@ -41,3 +41,19 @@ pub async fn hold(
     context.progress.end(Step::Wait);
     granted
 }
+
+/// Does what makes room, or needs none; if there is not even room for that, once more
+/// with what the root keeps for it.
+pub(super) async fn with_reserve<T>(
+    context: &Context,
+    work: impl AsyncFn() -> Result<T, ApplyError>,
+) -> Result<T, ApplyError> {
+    let done = match work().await {
+        Err(error) if error.is_full() && context.root.spend_reserve() => work().await,
+        done => done,
+    };
+    if let Ok(_umask) = context.root.join_group() {
+        context.root.fill_reserve();
+    }
+    done
+}

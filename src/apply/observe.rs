@@ -89,6 +89,8 @@ pub fn prepare<'c>(
                 // A link leads to a shared root: its spec is of those who fill that.
                 .filter(|_| !prefix.is_symlink())
                 .map(|receipt| receipt.spec.path.clone())
+                // One that was repaired without its receipt knows only its own copy.
+                .filter(|path| !path.starts_with(context.root.generations()))
                 .filter(|path| is_another_file(path, &subject.file.path));
             let packages = receipt.map(|receipt| receipt.packages).unwrap_or_default();
             Some((current, packages))

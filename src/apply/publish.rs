@@ -13,7 +13,7 @@ use super::registration;
 use crate::jupyter::Staged;
 use crate::plan::{Action, Plan};
 use crate::spec::EnvName;
-use crate::store::{self, Event, Lease, StoreError, Switched};
+use crate::store::{self, Event, Lease, SpecOrigin, StoreError, Switched};
 
 /// A plan of which only the publishing is left.
 pub(super) struct Publishing<'p> {
@@ -25,6 +25,8 @@ pub(super) struct Publishing<'p> {
     pub(super) environment: &'p EnvName,
     /// What the history will call it.
     pub(super) event: Event,
+    /// Where the spec came from that asks for it.
+    pub(super) spec: Option<SpecOrigin>,
     /// The kernelspecs that it registers, by their names.
     pub(super) staged: BTreeMap<String, Staged>,
 }
@@ -38,6 +40,7 @@ pub(super) fn publish(context: &Context, publishing: Publishing<'_>) -> Result<(
         plan,
         environment,
         event,
+        spec,
         mut staged,
     } = publishing;
     tell_kernels(context, Some(plan.to.as_str()))?;
@@ -51,7 +54,7 @@ pub(super) fn publish(context: &Context, publishing: Publishing<'_>) -> Result<(
                 if let Some(from) = from {
                     record_what_was_missed(context, environment, from)?;
                 }
-                record(context, environment, event, to.as_str())?;
+                record(context, environment, event, to.as_str(), spec.clone())?;
             }
             Action::RegisterKernel { registered, .. } => {
                 if let Some(staged) = staged.remove(registered) {
@@ -83,7 +86,7 @@ fn record_what_was_missed(
     } else {
         Event::Apply
     };
-    record(context, environment, event, from)
+    record(context, environment, event, from, None)
 }
 
 fn record(
@@ -91,6 +94,7 @@ fn record(
     environment: &EnvName,
     event: Event,
     to: &str,
+    spec: Option<SpecOrigin>,
 ) -> Result<(), StoreError> {
     let _umask = context.root.join_group()?;
     let switched = Switched {
@@ -98,6 +102,7 @@ fn record(
         by: context.who.to_string(),
         event,
         to: to.to_owned(),
+        spec,
     };
     store::record(&context.root, environment, &switched)
 }

@@ -1,12 +1,12 @@
 //! A damaged generation, built again from what it was made of.
 //!
 //! It has to be at the same path, which its files name, so it can't be built
-//! beside and switched to. Everything that may fail for another reason than the
-//! disk (the papers, the network, the cache) is done first, with the damaged one
-//! in its place; then that is renamed aside and the new one is linked, which
-//! takes about a second. Files that a running kernel has open stay open. What is
-//! started in that second finds nothing; a killed repair is finished by the
-//! next one, or by `apply`.
+//! beside and switched to. What may fail for want of papers or network is done
+//! first, with the damaged one in its place: they are found, the cache is renewed.
+//! Then that one is renamed aside, the new one is linked, and the kernels' installers
+//! run: about a second with those that are shipped. Files that a running kernel has
+//! open stay open. What is started meanwhile finds nothing, and a killed repair leaves
+//! it so until the next one, or `apply`, finishes it.
 
 use std::path::{Path, PathBuf};
 
@@ -18,30 +18,41 @@ use super::observe::{Prepared, prepare};
 use super::registration;
 use super::resolve::{LockPolicy, resolve};
 use super::spec_file::SpecFile;
-use super::verify::{Finding, Verified, verify};
+#[cfg(doc)]
+use super::verify::verify;
+use super::verify::{Finding, Verified, verify_generation};
 use crate::conda::{http_client, refresh_cache};
 use crate::spec::EnvName;
 use crate::store::{self, Granted, Receipt};
 
-/// Repairs what [`verify()`] found of the `wanted` generation: it is built again and
-/// the package cache renewed, or only the kernelspecs written if nothing else is
-/// damaged.
+/// What a repair came to.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Repaired {
+    /// The generation was built again.
+    Built,
+    /// Its kernelspecs were registered again, and nothing else was damaged.
+    Registered,
+    /// Another had repaired it meanwhile.
+    ByAnother,
+}
+
+/// Repairs what [`verify()`] found of a generation: it is built again and the package
+/// cache renewed, or only the kernelspecs written if nothing else is damaged.
 ///
 /// It waits for the right to change the environment, as [`hold`] does, and looks
 /// again if it had to: another may have repaired it.
 pub async fn repair(
     context: &Context,
     name: &EnvName,
-    wanted: Option<&str>,
     mut found: Verified,
     tell: &(dyn Fn(WaitingFor<'_>) + Sync),
-) -> Result<(), ApplyError> {
+) -> Result<Repaired, ApplyError> {
     let root = &context.root;
     let Granted { lease, waited } = hold(context, name, tell).await?;
     if waited {
-        found = verify(context, name, wanted)?;
+        found = verify_generation(context, name, found.generation)?;
         if found.findings.is_empty() {
-            return Ok(());
+            return Ok(Repaired::ByAnother);
         }
     }
     let Verified {
@@ -63,7 +74,7 @@ pub async fn repair(
         if is_current {
             register(context, &prefix, receipt)?;
         }
-        return Ok(());
+        return Ok(Repaired::Registered);
     }
     let prepared = prepared(context, name, &generation, &places, receipt.as_ref()).await?;
     let records = prepared.locked.records(context)?;
@@ -93,7 +104,7 @@ pub async fn repair(
     }
     store::clear_rubble(root);
     drop(lease);
-    Ok(())
+    Ok(Repaired::Built)
 }
 
 /// Registers the kernels of a generation again.

@@ -5,7 +5,7 @@
 
 use super::context::Context;
 use super::error::ApplyError;
-use super::hold::{WaitingFor, hold};
+use super::hold::{WaitingFor, hold, with_reserve};
 use super::observe::registered;
 use super::publish::{Publishing, publish};
 use super::registration::{self, Replaced};
@@ -36,12 +36,10 @@ pub async fn rollback(
     wanted: Option<&str>,
     tell: &(dyn Fn(WaitingFor<'_>) + Sync),
 ) -> Result<RolledBack, ApplyError> {
-    match rollback_once(context, name, wanted, tell).await {
-        Err(error) if error.is_full() && context.root.spend_reserve() => {
-            rollback_once(context, name, wanted, tell).await
-        }
-        done => done,
-    }
+    with_reserve(context, async || {
+        rollback_once(context, name, wanted, tell).await
+    })
+    .await
 }
 
 async fn rollback_once(
@@ -79,6 +77,7 @@ async fn rollback_once(
         plan: &plan,
         environment: name,
         event: Event::Rollback,
+        spec: Some(receipt.spec.clone()),
         staged: registration::stage(context, &plan, Some(&receipt))?,
     };
     publish(context, publishing)?;

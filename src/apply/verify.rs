@@ -72,14 +72,23 @@ pub fn verify(
     name: &EnvName,
     generation: Option<&str>,
 ) -> Result<Verified, ApplyError> {
-    let current = store::current(&context.root, name)?;
     let generation = match generation {
         Some(wanted) => super::rollback::named(context, name, wanted)?,
-        None => current.clone().ok_or_else(|| StoreError::Unknown {
+        None => store::current(&context.root, name)?.ok_or_else(|| StoreError::Unknown {
             what: "environment",
             name: name.to_string(),
         })?,
     };
+    verify_generation(context, name, generation)
+}
+
+/// The same of this very generation, whatever is current by now.
+pub fn verify_generation(
+    context: &Context,
+    name: &EnvName,
+    generation: String,
+) -> Result<Verified, ApplyError> {
+    let current = store::current(&context.root, name)?;
     let prefix = context.root.generation(&generation)?;
     let (expected, packages) = expected(&prefix);
     let found = found(&prefix)?;
@@ -280,14 +289,15 @@ fn registered(context: &Context, prefix: &Path) -> Vec<Finding> {
                 && matches!(owner, Owner::Envspec(mark) if !context.root.is_at(Path::new(&mark.root)))
         })
     };
+    let is_others = context.root.group().is_some() || store::other_owner(prefix).is_some();
     let differs = |registered: &str| {
         if is_elsewhere(registered) {
             return None;
         }
         let path = context.kernels_dir.join(registered).join("kernel.json");
         let damage = match fs::read_to_string(&path) {
-            // In a group's root each member registers those that they apply.
-            Err(_) if context.root.group().is_some() => return None,
+            // Whose root it is, or each member of a group, registers what they apply.
+            Err(_) if is_others => return None,
             Err(_) => Damage::Missing,
             Ok(text) => {
                 let wanted = registration::wanted(context, prefix, &receipt, registered).ok()?;

@@ -338,9 +338,11 @@ impl<'u> App<'u> {
             self.variable(name)
                 .map(|value| value.to_string_lossy().into_owned())
         };
+        let uid = rustix::process::getuid().as_raw();
+        let known = || crate::store::user_name(uid);
         Who {
-            user: text("USER").or_else(|| text("LOGNAME")),
-            uid: rustix::process::getuid().as_raw(),
+            user: text("USER").or_else(|| text("LOGNAME")).or_else(known),
+            uid,
             host: Self::host(),
             job: text("SLURM_JOB_ID"),
         }

@@ -153,16 +153,22 @@ impl CondaError {
     }
 }
 
+/// How the system's words for a full disk (ENOSPC) and quota (EDQUOT) end.
+const FULL: [&str; 2] = ["(os error 28)", "(os error 122)"];
+
 /// Whether somewhere in its causes an error says that the disk is full, or
 /// that it may not be written.
 fn is_of_the_disk(error: &(dyn std::error::Error + 'static)) -> bool {
     use std::io::ErrorKind::{PermissionDenied, QuotaExceeded, ReadOnlyFilesystem, StorageFull};
     std::iter::successors(Some(error), |error| error.source()).any(|cause| {
-        cause.downcast_ref::<std::io::Error>().is_some_and(|error| {
+        let of_kind = cause.downcast_ref::<std::io::Error>().is_some_and(|error| {
             matches!(
                 error.kind(),
                 StorageFull | QuotaExceeded | ReadOnlyFilesystem | PermissionDenied
             )
-        })
+        });
+        // rattler's cache keeps only the words of some.
+        let words = cause.to_string();
+        of_kind || FULL.iter().any(|full| words.contains(full))
     })
 }

@@ -13,17 +13,19 @@ use rattler_networking::retry_policies::default_retry_policy;
 
 use super::channels::refuse_secrets;
 use super::error::CondaError;
+use super::packages::entry_name;
 use super::progress::{Progress, Step};
 
 /// How many packages are looked into at a time.
 const AT_A_TIME: usize = 8;
 
 /// Compares every file of the packages in the cache with the hash that its
-/// archive records, and fetches those packages again that differ or are missing.
+/// archive records, and fetches those packages again that differ.
 ///
 /// What was hard-linked from a damaged file keeps it; a prefix that is made
 /// afterwards is good. Nobody collects from the cache meanwhile: who repairs has the
-/// lease of an environment.
+/// lease of an environment. An apply of another environment that has found an entry
+/// whole just before it goes fails, and works when it is run again.
 pub async fn refresh_cache(
     records: &[RepoDataRecord],
     folder: &Path,
@@ -36,7 +38,10 @@ pub async fn refresh_cache(
     };
     refuse_secrets(records)?;
     progress.begin(Step::Cache, records.len() as u64);
-    let refreshed = stream::iter(records)
+    let known = records
+        .iter()
+        .filter(|record| folder.join(entry_name(record)).is_dir());
+    let refreshed = stream::iter(known)
         .map(|record| {
             let cache = &cache;
             async move {

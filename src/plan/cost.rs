@@ -73,10 +73,11 @@ impl Room {
             || self.files.is_some_and(|left| left < cost.least_files)
     }
 
-    /// Whether a cost may not fit, by its estimate.
+    /// Whether a cost may not fit. What is estimated may be double.
     pub fn is_tight_for(&self, cost: &Cost) -> bool {
-        self.bytes.is_some_and(|left| left < cost.bytes)
-            || self.files.is_some_and(|left| left < cost.files)
+        let margin = if cost.estimated { 2 } else { 1 };
+        self.bytes.is_some_and(|left| left < cost.bytes * margin)
+            || self.files.is_some_and(|left| left < cost.files * margin)
     }
 }
 

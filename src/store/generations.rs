@@ -6,7 +6,7 @@ use fs_err as fs;
 
 use super::error::StoreError;
 use super::layout::Root;
-use super::receipt::Receipt;
+use super::receipt::{OWN, Receipt};
 use super::rubble::{self, DAMAGED};
 use crate::spec::EnvName;
 
@@ -126,6 +126,43 @@ pub fn stage(root: &Root, prefix: &Path) -> Result<(), StoreError> {
         rubble::move_rubble(prefix)?;
     }
     Ok(())
+}
+
+/// Whether this is a generation that an apply began and did not finish. What bears no
+/// trace of envspec is none, whoever put it there.
+pub fn is_unfinished(prefix: &Path) -> bool {
+    let name = prefix.file_name().unwrap_or_default().to_string_lossy();
+    let is_named = name.rsplit_once('-').is_some_and(|(environment, digest)| {
+        EnvName::new(environment).is_some()
+            && digest.len() == 12
+            && digest.bytes().all(|byte| byte.is_ascii_hexdigit())
+    });
+    let is_folder = prefix.symlink_metadata().is_ok_and(|found| found.is_dir());
+    // It was killed before it wrote a word.
+    let is_empty = || fs::read_dir(prefix).is_ok_and(|mut entries| entries.next().is_none());
+    is_named
+        && is_folder
+        && !Receipt::path(prefix).exists()
+        && (prefix.join(OWN).is_dir() || is_empty())
+}
+
+/// Moves the unfinished generations of an environment aside, whose lease the caller
+/// has: nobody builds them any more. A failure is not the user's concern.
+pub fn clear_unfinished(root: &Root, name: &EnvName) {
+    let entries = fs::read_dir(root.generations())
+        .into_iter()
+        .flatten()
+        .flatten();
+    let prefixes = entries.map(|entry| entry.path()).filter(|prefix| {
+        let folder = prefix.file_name().unwrap_or_default().to_string_lossy();
+        let of = folder.rsplit_once('-').map(|(of, _)| of.to_owned());
+        of.as_deref() == Some(name.as_str()) && is_unfinished(prefix)
+    });
+    for prefix in prefixes.collect::<Vec<_>>() {
+        if let Err(error) = rubble::move_rubble(&prefix) {
+            tracing::debug!("an unfinished generation stays: {error}");
+        }
+    }
 }
 
 /// Where a damaged generation is while it is built again. It keeps the papers

@@ -7,6 +7,7 @@ use serde::{Deserialize, Serialize};
 
 use super::error::StoreError;
 use super::layout::Root;
+use super::receipt::SpecOrigin;
 use crate::spec::EnvName;
 
 /// Why an environment was switched.
@@ -30,6 +31,9 @@ pub struct Switched {
     pub event: Event,
     /// To which generation.
     pub to: String,
+    /// Where the spec came from that asked for it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub spec: Option<SpecOrigin>,
 }
 
 /// Appends a switch to the environment's history.
@@ -85,6 +89,7 @@ mod tests {
             by: "me@here".to_owned(),
             event: Event::Apply,
             to: to.to_owned(),
+            spec: None,
         };
         record(&root, &name, &switched("lab-1")).unwrap();
         fs::OpenOptions::new()

@@ -24,9 +24,10 @@ mod write;
 
 pub use error::{StoreError, is_full};
 pub use generations::{
-    Generation, current, damaged, environments, generations, publish, put_back, set_aside, stage,
+    Generation, clear_unfinished, current, damaged, environments, generations, is_unfinished,
+    publish, put_back, set_aside, stage,
 };
-pub use group::{GroupsUmask, Member, other_owner};
+pub use group::{GroupsUmask, Member, other_owner, user_name};
 pub use history::{Event, Switched, record, switches};
 pub use layout::Root;
 pub use lease::{Asker, Granted, Lease, pass_gate, shut_gate};

@@ -139,15 +139,20 @@ impl Receipt {
     /// Keeps the receipt of a generation that is to be collected.
     pub fn keep(root: &Root, generation: &str) -> Result<(), StoreError> {
         let path = Self::path(&root.generations().join(generation));
-        let bytes = match fs::read(&path) {
-            Ok(bytes) => bytes,
-            Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(()),
-            Err(error) => return Err(StoreError::io("could not read", &path)(error)),
-        };
         let kept = root.kept_receipt(generation);
         let folder = kept.parent().expect("it is in a folder");
         fs::create_dir_all(folder).map_err(StoreError::io("could not make", folder))?;
-        write_whole(&kept, &bytes)
+        // One of the same generation, built before.
+        drop(fs::remove_file(&kept));
+        // A link takes no space, of which there may be none.
+        if fs::hard_link(&path, &kept).is_ok() {
+            return Ok(());
+        }
+        match fs::read(&path) {
+            Ok(bytes) => write_whole(&kept, &bytes),
+            Err(error) if error.kind() == std::io::ErrorKind::NotFound => Ok(()),
+            Err(error) => Err(StoreError::io("could not read", &path)(error)),
+        }
     }
 
     fn read_file(path: PathBuf) -> Result<Option<Self>, StoreError> {

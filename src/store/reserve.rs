@@ -11,11 +11,16 @@ use fs_err as fs;
 
 use super::layout::Root;
 
-/// How many files are kept. A lease takes two while it is held.
-const FILES: usize = 16;
+/// Files for the gate, for a history, and for what else is written.
+const FILES: usize = 8;
 
-/// The size of each, in bytes: a large block of a shared file system.
-const SIZE: usize = 16 << 10;
+/// A lease is a file and its heartbeat, and who collects holds that of every
+/// environment.
+const FILES_OF_A_LEASE: usize = 2;
+
+/// The size of each file, in bytes: more than a lease has, and a block or two of most
+/// file systems.
+const SIZE: u64 = 8 << 10;
 
 impl Root {
     fn reserve(&self) -> PathBuf {
@@ -31,26 +36,41 @@ impl Root {
 
     fn try_fill(&self) -> io::Result<()> {
         let folder = self.reserve();
-        let lacking: Vec<PathBuf> = (0..FILES)
+        let environments = fs::read_dir(self.environments()).map_or(0, Iterator::count);
+        let is_lacking = |file: &PathBuf| file.metadata().map_or(0, |found| found.len()) < SIZE;
+        let lacking: Vec<PathBuf> = (0..FILES + FILES_OF_A_LEASE * environments)
             .map(|number| folder.join(number.to_string()))
-            .filter(|file| !file.exists())
+            .filter(is_lacking)
             .collect();
         if lacking.is_empty() {
             return Ok(());
         }
         std::fs::create_dir_all(&folder)?;
         // What no file system can make smaller.
-        let mut content = vec![0; SIZE];
+        let mut content = vec![0; SIZE.try_into().unwrap_or_default()];
         getrandom::fill(&mut content).map_err(|error| io::Error::other(error.to_string()))?;
-        lacking
-            .iter()
-            .try_for_each(|file| fs::write(file, &content))
+        for file in lacking {
+            if let Err(error) = fs::write(&file, &content) {
+                // What is cut short gives nothing back.
+                drop(fs::remove_file(&file));
+                return Err(error);
+            }
+        }
+        Ok(())
     }
 
     /// Gives the space back; tells whether there was any.
     pub fn spend_reserve(&self) -> bool {
-        let files = (0..FILES).map(|number| self.reserve().join(number.to_string()));
-        files.filter(|file| fs::remove_file(file).is_ok()).count() > 0
+        let entries = fs::read_dir(self.reserve()).into_iter().flatten().flatten();
+        let files = entries.filter(|entry| {
+            let name = entry.file_name();
+            name.to_str()
+                .is_some_and(|name| name.parse::<usize>().is_ok())
+        });
+        files
+            .filter(|file| fs::remove_file(file.path()).is_ok())
+            .count()
+            > 0
     }
 }
 
@@ -63,9 +83,19 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let root = Root::new(folder.path().to_owned());
         assert!(!root.spend_reserve());
+        fs::create_dir_all(root.environments().join("lab")).unwrap();
         root.fill_reserve();
+        let sizes = || -> Vec<u64> {
+            let entries = fs::read_dir(root.reserve()).unwrap();
+            entries
+                .map(|entry| entry.unwrap().metadata().unwrap().len())
+                .collect()
+        };
+        assert_eq!(sizes(), [SIZE; FILES + FILES_OF_A_LEASE]);
+        // Cut short when there was no space.
+        fs::write(root.reserve().join("3"), "").unwrap();
         root.fill_reserve();
-        assert_eq!(fs::read_dir(root.reserve()).unwrap().count(), FILES);
+        assert_eq!(sizes(), [SIZE; FILES + FILES_OF_A_LEASE]);
         assert!(root.spend_reserve());
         assert!(!root.spend_reserve());
         assert_eq!(fs::read_dir(root.reserve()).unwrap().count(), 0);

@@ -11,7 +11,7 @@ use std::io::Write as _;
 
 use crate::crash::{Story, is_in_a_generation, of_the_first_thread, sample};
 use crate::errors::Mount;
-use crate::support::{Ran, TestEnv, can_trace, fail_at, fail_for, record};
+use crate::support::{Ran, TestEnv, can_trace, fail_at, fail_for, record, tiny_spec};
 
 /// What a full disk and a full quota are called.
 const ERRORS: [(&str, &str); 2] = [
@@ -236,6 +236,44 @@ fn with_nothing_left_at_all_gc_and_rollback_work_and_an_apply_names_gc() {
             env.run(&["apply"]).success();
         }
     }
+}
+
+#[test]
+fn with_nothing_left_gc_works_however_much_there_is_to_collect() {
+    for limit in ["size=24m", "size=64m,nr_inodes=1500"] {
+        let env = TestEnv::new();
+        let options = ["-t", "tmpfs", "-o", limit, "tmpfs"];
+        let Some(_disk) = Mount::new(&env.root(), &options) else {
+            return;
+        };
+        let names: Vec<String> = (0..20).map(|number| format!("e{number}")).collect();
+        for packages in [&["shared-lib 1.0"][..], &["shared-lib 2.0"]] {
+            for name in &names {
+                env.spec(name, &tiny_spec(packages));
+                let spec = format!("envs/{name}.yaml");
+                env.run(&["apply", &spec]).success();
+            }
+        }
+        fill(&env);
+        let done = env.run(&["gc", "--keep", "0", "--older-than", "0d", "--json"]);
+        let done = done.success().json();
+        let gone = done["generations"].as_array().unwrap().iter();
+        let gone = gone.filter(|generation| generation["kept"].is_null());
+        assert_eq!(gone.count(), 20, "{done:#}");
+        env.run(&["history", "e7"]).success();
+    }
+}
+
+#[test]
+fn no_file_left_for_a_package_is_trouble_with_the_disk_and_none_with_the_channel() {
+    let env = TestEnv::new();
+    let options = ["-t", "tmpfs", "-o", "size=64m,nr_inodes=45", "tmpfs"];
+    let Some(_disk) = Mount::new(&env.root(), &options) else {
+        return;
+    };
+    env.tiny(&["shared-lib", "executable", "symlink", "unicode-name"]);
+    let told = env.run(&["apply"]).fails_with(7);
+    assert!(told.stderr.contains("df -i"), "{told}");
 }
 
 #[test]

@@ -171,11 +171,10 @@ fn a_dry_run_says_what_would_go_and_changes_nothing_and_gc_frees_what_it_says() 
     assert_eq!(done["freed"], planned["freed"], "{done:#} {planned:#}");
     let all_after = space(&env.root());
     let receipts = space(&env.root().join("history/receipts"));
-    // The kept receipt is new; it and its folder, and the gate's.
+    // The folder of kept receipts is new; the receipt in it was there.
     let freed = done["freed"]["inodes"].as_u64().unwrap();
-    let gate = 1;
     assert_eq!(
-        all_before.1 - freed + receipts.1 + gate,
+        all_before.1 - freed + receipts.1 - 1,
         all_after.1,
         "{bytes} {inodes} {package_bytes} {packages}"
     );
@@ -411,6 +410,9 @@ fn what_killed_applies_left_goes_and_what_is_not_ours_stays() {
     let root = env.root();
     for folder in [
         "gen/lab-0123456789ab/lib",
+        "gen/lab-0123456789ab/.envspec",
+        "gen/results",
+        "gen/thesis-0123456789ab/chapters",
         "gen/.rubble-1-lab-x/lib",
         "gen/.collected-1-lab-y/lib",
         "pkgs/.rubble-1-x",
@@ -473,6 +475,12 @@ fn what_killed_applies_left_goes_and_what_is_not_ours_stays() {
         "a lease was taken from under its holder"
     );
     fs_err::remove_file(living_lease).unwrap();
+    for foreign in ["gen/results", "gen/thesis-0123456789ab/chapters"] {
+        let folder = root.join(foreign);
+        assert!(folder.exists(), "{foreign} is not envspec's");
+        fs_err::remove_dir_all(folder).unwrap();
+    }
+    fs_err::remove_dir(root.join("gen/thesis-0123456789ab")).unwrap();
     assert_eq!(generations(&env), all.into());
     assert!(
         root.join("pkgs/mine").is_dir(),
@@ -646,4 +654,39 @@ fn a_gc_whose_host_is_gone_stops_nobody() {
     env.run(&["verify", "--repair"])
         .success()
         .says("Waiting: environment lab is being changed by anna@gone");
+}
+
+#[test]
+fn what_is_no_root_is_left_alone() {
+    let env = TestEnv::new();
+    for there in [false, true] {
+        let root = env.path("elsewhere");
+        if there {
+            fs_err::create_dir_all(root.join("gen/lab-0123456789ab/.envspec")).unwrap();
+        }
+        env.run(&["--root", root.to_str().unwrap(), "gc", "--keep", "0"])
+            .success()
+            .says("Nothing to delete");
+        assert_eq!(root.exists(), there, "it was made");
+        if there {
+            assert_eq!(names(&root), ["gen".to_owned()].into());
+            assert!(root.join("gen/lab-0123456789ab").exists());
+        }
+    }
+}
+
+#[test]
+fn an_apply_clears_what_killed_ones_of_its_environment_began() {
+    let (env, all) = three();
+    let of_lab = env.root().join("gen/lab-0123456789ab");
+    let of_other = env.root().join("gen/other-0123456789ab");
+    for begun in [&of_lab, &of_other] {
+        fs_err::create_dir_all(begun.join(".envspec")).unwrap();
+        fs_err::write(begun.join("half"), "").unwrap();
+    }
+    env.tiny(&["symlink"]);
+    env.run(&["apply"]).success();
+    assert!(!of_lab.exists());
+    assert!(of_other.exists(), "somebody may be building it");
+    assert!(all.iter().all(|known| generations(&env).contains(known)));
 }

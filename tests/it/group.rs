@@ -98,6 +98,41 @@ fn members_of_a_group_share_a_root_whatever_their_umask_and_nobody_else_may() {
 }
 
 #[test]
+fn what_a_members_killed_apply_fetched_is_in_no_other_members_way() {
+    let env = TestEnv::new();
+    let (Some(anna), Some(ben)) = (
+        Member::new(&env, 61_001, &[GROUP]),
+        Member::new(&env, 61_002, &[GROUP]),
+    ) else {
+        return;
+    };
+    let root = groups_root(&env);
+    anna.spec(&tiny_spec(&["shared-lib"]));
+    env.output(&mut anna.command(&root, "077", "apply"))
+        .success();
+    let packages = root.join("pkgs");
+    let fetched = packages.join(".fetch-0123456789abcdef-lab");
+    fs_err::create_dir(&fetched).unwrap();
+    for name in ["shared-lib-2.0-0", "shared-lib-2.0-0.lock"] {
+        fs_err::rename(packages.join(name), fetched.join(name)).unwrap();
+    }
+    let file = fetched.join("shared-lib-2.0-0").join(TEXT);
+    fs_err::set_permissions(file, std::fs::Permissions::from_mode(0o644)).unwrap();
+    anna.own(&fetched);
+    ben.spec(&tiny_spec(&["shared-lib", "executable"]));
+    env.output(&mut ben.command(&root, "077", "apply"))
+        .success();
+    // Whoever left it takes it over.
+    anna.spec(&tiny_spec(&["shared-lib", "symlink"]));
+    env.output(&mut anna.command(&root, "077", "apply"))
+        .success();
+    assert!(!fetched.exists());
+    // Who looks at another's generation is not told that kernelspecs are missing.
+    env.output(&mut ben.command(&root, "077", "verify lab"))
+        .success();
+}
+
+#[test]
 fn a_member_collects_neither_what_another_uses_nor_what_another_made() {
     let env = TestEnv::new();
     let (Some(anna), Some(ben)) = (

@@ -126,6 +126,35 @@ fn a_spec_that_was_committed_after_it_was_applied_is_told_with_that_commit() {
 }
 
 #[test]
+fn a_switch_keeps_its_commit_when_its_generation_is_built_again_from_another() {
+    let env = TestEnv::new();
+    let all = committed(&env, &VERSIONS[..2]);
+    let (first, second) = (&all[0], &all[1]);
+    let rows = || {
+        let told = env.run(&["history", "--json"]).success().json();
+        let switches = told["switches"].as_array().unwrap().clone();
+        let rows = switches.iter().rev().map(|switch| {
+            let text = |key: &str| switch[key].as_str().unwrap_or("-").to_owned();
+            (text("commit"), text("generation"))
+        });
+        rows.collect::<Vec<_>>()
+    };
+    git(&env, &["commit", "--quiet", "--allow-empty", "-m", "later"]);
+    let later = git(&env, &["rev-parse", "HEAD"]);
+    env.run(&["apply", "--at", &first.0]).success();
+    env.run(&["gc", "--keep", "0", "--older-than", "0d"])
+        .success();
+    env.run(&["apply"]).success();
+    let expected = [
+        first.clone(),
+        second.clone(),
+        first.clone(),
+        (later, second.1.clone()),
+    ];
+    assert_eq!(rows(), expected);
+}
+
+#[test]
 fn two_generations_two_locks_and_a_lock_at_two_revisions_are_compared() {
     let env = TestEnv::new();
     let all = committed(&env, &VERSIONS);

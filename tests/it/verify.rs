@@ -11,6 +11,42 @@ use crate::support::{
     kill_at, record, soon, tree, world_python,
 };
 
+#[test]
+fn a_repair_that_had_to_wait_repairs_what_was_asked_for_whatever_is_current_by_then() {
+    let env = TestEnv::new();
+    env.tiny(&["shared-lib 1.0"]);
+    env.run(&["apply"]).success();
+    let first = env.prefix("lab");
+    env.tiny(&["shared-lib 2.0"]);
+    env.run(&["apply"]).success();
+    let second = env.prefix("lab");
+    let text = second.join("share/shared-lib.txt");
+    for again in [true, false] {
+        fs_err::remove_file(&text).unwrap();
+        env.dead_lease("leases/lab");
+        let repair = env.start(&["verify", "--repair"]);
+        // It has looked, and waits until the holder was silent for half a second.
+        std::thread::sleep(std::time::Duration::from_millis(250));
+        let link = env.root().join("envs/lab");
+        fs_err::remove_file(&link).unwrap();
+        fs_err::os::unix::fs::symlink(format!("../gen/{}", name(&first)), &link).unwrap();
+        let said = if again {
+            "again, and it is good"
+        } else {
+            fs_err::write(&text, "shared-lib 2.0\n").unwrap();
+            "was repaired meanwhile"
+        };
+        repair.wait().success().says("Waiting").says(said);
+        assert!(text.exists());
+        fs_err::remove_file(&link).unwrap();
+        fs_err::os::unix::fs::symlink(format!("../gen/{}", name(&second)), &link).unwrap();
+    }
+}
+
+fn name(prefix: &Path) -> &str {
+    prefix.file_name().unwrap().to_str().unwrap()
+}
+
 /// `lab`, applied, with a kernel, a link and a file that several packages bring.
 fn applied() -> TestEnv {
     let env = TestEnv::new();

@@ -194,6 +194,11 @@ fn of_lock(args: &Args, text: &LockText, name: &str) -> Result<Side, Failure> {
     })
 }
 
+/// Whether a word can be the beginning of a generation's digest.
+fn is_digest(word: &str) -> bool {
+    word.bytes().all(|byte| byte.is_ascii_hexdigit())
+}
+
 /// Generations: none, one or two are named, maybe behind their environment.
 fn generations(app: &App<'_>, words: &[&str]) -> Result<(Side, Side), Failure> {
     let mut words = words.to_vec();
@@ -221,6 +226,8 @@ fn generations(app: &App<'_>, words: &[&str]) -> Result<(Side, Side), Failure> {
             said = Some(name);
         }
     }
+    // Neither an environment nor one of a generation: it may be the name of nothing.
+    let said = said.or_else(|| words.first().copied().filter(|word| !is_digest(word)));
     let current = select::current(app, said)?;
     let root = &current.root;
     let named = |word: &str| generation(root, &current.name, word);

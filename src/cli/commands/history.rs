@@ -63,7 +63,14 @@ pub(super) fn run(app: &App<'_>, args: &Args) -> Result<Exit, Failure> {
     let mut entries = Vec::with_capacity(switches.len());
     let mut before: Option<(String, Option<Receipt>)> = None;
     let mut commits = Commits::default();
-    for Switched { at, by, event, to } in switches {
+    for Switched {
+        at,
+        by,
+        event,
+        to,
+        spec,
+    } in switches
+    {
         // One that can't be read is as good as none.
         let receipt = Receipt::read_kept(&current.root, &to).unwrap_or_default();
         let changes = match (&before, &receipt) {
@@ -74,7 +81,7 @@ pub(super) fn run(app: &App<'_>, args: &Args) -> Result<Exit, Failure> {
             _ => None,
         };
         let (commit, dirty) = match &receipt {
-            Some(receipt) => commits.of(receipt),
+            Some(receipt) => commits.of(receipt, spec.as_ref().unwrap_or(&receipt.spec)),
             None => (None, false),
         };
         entries.push(Entry {

@@ -82,14 +82,17 @@ pub(super) fn run(app: &App<'_>, args: &Args) -> Result<Exit, Failure> {
         None => None,
     };
     let mut found: Vec<(Root, Generation)> = Vec::new();
+    let mut has_broken = false;
     for root in app.roots(&app.sites()?)? {
         let (whole, broken) = store::generations(&root, name.as_ref())?;
         for error in broken {
+            has_broken = true;
             app.ui.warning(causes(&error));
         }
         for (name, generation) in store::environments(&root)? {
             let is_there = |found: &Generation| found.receipt.generation == generation;
             if !whole.iter().any(is_there)
+                && !root.generations().join(&generation).exists()
                 && args.name.as_deref().is_none_or(|n| name.as_str() == n)
             {
                 app.ui.warning(format!(
@@ -127,7 +130,7 @@ pub(super) fn run(app: &App<'_>, args: &Args) -> Result<Exit, Failure> {
             generations: rows,
             roots,
         })?;
-    } else if rows.is_empty() {
+    } else if rows.is_empty() && !has_broken {
         app.ui
             .status("No environment yet. Make one with: envspec apply envs/NAME.yaml");
     } else {
@@ -185,7 +188,7 @@ fn space_text(space: Space) -> String {
 
 fn row<'g>(root: &Root, generation: &'g Generation, commits: &mut Commits) -> Row<'g> {
     let receipt = &generation.receipt;
-    let (commit, dirty) = commits.of(receipt);
+    let (commit, dirty) = commits.of(receipt, &receipt.spec);
     Row {
         environment: &receipt.environment,
         generation: &receipt.generation,

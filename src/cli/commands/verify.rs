@@ -1,10 +1,11 @@
 //! `envspec verify`: is a generation what it was when it was made?
 
+use std::os::unix::fs::MetadataExt as _;
 use std::time::Instant;
 
 use serde::Serialize;
 
-use crate::apply::{self, Damage, Finding, Verified, WaitingFor};
+use crate::apply::{self, Damage, Finding, Repaired, Verified, WaitingFor};
 use crate::cli::app::App;
 use crate::cli::failure::{Exit, Failure};
 use crate::cli::say::{BAD, NAME, bytes, counted, styled, table};
@@ -62,17 +63,18 @@ pub(super) fn run(app: &App<'_>, args: &Args) -> Result<Exit, Failure> {
         bytes(found.bytes),
         walk::took(started)
     );
-    let repaired = !is_good && args.repair;
+    let mut repaired = None;
     if !args.json && !is_good {
         app.ui.answer(shown(&found))?;
     }
-    if repaired {
-        walk::block_on(async {
+    if !is_good && args.repair {
+        warn_of_shared(app, &found);
+        repaired = Some(walk::block_on(async {
             let tell = |holder: WaitingFor<'_>| walk::say_waiting(app, &current.name, holder);
-            apply::repair(&context, &current.name, wanted, found.clone(), &tell).await?;
-            Ok(())
-        })?;
-        let again = apply::verify(&context, &current.name, wanted)?;
+            Ok(apply::repair(&context, &current.name, found.clone(), &tell).await?)
+        })?);
+        let generation = found.generation.clone();
+        let again = apply::verify_generation(&context, &current.name, generation)?;
         if let Some(first) = again.findings.first() {
             return Err(Failure::damaged(
                 format!(
@@ -89,8 +91,8 @@ pub(super) fn run(app: &App<'_>, args: &Args) -> Result<Exit, Failure> {
             version: 1,
             generation: &found.generation,
             prefix: &found.prefix,
-            good: is_good || repaired,
-            repaired,
+            good: is_good || repaired.is_some(),
+            repaired: matches!(repaired, Some(Repaired::Built | Repaired::Registered)),
             files: found.files,
             bytes: found.bytes,
             findings: &found.findings,
@@ -100,8 +102,14 @@ pub(super) fn run(app: &App<'_>, args: &Args) -> Result<Exit, Failure> {
     if is_good {
         app.ui
             .status(format!("{name} is as it was made: {compared}"));
-    } else if repaired {
-        app.ui.status(format!("Built {name} again, and it is good"));
+    } else if let Some(repaired) = repaired {
+        app.ui.status(match repaired {
+            Repaired::Built => format!("Built {name} again, and it is good"),
+            Repaired::Registered => {
+                format!("Registered the kernels of {name} again; nothing else was damaged")
+            }
+            Repaired::ByAnother => format!("{name} was repaired meanwhile, and is good"),
+        });
     } else if !args.json {
         return Err(Failure::damaged(
             format!("{} is damaged: {compared}", found.generation),
@@ -115,6 +123,22 @@ pub(super) fn run(app: &App<'_>, args: &Args) -> Result<Exit, Failure> {
         return Ok(Exit::Store);
     }
     Ok(Exit::Done)
+}
+
+/// Other generations have the same files, by hard links, and keep what is in them.
+fn warn_of_shared(app: &App<'_>, found: &Verified) {
+    let is_shared = |finding: &&Finding| {
+        let path = found.prefix.join(&finding.path);
+        let links = path.symlink_metadata().map_or(1, |file| file.nlink());
+        finding.damage == Damage::Changed && links > 1
+    };
+    if let Some(shared) = found.findings.iter().find(is_shared) {
+        app.ui.warning(format!(
+            "other generations may share what was damaged, such as {}: look at those that \
+             `envspec list` shows with envspec verify NAME GENERATION",
+            shared.path.display()
+        ));
+    }
 }
 
 /// What was found, as a table.

@@ -86,7 +86,8 @@ pub async fn compile_bytecode(compile: Compile<'_>, progress: &Arc<dyn Progress>
     for linked in linked {
         match linked {
             Ok(linked) => files.extend(linked),
-            Err(error) => lacking = lacking.or(Some(error)),
+            // The one that says why there is less and less.
+            Err(error) => lacking = Some(error),
         }
     }
     Bytecode { files, lacking }

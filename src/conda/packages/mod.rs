@@ -182,7 +182,8 @@ impl<'a> Packages<'a> {
         })
     }
 
-    /// Takes over what a run of the same name fetched before it was killed.
+    /// Takes over what a run of the same name fetched before it was killed. What
+    /// another member of a group left is for them, or for their `gc`.
     fn adopt(self) -> std::io::Result<()> {
         for entry in fs::read_dir(self.folder)?.flatten() {
             let name = entry.file_name();
@@ -191,7 +192,12 @@ impl<'a> Packages<'a> {
                 .and_then(|name| name.strip_prefix(FETCHING))
                 .and_then(|rest| rest.split_once('-'))
                 .map(|(_, user)| user);
-            if user == Some(self.user) {
+            let me = rustix::process::geteuid();
+            let is_mine = || {
+                let owner = entry.metadata().map(|found| found.uid());
+                me.is_root() || owner.is_ok_and(|owner| owner == me.as_raw())
+            };
+            if user == Some(self.user) && is_mine() {
                 enter(&entry.path(), self.folder)?;
                 fs::remove_dir_all(entry.path())?;
             }

@@ -125,12 +125,17 @@ impl Root {
 pub fn other_owner(folder: &Path) -> Option<String> {
     let me = rustix::process::geteuid();
     let owner = folder.symlink_metadata().ok()?.uid();
-    (!me.is_root() && owner != me.as_raw()).then(|| user_name(owner))
+    (!me.is_root() && owner != me.as_raw()).then(|| name_or_number(owner))
 }
 
-fn user_name(number: u32) -> String {
+/// The name of a user, if this machine knows one.
+pub fn user_name(number: u32) -> Option<String> {
     let user = nix::unistd::User::from_uid(number.into()).ok().flatten();
-    user.map_or_else(|| number.to_string(), |user| user.name)
+    user.map(|user| user.name)
+}
+
+fn name_or_number(number: u32) -> String {
+    user_name(number).unwrap_or_else(|| number.to_string())
 }
 
 fn is_mine(found: &Metadata) -> bool {
@@ -178,7 +183,7 @@ fn member(folder: &Path) -> Option<Member> {
     let young = scripts.filter(|script| script.idle < SESSION_FOR);
     generations.extend(young.filter_map(|script| script.generation));
     Some(Member {
-        name: user_name(number),
+        name: name_or_number(number),
         generations,
     })
 }

@@ -13,7 +13,7 @@ use rustix::fs::{Access, Mode, access};
 use super::error::StoreError;
 use super::layout::Root;
 
-pub use self::members::{Member, other_owner};
+pub use self::members::{Member, other_owner, user_name};
 
 /// The group's right to write, and the bit that hands the group on.
 const OF_A_GROUP: u32 = 0o2020;

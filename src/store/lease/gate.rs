@@ -7,7 +7,9 @@
 //! lease. As all pass the gate, a collector that was suspended and taken for dead
 //! sees by its gate alone that things may have changed.
 
-use super::{Asker, Lease};
+use fs_err as fs;
+
+use super::{Asker, Lease, refresh};
 use crate::spec::EnvName;
 use crate::store::{Root, StoreError};
 
@@ -24,6 +26,9 @@ pub async fn shut_gate(
     // The cache has its own leases: no environment's name can be this one's.
     let name = EnvName::new(GATE).expect("it is a name");
     let granted = Lease::wait(&Root::new(root.packages()), &name, asker, tell).await?;
+    if root.leases().is_dir() {
+        refresh(&root.leases())?;
+    }
     Ok(granted.lease)
 }
 
@@ -35,7 +40,10 @@ pub async fn pass_gate(
     asker: &Asker<'_>,
     tell: &(dyn Fn(&str) + Sync),
 ) -> Result<bool, StoreError> {
-    let file = Root::new(root.packages()).leases().join(GATE);
+    let folder = Root::new(root.packages()).leases();
+    fs::create_dir_all(&folder).map_err(StoreError::io("could not make", &folder))?;
+    refresh(&folder)?;
+    let file = folder.join(GATE);
     let mut was_shut = false;
     while file.symlink_metadata().is_ok() {
         was_shut = true;

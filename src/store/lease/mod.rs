@@ -244,6 +244,14 @@ fn take_file(
     }))
 }
 
+/// Makes a look into a folder a fresh one: some network file systems remember for up
+/// to a minute what is not there, unless this machine changes the folder itself.
+fn refresh(folder: &Path) -> Result<(), StoreError> {
+    let made = tempfile::Builder::new().prefix(NEW).tempfile_in(folder);
+    let made = made.and_then(NamedTempFile::close);
+    made.map_err(StoreError::io("could not write into", folder))
+}
+
 /// Who holds a lease of this text.
 fn words(text: &str) -> String {
     serde_json::from_str::<Holder>(text).map_or_else(
@@ -293,8 +301,13 @@ fn create_whole(path: &Path, text: &str) -> std::io::Result<()> {
                 .write(true)
                 .create_new(true)
                 .open(path)?;
-            file.set_permissions(std::fs::Permissions::from_mode(READABLE))?;
-            file.write_all(text.as_bytes())
+            let filled = file
+                .set_permissions(std::fs::Permissions::from_mode(READABLE))
+                .and_then(|()| file.write_all(text.as_bytes()));
+            if filled.is_err() {
+                drop(fs::remove_file(path));
+            }
+            filled
         }
     }
 }
