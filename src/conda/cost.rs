@@ -8,6 +8,7 @@ use rattler_conda_types::RepoDataRecord;
 use rattler_conda_types::package::{PackageFile as _, PathType, PathsJson};
 use rayon::prelude::*;
 
+use super::bytecode;
 use super::packages::entry_name;
 use crate::plan::Cost;
 
@@ -32,10 +33,16 @@ const BLOCK: u64 = 4096;
 /// in the caches `packages`, the first one first.
 pub fn cost(root: &Path, packages: &[PathBuf], records: &[RepoDataRecord]) -> Cost {
     let device = |path: &Path| path.metadata().ok().map(|found| found.dev());
-    let here = root.ancestors().find_map(device);
+    let there = Known {
+        device: root.ancestors().find_map(device),
+        packages,
+        bytecode: packages
+            .first()
+            .and_then(|own| bytecode::folder(own, records)),
+    };
     let parts: Vec<(Cost, HashSet<String>)> = records
         .par_iter()
-        .map(|record| of_one(here, packages, record))
+        .map(|record| of_one(&there, record))
         .collect();
     let mut sum = Cost::default();
     let mut folders = HashSet::new();
@@ -56,15 +63,21 @@ pub fn cost(root: &Path, packages: &[PathBuf], records: &[RepoDataRecord]) -> Co
     sum
 }
 
-/// What one package adds: exact if it is unpacked, with the folders that it needs.
-fn of_one(
-    here: Option<u64>,
-    packages: &[PathBuf],
-    record: &RepoDataRecord,
-) -> (Cost, HashSet<String>) {
+/// What is there already.
+struct Known<'a> {
+    /// The file system that generations are on.
+    device: Option<u64>,
+    packages: &'a [PathBuf],
+    /// The folder of the bytecode for the Python that is to be installed.
+    bytecode: Option<PathBuf>,
+}
+
+/// What one package adds: exact if it is unpacked and compiled, with the folders that
+/// it needs.
+fn of_one(there: &Known<'_>, record: &RepoDataRecord) -> (Cost, HashSet<String>) {
     let archive = record.package_record.size.unwrap_or(0);
     let name = entry_name(record);
-    let known = packages.iter().find_map(|folder| {
+    let known = there.packages.iter().find_map(|folder| {
         let unpacked = folder.join(&name);
         let paths = PathsJson::from_package_directory(&unpacked).ok()?;
         Some((unpacked, paths))
@@ -89,21 +102,32 @@ fn of_one(
         files: 1,
         ..Cost::default()
     };
-    // Many systems refuse hard links to another user's files (`fs.protected_hardlinks`):
-    // those are copied.
-    // No link leads to another file system.
     let me = rustix::process::geteuid();
-    let is_copied = unpacked.metadata().is_ok_and(|found| {
-        let is_foreign = !me.is_root() && found.uid() != me.as_raw();
-        is_foreign || Some(found.dev()) != here
-    });
+    let unpacked = unpacked.metadata().ok();
+    // No link leads to another file system, and many systems refuse links to another
+    // user's files (`fs.protected_hardlinks`): those are copied.
+    let is_far = unpacked
+        .as_ref()
+        .is_some_and(|found| Some(found.dev()) != there.device);
+    let is_foreign = unpacked.is_some_and(|found| !me.is_root() && found.uid() != me.as_raw());
+    let bytecode = there.bytecode.as_ref();
+    let is_compiled = !bytecode.is_some_and(|folder| bytecode::is_lacking(folder, record));
+    let mut maybe = Cost::default();
     let mut folders = HashSet::new();
     for entry in &paths.paths {
-        if entry.path_type == PathType::SoftLink {
-            cost.files += 1;
-        } else if entry.prefix_placeholder.is_some() || is_copied {
-            cost.bytes += entry.size_in_bytes.unwrap_or(0).next_multiple_of(BLOCK);
-            cost.files += 1;
+        let bytes = entry.size_in_bytes.unwrap_or(0).next_multiple_of(BLOCK);
+        let is_link = entry.path_type == PathType::SoftLink;
+        let is_made = entry.prefix_placeholder.is_some() || is_far;
+        let of = if is_link || is_made {
+            &mut cost
+        } else {
+            &mut maybe
+        };
+        if is_link {
+            of.files += 1;
+        } else if is_made || is_foreign {
+            of.bytes += bytes;
+            of.files += 1;
         }
         let path = entry.relative_path.to_string_lossy();
         let mut rest = path.as_ref();
@@ -118,9 +142,18 @@ fn of_one(
             .and_then(|stem| stem.rsplit_once('/'))
         {
             folders.insert(format!("{}/__pycache__", folder.0));
+            if !is_compiled {
+                // About as large as the source.
+                maybe.bytes += bytes;
+                maybe.files += 1;
+                maybe.estimated = true;
+            }
         }
     }
     cost.least_bytes = cost.bytes;
     cost.least_files = cost.files;
+    cost.bytes += maybe.bytes;
+    cost.files += maybe.files;
+    cost.estimated = maybe.estimated;
     (cost, folders)
 }

@@ -148,9 +148,7 @@ impl StoreError {
         let path = path.to_owned();
         move |source| Self::Io { what, path, source }
     }
-}
 
-impl StoreError {
     /// Whether it is for want of space.
     pub fn is_full(&self) -> bool {
         matches!(self, Self::Io { source, .. } if is_full(source))

@@ -333,9 +333,9 @@ fn kill(lab: &mut Lab, act: Act, instants: usize, outcome: &mut Outcome) {
     }
 }
 
-#[expect(clippy::print_stderr, reason = "a long run tells a failure at once")]
 /// Kills an act after so long, and looks at what is left. Tells how long it ran and
 /// whether it was killed.
+#[expect(clippy::print_stderr, reason = "a long run tells a failure at once")]
 fn kill_once(
     lab: &mut Lab,
     act: Act,

@@ -74,44 +74,52 @@ pub(super) fn spec(
     network: Network,
     policy: LockPolicy,
 ) -> Result<Exit, Failure> {
-    let context = walk::context(app, &file, network)?;
-    walk::block_on(async {
-        let (prepared, lease) = loop {
-            let prepared = walk::prepare(app, &context, file, policy).await?;
-            if nothing_to_do(app, &prepared) {
-                return Ok(Exit::Done);
-            }
-            if builds(&prepared) {
-                heavy::pass_on(app, &prepared.subject.site)?;
-            }
-            let name = &prepared.desired.environment;
-            let tell = |holder: WaitingFor<'_>| walk::say_waiting(app, name, holder);
-            let lease = apply::hold(&context, name, &tell).await?.lease;
-            if prepared.still_holds() {
-                // What another built meanwhile counts.
-                let prepared = apply::prepare(&context, prepared.subject, prepared.locked)?;
-                break (prepared, lease);
-            }
-            // Another has changed spec or lock. The lease is not kept meanwhile: the
-            // work may have to go on elsewhere.
-            drop(lease);
-            let known = prepared.subject.file;
-            file = SpecFile::open(&known.path, known.source.name())?;
-        };
-        if nothing_to_do(app, &prepared) {
-            return Ok(Exit::Done);
+    // Another may change spec or lock until the lease is held, the site too.
+    loop {
+        let context = walk::context(app, &file, network)?;
+        match walk::block_on(once(app, &context, file, policy))? {
+            Some(changed) => file = SpecFile::open(&changed.path, changed.source.name())?,
+            None => return Ok(Exit::Done),
         }
-        warn_if_tight(app, &prepared);
-        walk::warn_if_purged(app, &context, &prepared);
-        let started = Instant::now();
-        let done = apply::carry_out(&context, prepared, lease).await?;
-        let prepared = &done.prepared;
-        say_actions(app, &done, &prepared.subject.file.lock_name(), started);
-        say_outcome(app, &done);
-        let generation = prepared.desired.generation.as_str();
-        say_recipe(app, &context, &prepared.desired.environment, generation)?;
-        Ok(Exit::Done)
-    })
+    }
+}
+
+/// Applies a spec, or gives it back if it has changed, or its lock.
+async fn once(
+    app: &App<'_>,
+    context: &Context,
+    file: SpecFile,
+    policy: LockPolicy,
+) -> Result<Option<SpecFile>, Failure> {
+    let prepared = walk::prepare(app, context, file, policy).await?;
+    if nothing_to_do(app, &prepared) {
+        return Ok(None);
+    }
+    if builds(&prepared) {
+        heavy::pass_on(app, &prepared.subject.site)?;
+    }
+    let name = &prepared.desired.environment;
+    let tell = |holder: WaitingFor<'_>| walk::say_waiting(app, name, holder);
+    let lease = apply::hold(context, name, &tell).await?.lease;
+    if !prepared.still_holds() {
+        // The lease is not kept: the work may have to go on elsewhere.
+        return Ok(Some(prepared.subject.file));
+    }
+    // What another built meanwhile counts.
+    let prepared = apply::prepare(context, prepared.subject, prepared.locked)?;
+    if nothing_to_do(app, &prepared) {
+        return Ok(None);
+    }
+    warn_if_tight(app, &prepared);
+    walk::warn_if_purged(app, context, &prepared);
+    let started = Instant::now();
+    let done = apply::carry_out(context, prepared, lease).await?;
+    let prepared = &done.prepared;
+    say_actions(app, &done, &prepared.subject.file.lock_name(), started);
+    say_outcome(app, &done);
+    let generation = prepared.desired.generation.as_str();
+    say_recipe(app, context, &prepared.desired.environment, generation)?;
+    Ok(None)
 }
 
 /// Whether that is so; says so then.

@@ -1,7 +1,8 @@
 """Compiles what the lines of the input name: [source, the name for tracebacks, where to].
 
-Ends with the system's number of an error of the disk. Prints the name of each file that Python would look for, as importlib says; an empty line for a
-source that can't be compiled, such as a template or a test of the parser.
+Prints the name of each file that Python would look for, as importlib says; an empty line for a
+source that can't be compiled, such as a template or a test of the parser. An error of the disk
+ends it, with the system's number of that error.
 """
 
 import importlib.util

@@ -50,16 +50,9 @@ pub struct Bytecode {
 
 /// Gives the sources of a prefix their bytecode, made now or before.
 pub async fn compile_bytecode(compile: Compile<'_>, progress: &Arc<dyn Progress>) -> Bytecode {
-    let Some(python) = compile
-        .records
-        .iter()
-        .map(|record| &record.package_record)
-        .find(|package| package.name.as_normalized() == "python")
-    else {
+    let Some(folder) = folder(compile.packages, compile.records) else {
         return Bytecode::default();
     };
-    let python = format!("{}-{}", python.version, python.build);
-    let folder = compile.packages.join(".bytecode").join(python);
     let entries: Vec<Entry> = compile
         .records
         .iter()
@@ -91,4 +84,17 @@ pub async fn compile_bytecode(compile: Compile<'_>, progress: &Arc<dyn Progress>
         }
     }
     Bytecode { files, lacking }
+}
+
+/// Where the bytecode for the Python among packages is; `None` if there is none.
+pub(super) fn folder(packages: &Path, records: &[RepoDataRecord]) -> Option<PathBuf> {
+    let mut all = records.iter().map(|record| &record.package_record);
+    let python = all.find(|package| package.name.as_normalized() == "python")?;
+    let python = format!("{}-{}", python.version, python.build);
+    Some(packages.join(".bytecode").join(python))
+}
+
+/// Whether a package's sources, if it brings any, are still to be compiled.
+pub(super) fn is_lacking(folder: &Path, record: &RepoDataRecord) -> bool {
+    Entry::of(folder, record).is_some_and(|entry| !entry.is_there())
 }

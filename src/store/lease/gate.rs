@@ -45,7 +45,11 @@ pub async fn pass_gate(
     refresh(&folder)?;
     let file = folder.join(GATE);
     let mut was_shut = false;
-    while file.symlink_metadata().is_ok() {
+    let is_open = || match file.symlink_metadata() {
+        Err(error) => error.kind() == std::io::ErrorKind::NotFound,
+        Ok(_) => false,
+    };
+    while !is_open() {
         was_shut = true;
         drop(shut_gate(root, asker, tell).await?);
     }
