@@ -23,8 +23,7 @@ pub struct Commits(BTreeMap<PathBuf, BTreeMap<Papers, String>>);
 impl Commits {
     /// The commit that a generation was made from, and whether spec or lock differ
     /// from it: the first that holds both as they were, else the one that was
-    /// checked out then.
-    /// `origin` is the receipt's, or that of another time at which it was applied.
+    /// checked out then. `origin` is the receipt's, or that of another time at which it was applied.
     pub fn of(&mut self, receipt: &Receipt, origin: &SpecOrigin) -> (Option<String>, bool) {
         if origin.dirty {
             let known = self

@@ -45,7 +45,11 @@ impl Root {
         if lacking.is_empty() {
             return Ok(());
         }
-        std::fs::create_dir_all(&folder)?;
+        // Not the root: where there is none, nothing is kept.
+        match fs::create_dir(&folder) {
+            Err(error) if error.kind() != io::ErrorKind::AlreadyExists => return Err(error),
+            _ => {}
+        }
         // What no file system can make smaller.
         let mut content = vec![0; SIZE.try_into().unwrap_or_default()];
         getrandom::fill(&mut content).map_err(|error| io::Error::other(error.to_string()))?;
