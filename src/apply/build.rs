@@ -16,7 +16,8 @@ use super::provenance::provenance;
 use super::publish::{Publishing, publish};
 use super::registration::{self, Replaced};
 use crate::conda::{
-    Compile, Install, Packages, compile_bytecode, http_client, install, write_history,
+    Bytecode, Compile, Install, Installed, Packages, compile_bytecode, http_client, install,
+    write_history,
 };
 use crate::kernel::Personal;
 use crate::lock::PackageId;
@@ -72,7 +73,8 @@ pub async fn carry_out<'c>(
             }
             // What is half-made must not hold the space that may have been the
             // trouble.
-            drop(store::stage(&context.root, &prefix));
+            let name = &prepared.desired.environment;
+            drop(store::abandon(&context.root, name, &prefix));
             store::clear_rubble(&context.root);
         }
         built = made?;
@@ -194,53 +196,31 @@ pub(super) async fn build(
         Manner::Fresh => (false, None),
         Manner::Again(origin) => (true, origin),
     };
-    store::stage(&context.root, prefix)?;
+    let place = store::stage(&context.root, prefix)?;
     if let Some(shared) = shared_generation(prepared)?.filter(|_| !again) {
+        fs_err::os::unix::fs::symlink(&shared, &place)
+            .map_err(StoreError::io("could not link", &place))?;
         lease.confirm()?;
-        fs_err::os::unix::fs::symlink(&shared, prefix)
-            .map_err(StoreError::io("could not link", prefix))?;
+        store::put_in_place(&place, prefix)?;
         return Ok(Built {
             shared: Some(shared),
             ..Built::default()
         });
     }
-    // By this it is known as envspec's, should it stay unfinished.
-    Receipt::folder(prefix)?;
-    let client = http_client(context.network);
-    let caches = prepared.subject.packages(context);
-    let packages = Packages {
-        folder: &caches[0],
-        beneath: &caches[1..],
-        user: prepared.desired.environment.as_str(),
-    };
-    let installing = install(
-        Install {
-            prefix,
-            records: prepared.records.clone(),
-            requested: prepared.locked.specs.clone(),
-            platform: context.platform,
-        },
-        packages,
-        &client,
-        &context.progress,
-    );
     // git answers while files are linked.
-    let (installed, origin) = tokio::join!(installing, origin(prepared));
-    let installed = installed?;
-    let clobbered = installed.clobbered;
-    let compile = Compile {
-        prefix,
-        packages: &context.root.packages(),
-        records: &prepared.records,
-        clobbered: &clobbered,
-        distrust: again,
-    };
-    let mut bytecode = compile_bytecode(compile, &context.progress).await;
-    if let Some(error) = bytecode.lacking.take_if(|error| store::is_full(error)) {
-        // With space it can be had, and nobody could add it later.
-        return Err(StoreError::io("could not compile the sources in", prefix)(error).into());
+    let linking = link(context, prepared, &place, prefix, again);
+    let (linked, origin) = tokio::join!(linking, origin(prepared));
+    let (installed, bytecode) = linked?;
+    if again {
+        // What takes the place of others is to be on the disk.
+        store::flush(&place)?;
     }
-    let clobbered: Vec<PathBuf> = clobbered.into_iter().collect();
+    lease.confirm()?;
+    store::put_in_place(&place, prefix)?;
+    if again {
+        store::keep_damaged(&context.root, prefix)?;
+    }
+    let clobbered: Vec<PathBuf> = installed.clobbered.into_iter().collect();
 
     let spec = &prepared.subject.file.spec;
     let made = now();
@@ -293,6 +273,46 @@ pub(super) async fn build(
         scripts: post_link_scripts(prefix, &prepared.records),
         no_bytecode: bytecode.lacking.map(|error| error.to_string()),
     })
+}
+
+/// Links the packages of a generation, with their bytecode, at `place`, for `prefix`.
+async fn link(
+    context: &Context,
+    prepared: &Prepared<'_>,
+    place: &Path,
+    prefix: &Path,
+    again: bool,
+) -> Result<(Installed, Bytecode), ApplyError> {
+    // By this it is known as envspec's, should it stay unfinished.
+    Receipt::folder(place)?;
+    let client = http_client(context.network);
+    let caches = prepared.subject.packages(context);
+    let packages = Packages {
+        folder: &caches[0],
+        beneath: &caches[1..],
+        user: prepared.desired.environment.as_str(),
+    };
+    let wanted = Install {
+        place,
+        prefix,
+        records: prepared.records.clone(),
+        requested: prepared.locked.specs.clone(),
+        platform: context.platform,
+    };
+    let installed = install(wanted, packages, &client, &context.progress).await?;
+    let compile = Compile {
+        prefix: place,
+        packages: &context.root.packages(),
+        records: &prepared.records,
+        clobbered: &installed.clobbered,
+        distrust: again,
+    };
+    let mut bytecode = compile_bytecode(compile, &context.progress).await;
+    if let Some(error) = bytecode.lacking.take_if(|error| store::is_full(error)) {
+        // With space it can be had, and nobody could add it later.
+        return Err(StoreError::io("could not compile the sources in", prefix)(error).into());
+    }
+    Ok((installed, bytecode))
 }
 
 /// The very generation that is asked for, if a shared root has it.

@@ -136,6 +136,9 @@ async fn collect_once(
     let staying: BTreeSet<String> = names(true).collect();
 
     let mut doomed: Vec<PathBuf> = store::rubble(root, &context.who.host);
+    let half = store::half_built(root).into_iter();
+    let nobodys = half.filter(|(environment, _)| !leases.busy.contains_key(environment));
+    doomed.extend(nobodys.map(|(_, path)| path));
     let prefixes = going.iter().map(|name| root.generations().join(name));
     doomed.extend(prefixes);
     let mut collected = Collected::default();

@@ -1,12 +1,11 @@
 //! A damaged generation, built again from what it was made of.
 //!
-//! It has to be at the same path, which its files name, so it can't be built
-//! beside and switched to. What may fail for want of papers or network is done
-//! first, with the damaged one in its place: they are found, the cache is renewed.
-//! Then that one is renamed aside, the new one is linked, and the kernels' installers
-//! run: about a second with those that are shipped. Files that a running kernel has
-//! open stay open. What is started meanwhile finds nothing, and a killed repair leaves
-//! it so until the next one, or `apply`, finishes it.
+//! It has to be at the same path, which its files name. So its packages are linked
+//! beside, with that path in them, and take the place of the damaged ones by one
+//! exchange of names, which most file systems have; elsewhere it is two renames. Python,
+//! R and their packages are there at every instant, for who runs and for who starts.
+//! What envspec adds to a prefix follows, and a repair that is killed meanwhile is
+//! finished by the next one or by `apply`.
 
 use std::path::{Path, PathBuf};
 
@@ -60,6 +59,7 @@ pub async fn repair(
     } = found;
     let umask = root.join_group()?;
     let is_current = store::current(root, name)?.as_ref() == Some(&generation);
+    store::keep_damaged(root, &prefix)?;
     let damaged = store::damaged(root, &prefix);
     let places = [prefix.as_path(), damaged.as_path()];
     let receipt = places
@@ -82,8 +82,6 @@ pub async fn repair(
     refresh_cache(records, &root.packages(), &client, &context.progress).await?;
 
     let origin = receipt.map(|receipt| receipt.spec);
-    lease.confirm()?;
-    store::set_aside(root, &prefix)?;
     let built = tokio::select! {
         built = build(context, &prepared, &prefix, &lease, Manner::Again(origin)) => built,
         overtaken = lease.lost() => Err(overtaken.into()),

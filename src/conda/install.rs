@@ -22,7 +22,9 @@ pub fn package_cache(folder: &Path) -> PackageCache {
 
 /// A prefix to be filled.
 pub struct Install<'a> {
-    /// Where; the folder must not exist or be empty.
+    /// Where; no package is there yet.
+    pub place: &'a Path,
+    /// The path that the files name: where it all will be.
     pub prefix: &'a Path,
     /// What, complete and consistent (a lock's records).
     pub records: Vec<RepoDataRecord>,
@@ -79,7 +81,8 @@ pub async fn install(
         })
         .with_max_concurrent_requests(16)
         .with_reporter(LinkReporter(Arc::clone(progress)))
-        .install(prefix, install.records)
+        .with_alternative_target_prefix(prefix)
+        .install(install.place, install.records)
         .await
         .map_err(|source| CondaError::install(prefix, source))?;
     Ok(Installed {

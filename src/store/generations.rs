@@ -3,11 +3,13 @@
 use std::path::{Path, PathBuf};
 
 use fs_err as fs;
+use rustix::fs::{CWD, RenameFlags, renameat_with};
+use rustix::io::Errno;
 
 use super::error::StoreError;
 use super::layout::Root;
 use super::receipt::{OWN, Receipt};
-use super::rubble::{self, DAMAGED};
+use super::rubble::{self, BUILDING, DAMAGED};
 use crate::spec::EnvName;
 
 /// A whole generation on disk.
@@ -114,16 +116,50 @@ pub fn generations(
     Ok((found, broken))
 }
 
-/// Makes room for a new generation: its folders exist afterwards, the prefix
-/// itself does not. What an apply that was killed left there is moved aside,
-/// to be deleted once the new one is in place ([`super::clear_rubble`]): deleting many
-/// files first makes ext4 slow at creating them.
-pub fn stage(root: &Root, prefix: &Path) -> Result<(), StoreError> {
+/// Where the packages of a generation are linked before they are at its prefix.
+fn building(root: &Root, prefix: &Path) -> PathBuf {
+    let name = prefix.file_name().unwrap_or_default().to_string_lossy();
+    root.generations().join(format!("{BUILDING}{name}"))
+}
+
+/// Makes room for a generation, and tells where its packages are to be linked: nothing
+/// is there afterwards. What a killed process left there is moved aside, to be deleted
+/// once the new one is in place ([`super::clear_rubble`]): deleting many files first
+/// makes ext4 slow at creating them.
+pub fn stage(root: &Root, prefix: &Path) -> Result<PathBuf, StoreError> {
     for folder in [root.generations(), root.environments(), root.packages()] {
         fs::create_dir_all(&folder).map_err(StoreError::io("could not make", &folder))?;
     }
-    if prefix.symlink_metadata().is_ok() {
-        rubble::move_rubble(prefix)?;
+    let place = building(root, prefix);
+    rubble::move_rubble_if_there(&place)?;
+    Ok(place)
+}
+
+/// Puts at its prefix what was linked elsewhere. What is at the prefix is where that
+/// was afterwards, by one exchange of the two names: somebody may be running it.
+pub fn put_in_place(place: &Path, prefix: &Path) -> Result<(), StoreError> {
+    let failed = || StoreError::io("could not put into its place", prefix);
+    if prefix.symlink_metadata().is_err() {
+        return fs::rename(place, prefix).map_err(failed());
+    }
+    match renameat_with(CWD, place, CWD, prefix, RenameFlags::EXCHANGE) {
+        // Not every file system can, network ones least. Then it is gone for an instant.
+        Err(Errno::INVAL | Errno::NOSYS | Errno::OPNOTSUPP) => {
+            let aside = rubble::move_rubble(prefix)?;
+            fs::rename(place, prefix).map_err(failed())?;
+            fs::rename(aside, place).map_err(failed())
+        }
+        exchanged => exchanged.map_err(|error| failed()(error.into())),
+    }
+}
+
+/// Moves aside what was at the prefix of a generation that was put into its place, or
+/// what came of one that could not be built. The prefix stays if somebody may run it.
+pub fn abandon(root: &Root, name: &EnvName, prefix: &Path) -> Result<(), StoreError> {
+    rubble::move_rubble_if_there(&building(root, prefix))?;
+    let is_current = current(root, name)?.is_some_and(|id| root.generations().join(id) == prefix);
+    if !is_current && !Receipt::exists(prefix) {
+        rubble::move_rubble_if_there(prefix)?;
     }
     Ok(())
 }
@@ -155,8 +191,12 @@ pub fn clear_unfinished(root: &Root, name: &EnvName) {
         .flatten();
     let prefixes = entries.map(|entry| entry.path()).filter(|prefix| {
         let folder = prefix.file_name().unwrap_or_default().to_string_lossy();
-        let of = folder.rsplit_once('-').map(|(of, _)| of.to_owned());
-        of.as_deref() == Some(name.as_str()) && is_unfinished(prefix)
+        let (is_building, folder) = match folder.strip_prefix(BUILDING) {
+            Some(folder) => (true, folder),
+            None => (false, folder.as_ref()),
+        };
+        let of = folder.rsplit_once('-').map(|(of, _)| of);
+        of == Some(name.as_str()) && (is_building || is_unfinished(prefix))
     });
     for prefix in prefixes.collect::<Vec<_>>() {
         if let Err(error) = rubble::move_rubble(&prefix) {
@@ -172,25 +212,42 @@ pub fn damaged(root: &Root, prefix: &Path) -> PathBuf {
     root.generations().join(format!("{DAMAGED}{name}"))
 }
 
-/// Moves a damaged generation aside. If one that was killed did so before, what
-/// is at the prefix by now is half-built, and only in the way.
-pub fn set_aside(root: &Root, prefix: &Path) -> Result<(), StoreError> {
-    let damaged = damaged(root, prefix);
-    if damaged.exists() || prefix.symlink_metadata().is_err() {
-        return stage(root, prefix);
+/// Keeps the damaged generation that was at the prefix until one took its place, and
+/// is where that was built: for its papers, and to be put back. One that was killed may
+/// not have come so far.
+pub fn keep_damaged(root: &Root, prefix: &Path) -> Result<(), StoreError> {
+    let (place, damaged) = (building(root, prefix), damaged(root, prefix));
+    if !Receipt::spec_path(&place).exists() || damaged.exists() {
+        return rubble::move_rubble_if_there(&place);
     }
-    fs::rename(prefix, damaged).map_err(StoreError::io("could not move aside", prefix))
+    fs::rename(&place, damaged).map_err(StoreError::io("could not move aside", &place))
 }
 
 /// Puts a damaged generation back where it was: better than none.
 pub fn put_back(root: &Root, prefix: &Path) -> Result<(), StoreError> {
-    stage(root, prefix)?;
-    match fs::rename(damaged(root, prefix), prefix) {
-        Err(error) if error.kind() != std::io::ErrorKind::NotFound => {
-            Err(StoreError::io("could not put back", prefix)(error))
-        }
-        _ => Ok(()),
+    let damaged = damaged(root, prefix);
+    if damaged.exists() {
+        put_in_place(&damaged, prefix)?;
+        rubble::move_rubble_if_there(&damaged)?;
     }
+    rubble::move_rubble_if_there(&building(root, prefix))
+}
+
+/// What was linked and never put into its place, with its environment. Somebody may be
+/// at it who has that one's lease.
+pub fn half_built(root: &Root) -> Vec<(String, PathBuf)> {
+    let entries = fs::read_dir(root.generations())
+        .into_iter()
+        .flatten()
+        .flatten();
+    let of = |path: PathBuf| {
+        let name = path.file_name()?.to_str()?.strip_prefix(BUILDING)?;
+        let environment = name.rsplit_once('-')?.0.to_owned();
+        super::other_owner(&path)
+            .is_none()
+            .then_some((environment, path))
+    };
+    entries.filter_map(|entry| of(entry.path())).collect()
 }
 
 /// Makes a whole generation the current one, by one rename.
@@ -218,7 +275,7 @@ pub fn publish(root: &Root, name: &EnvName, generation: &str) -> Result<(), Stor
 mod tests {
     use fs_err as fs;
 
-    use super::{current, publish, stage};
+    use super::{current, publish, put_in_place, stage};
     use crate::spec::EnvName;
     use crate::store::{Root, StoreError, clear_rubble};
 
@@ -254,12 +311,28 @@ mod tests {
     }
 
     #[test]
+    fn what_is_put_into_its_place_changes_it_with_what_was_there() {
+        let (_folder, root, _) = root();
+        let prefix = root.generations().join("lab-1");
+        for (text, there) in [("one", None), ("two", Some("one"))] {
+            let place = stage(&root, &prefix).unwrap();
+            fs::create_dir(&place).unwrap();
+            fs::write(place.join("text"), text).unwrap();
+            put_in_place(&place, &prefix).unwrap();
+            assert_eq!(fs::read_to_string(prefix.join("text")).unwrap(), text);
+            let was = fs::read_to_string(place.join("text")).ok();
+            assert_eq!(was.as_deref(), there);
+        }
+    }
+
+    #[test]
     fn what_a_killed_apply_left_is_moved_aside_and_then_deleted() {
         let (_folder, root, _) = root();
         let prefix = root.generations().join("lab-1");
-        fs::create_dir_all(prefix.join("half")).unwrap();
-        stage(&root, &prefix).unwrap();
-        assert!(!prefix.exists());
+        let half = root.generations().join(".building-lab-1");
+        fs::create_dir_all(half.join("half")).unwrap();
+        assert_eq!(stage(&root, &prefix).unwrap(), half);
+        assert!(!half.exists());
         assert_eq!(fs::read_dir(root.generations()).unwrap().count(), 1);
         clear_rubble(&root);
         assert_eq!(fs::read_dir(root.generations()).unwrap().count(), 0);

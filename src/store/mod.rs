@@ -24,8 +24,8 @@ mod write;
 
 pub use error::{StoreError, is_full};
 pub use generations::{
-    Generation, clear_unfinished, current, damaged, environments, generations, is_unfinished,
-    publish, put_back, set_aside, stage,
+    Generation, abandon, clear_unfinished, current, damaged, environments, generations, half_built,
+    is_unfinished, keep_damaged, publish, put_back, put_in_place, stage,
 };
 pub use group::{GroupsUmask, Member, other_owner, user_name};
 pub use history::{Event, Switched, record, switches};

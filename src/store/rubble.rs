@@ -23,6 +23,9 @@ const RUBBLE: &str = ".rubble-";
 /// deletes it.
 const COLLECTED: &str = ".collected-";
 
+/// What the name of a generation begins with while its packages are linked.
+pub(super) const BUILDING: &str = ".building-";
+
 /// What a damaged generation is renamed to while it is built again.
 pub(super) const DAMAGED: &str = ".damaged-";
 
@@ -34,9 +37,17 @@ const UNFINISHED: Duration = Duration::from_hours(1);
 /// file on a network file system.
 const AT_A_TIME: usize = 16;
 
-/// Moves what is in the way of a new generation aside.
-pub(super) fn move_rubble(path: &Path) -> Result<(), StoreError> {
-    move_as(path, &format!("{RUBBLE}{}-", std::process::id())).map(drop)
+/// Moves what is in the way of a new generation aside, and says where it is now.
+pub(super) fn move_rubble(path: &Path) -> Result<PathBuf, StoreError> {
+    move_as(path, &format!("{RUBBLE}{}-", std::process::id()))
+}
+
+/// The same, if there is anything.
+pub(super) fn move_rubble_if_there(path: &Path) -> Result<(), StoreError> {
+    match path.symlink_metadata() {
+        Ok(_) => move_rubble(path).map(drop),
+        Err(_) => Ok(()),
+    }
 }
 
 /// Moves something aside that was collected, and says where it is now. One

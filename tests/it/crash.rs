@@ -25,7 +25,7 @@ use serde_json::Value;
 
 use crate::support::{
     Call, Fault, Server, TestEnv, can_trace, channels, installer_kernel, kill_at, kill_for, record,
-    slowly, soon, tree,
+    slowly, tree,
 };
 
 /// What an installer does before it writes: a kernel of two files.
@@ -555,7 +555,7 @@ fn killed_at_a_sample_of_the_calls_that_fetch_and_link_packages() {
     calls.retain(|call| {
         !call.first_thread && call.is_known_before() && call.target().starts_with("root/")
     });
-    let linked = format!("root/gen/{}/share/shared-lib.txt", story.to);
+    let linked = format!("root/gen/.building-{}/share/shared-lib.txt", story.to);
     assert!(
         calls.iter().any(|call| call.target() == linked),
         "{calls:#?}"
@@ -713,9 +713,10 @@ fn says(env: &TestEnv) -> String {
     fs_err::read_to_string(env.root().join("envs/lab/share/shared-lib.txt")).unwrap()
 }
 
-/// The same without `strace`, at a download that never ends.
+/// The same without `strace`, at a download that never ends; and half-built ones of
+/// before, where packages are linked and where they belong.
 #[test]
-fn killed_in_the_middle_of_linking_it_leaves_the_current_generation_and_the_next_apply_finishes() {
+fn killed_while_it_fetches_it_leaves_the_current_generation_and_the_next_apply_finishes() {
     let server = Server::start(channels());
     let env = TestEnv::with_alias(server.url());
     env.tiny(&["shared-lib 1.0"]);
@@ -724,22 +725,20 @@ fn killed_in_the_middle_of_linking_it_leaves_the_current_generation_and_the_next
     let before = tree(&old);
 
     env.tiny(&["shared-lib 2.0", "symlink", "executable", "many-versions"]);
+    let plan = env.run(&["plan", "--json"]).success().json();
+    let to = plan["to"].as_str().unwrap();
+    let generations = env.root().join("gen");
+    let half = [to.to_owned(), format!(".building-{to}")].map(|name| generations.join(name));
+    for folder in &half {
+        fs_err::create_dir_all(folder.join(".envspec")).unwrap();
+        fs_err::write(folder.join("half-written"), "").unwrap();
+    }
     server.fault("many-versions", Fault::Held);
     let apply = env.start(&["apply"]);
-    let started = soon("a package linked into the new prefix", || {
-        fs_err::read_dir(env.root().join("gen"))
-            .ok()?
-            .flatten()
-            .map(|entry| entry.path())
-            .find(|path| *path != old && path.join("bin/executable").exists())
-    });
+    server.wait_for("many-versions");
     assert!(apply.kill(), "it was done before it was killed");
     server.release();
 
-    assert!(
-        !started.join(".envspec/receipt.json").exists(),
-        "it was done already"
-    );
     assert_eq!(env.prefix("lab"), old);
     assert_eq!(says(&env), "shared-lib 1.0\n");
     assert!(tree(&old) == before, "the current generation was changed");
@@ -749,14 +748,10 @@ fn killed_in_the_middle_of_linking_it_leaves_the_current_generation_and_the_next
         1,
         "rubble counts as a generation"
     );
-    // The killed one's folder is not built upon: what is in it is anybody's guess.
-    fs_err::write(started.join("half-written"), "").unwrap();
     env.run(&["apply"]).success();
     assert_eq!(says(&env), "shared-lib 2.0\n");
     env.run(&["apply"]).success().says("Nothing to do");
-    assert_eq!(env.prefix("lab"), started);
-    assert!(
-        !started.join("half-written").exists(),
-        "it was built upon rubble"
-    );
+    assert_eq!(env.prefix("lab"), half[0]);
+    assert!(!half[0].join("half-written").exists(), "built upon rubble");
+    assert_eq!(fs_err::read_dir(&generations).unwrap().count(), 2);
 }

@@ -12,11 +12,6 @@
 //!
 //!     ENVSPEC_TEST_KILLS=300 cargo test --test it kills:: -- --nocapture
 //!
-//! What is not proven. A repair builds at the path that the damaged generation
-//! had (`src/apply/repair.rs`): for that second the current environment is not
-//! there, and a kill leaves it so until the next `apply`. These instants are
-//! counted on their own.
-
 use std::any::Any;
 use std::io::Write as _;
 use std::os::unix::fs::PermissionsExt;
@@ -228,22 +223,19 @@ impl Lab {
         seen
     }
 
-    /// What is there right after the kill. Tells whether it fell into the second in
-    /// which a repair has its generation moved aside.
+    /// What is there right after the kill.
     #[track_caller]
-    fn works(&self, act: Act, had_one: bool) -> bool {
+    fn works(&self, act: Act, had_one: bool) {
         let Some(current) = self.current() else {
             assert!(!had_one, "no generation is current any more");
             self.kernelspecs_are_whole();
-            return false;
+            return;
         };
-        let is_whole = current.join(".envspec/receipt.json").exists();
-        if act == Act::Repair && !is_whole {
-            return true;
-        }
         self.runs(&current, None);
-        self.kernelspecs_are_whole();
-        false
+        // A repair writes the receipt last, as an apply does, of what is current.
+        if act != Act::Repair {
+            self.kernelspecs_are_whole();
+        }
     }
 
     /// One more `apply`, and `gc`.
@@ -305,7 +297,6 @@ impl Lab {
 struct Outcome {
     instants: usize,
     late: usize,
-    aside: usize,
     failures: Vec<String>,
 }
 
@@ -350,18 +341,14 @@ fn kill_once(
         traces(&lab.env.root())
     );
     let looked = catch_unwind(AssertUnwindSafe(|| {
-        let aside = lab.works(act, had_one);
+        lab.works(act, had_one);
         lab.finishes(act);
-        aside
     }));
-    match looked {
-        Ok(aside) => outcome.aside += usize::from(aside),
-        Err(why) => {
-            let failure = format!("{at}: {}", words(&*why));
-            eprintln!("FAILED: {failure}");
-            outcome.failures.push(failure);
-            *lab = Lab::new();
-        }
+    if let Err(why) = looked {
+        let failure = format!("{at}: {}", words(&*why));
+        eprintln!("FAILED: {failure}");
+        outcome.failures.push(failure);
+        *lab = Lab::new();
     }
     (took, killed)
 }
@@ -400,11 +387,10 @@ fn kill_at_instants_of(acts: &[(Act, usize)]) {
         eprintln!("{act:?}: {instants} instants in {:.0?}", started.elapsed());
     }
     eprintln!(
-        "{} instants, {} failures ({} came after the end, {} while a repair had its generation aside)",
+        "{} instants, {} failures ({} came after the end)",
         outcome.instants,
         outcome.failures.len(),
-        outcome.late,
-        outcome.aside
+        outcome.late
     );
     assert!(outcome.failures.is_empty(), "{:#?}", outcome.failures);
     assert!(

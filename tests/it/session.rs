@@ -282,10 +282,11 @@ fn what_cannot_work_says_why() {
         .says("the scheduler refused the job");
 
     // A job that waits shows its reason, and is not lost when nobody waits for it.
-    for node in ["med0101", "med0102"] {
-        let drain = format!("scontrol update NodeName={node} State=DRAIN Reason=test");
-        drop(cluster.host("login").user("root").sh(&drain).success());
-    }
+    let all = "#!/bin/bash\n#SBATCH --nodes=2 --exclusive\nsleep 1000\n";
+    let all = cluster.login().sbatch(all);
+    soon("all nodes taken", || {
+        cluster.login().job(&all).starts_with("R ").then_some(())
+    });
     let mut launch = cluster.login().start_envspec(["launch"]);
     soon("the reason", || {
         assert!(launch.ended().is_none(), "{}", launch.stderr());
@@ -315,10 +316,7 @@ fn what_cannot_work_says_why() {
     ws.envspec(["stop", "lab"])
         .success()
         .says("it was not ready yet");
-    for node in ["med0101", "med0102"] {
-        let resume = format!("scontrol update NodeName={node} State=RESUME");
-        drop(cluster.host("login").user("root").sh(&resume).success());
-    }
+    drop(cluster.login().run(["scancel", &all]).success());
 
     // A server that ends before it is ready: the end of its log says why.
     let python = fs_err::read_dir(there.root().join("gen")).unwrap();

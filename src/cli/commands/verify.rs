@@ -22,8 +22,8 @@ const SHOWN: usize = 20;
 /// Missing, changed and additional files are told apart; the kernelspecs in your
 /// folder are looked at too. With damage found, the exit code is 7.
 ///
-/// A repair builds at the same path: while it links, about a second, the generation
-/// is not there, and if it is killed then, not before the next repair or apply.
+/// A repair ends at the same path. It links beside and exchanges the two at once, so
+/// that there is something to run at every instant.
 #[derive(Debug, clap::Args)]
 pub(in crate::cli) struct Args {
     /// The environment's name, or its spec [default: the only spec in envs/]
