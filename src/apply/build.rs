@@ -5,7 +5,6 @@ use std::os::unix::fs::DirBuilderExt as _;
 use std::path::{Path, PathBuf};
 
 use fs_err as fs;
-use rattler_conda_types::RepoDataRecord;
 use sha2::{Digest, Sha256};
 
 use super::context::{Context, now};
@@ -25,9 +24,9 @@ use crate::plan::{Action, Plan};
 use crate::store::{self, Event, Lease, Manifest, Papers, Receipt, SpecOrigin, StoreError};
 
 /// What was done.
-pub struct Outcome<'c> {
+pub struct Outcome {
     /// What was planned, and carried out.
-    pub prepared: Prepared<'c>,
+    pub prepared: Prepared,
     /// The generation of a shared root that is used in the place of one's own.
     pub shared: Option<PathBuf>,
     /// Folders of packages whose files could not be hard-linked and were copied.
@@ -46,11 +45,11 @@ pub struct Outcome<'c> {
 
 /// Carries out what is left to do, one process at a time for an environment:
 /// `lease` is what [`hold`](super::hold()) gives, and the plan was made with it held.
-pub async fn carry_out<'c>(
+pub async fn carry_out(
     context: &Context,
-    prepared: Prepared<'c>,
+    prepared: Prepared,
     lease: Lease,
-) -> Result<Outcome<'c>, ApplyError> {
+) -> Result<Outcome, ApplyError> {
     let prefix = context
         .root
         .generation(prepared.desired.generation.as_str())?;
@@ -151,7 +150,7 @@ pub(super) struct Built {
 
 /// Writes the lock, unless the spec has become another one meanwhile (somebody
 /// ran `add`): then the lock that is there is newer.
-fn write_lock(prepared: &Prepared<'_>) -> Result<(), ApplyError> {
+fn write_lock(prepared: &Prepared) -> Result<(), ApplyError> {
     prepared.subject.file.refuse_if_changed()?;
     let path = prepared.subject.file.lock_path();
     store::write_whole(&path, prepared.locked.text.as_str().as_bytes())?;
@@ -170,7 +169,7 @@ pub(super) enum Manner {
 /// Ends the changes of a prefix: from here on only its receipt is written.
 fn close(
     context: &Context,
-    prepared: &Prepared<'_>,
+    prepared: &Prepared,
     prefix: &Path,
     known: &BTreeMap<PathBuf, String>,
 ) -> Result<Manifest, StoreError> {
@@ -186,7 +185,7 @@ fn close(
 /// Builds a generation.
 pub(super) async fn build(
     context: &Context,
-    prepared: &Prepared<'_>,
+    prepared: &Prepared,
     prefix: &Path,
     lease: &Lease,
     manner: Manner,
@@ -232,7 +231,7 @@ pub(super) async fn build(
     write_own_variables(prefix)?;
     let packages: Vec<PackageId> = prepared.records.iter().map(PackageId::from).collect();
     let personal = kernels::personal(context, &prepared.subject, &packages);
-    let set_up = kernels::set_up(context, &prepared.subject, prefix, &personal).await?;
+    let set_up = kernels::set_up(context, prepared, prefix, &personal).await?;
     make_personal(context, &personal);
     // Not before the activation was captured: the engine would read them there,
     // as a shell does and in capitals.
@@ -261,6 +260,7 @@ pub(super) async fn build(
         Papers {
             spec: prepared.subject.file.source.text(),
             lock: prepared.locked.text.as_str(),
+            definitions: &prepared.subject.definitions(),
             manifest: &manifest,
         },
     )?;
@@ -270,7 +270,7 @@ pub(super) async fn build(
         copied_from: installed.copied_from,
         renewed: installed.renewed,
         clobbered,
-        scripts: post_link_scripts(prefix, &prepared.records),
+        scripts: kernels::not_run(prepared, prefix),
         no_bytecode: bytecode.lacking.map(|error| error.to_string()),
     })
 }
@@ -278,7 +278,7 @@ pub(super) async fn build(
 /// Links the packages of a generation, with their bytecode, at `place`, for `prefix`.
 async fn link(
     context: &Context,
-    prepared: &Prepared<'_>,
+    prepared: &Prepared,
     place: &Path,
     prefix: &Path,
     again: bool,
@@ -316,7 +316,7 @@ async fn link(
 }
 
 /// The very generation that is asked for, if a shared root has it.
-fn shared_generation(prepared: &Prepared<'_>) -> Result<Option<PathBuf>, StoreError> {
+fn shared_generation(prepared: &Prepared) -> Result<Option<PathBuf>, StoreError> {
     for root in prepared.subject.shared_roots() {
         let there = root.generation(prepared.desired.generation.as_str())?;
         if Receipt::exists(&there) {
@@ -328,7 +328,7 @@ fn shared_generation(prepared: &Prepared<'_>) -> Result<Option<PathBuf>, StoreEr
 
 /// Where the spec came from. A lock that is still to be written will differ
 /// from the commit's.
-async fn origin(prepared: &Prepared<'_>) -> SpecOrigin {
+async fn origin(prepared: &Prepared) -> SpecOrigin {
     let file = &prepared.subject.file;
     if let Some(revision) = &file.revision {
         return SpecOrigin {
@@ -385,14 +385,4 @@ fn make_personal(context: &Context, personal: &Personal) {
             tracing::debug!("no personal library: {error}");
         }
     }
-}
-
-/// The packages that brought a post-link script, which is not run.
-fn post_link_scripts(prefix: &Path, records: &[RepoDataRecord]) -> Vec<String> {
-    records
-        .iter()
-        .map(|record| record.package_record.name.as_normalized())
-        .filter(|name| prefix.join(format!("bin/.{name}-post-link.sh")).exists())
-        .map(str::to_owned)
-        .collect()
 }

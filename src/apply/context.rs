@@ -1,5 +1,6 @@
 //! What a walk needs to know of the world: a plain struct, passed first.
 
+use std::collections::BTreeMap;
 use std::path::PathBuf;
 use std::sync::Arc;
 
@@ -46,6 +47,9 @@ pub struct Context {
     pub catalogue: Catalogue,
     /// The sites that are known.
     pub sites: Sites,
+    /// The user's environment: for commands that have to know how the network is
+    /// reached from here.
+    pub environment: BTreeMap<String, String>,
     /// The user's home.
     pub home: PathBuf,
     /// The user's folder of kernelspecs.

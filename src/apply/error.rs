@@ -206,6 +206,30 @@ pub enum ApplyError {
         /// The last lines that it printed.
         output: String,
     },
+
+    /// An installer wrote into the user's own folder.
+    #[error("the kernel {kernel}: its installer wrote past its staging folder, into {path}")]
+    #[diagnostic(help(
+        "nothing was switched, and what it wrote there was removed. Have it write where HOME says, in the definition: envspec kernels show {kernel} --yaml"
+    ))]
+    InstallerStrays {
+        /// The kernel.
+        kernel: String,
+        /// What it wrote.
+        path: PathBuf,
+    },
+
+    /// A post-link script failed.
+    #[error("the post-link script of {package} failed\n{output}")]
+    #[diagnostic(help(
+        "nothing was switched. The script may need the network; its words are above. Not to run it, take {package} from `post_link` in the spec"
+    ))]
+    LinkScript {
+        /// The package.
+        package: String,
+        /// The last lines that it printed.
+        output: String,
+    },
 }
 
 impl ApplyError {

@@ -16,9 +16,9 @@ use crate::spec::EnvName;
 use crate::store::{self, Receipt};
 
 /// A spec with its lock and its plan, ready to be carried out.
-pub struct Prepared<'c> {
+pub struct Prepared {
     /// The spec.
-    pub subject: Subject<'c>,
+    pub subject: Subject,
     /// Its lock.
     pub locked: Locked,
     /// What they ask for.
@@ -32,7 +32,7 @@ pub struct Prepared<'c> {
     pub(super) records: Vec<RepoDataRecord>,
 }
 
-impl Prepared<'_> {
+impl Prepared {
     /// Whether spec and lock are what they were when this was made.
     pub fn still_holds(&self) -> bool {
         let file = &self.subject.file;
@@ -47,17 +47,17 @@ impl Prepared<'_> {
 /// Observes and plans. If the generation that is asked for is there, neither
 /// the lock nor the prefix is read: the answer takes the same few file look-ups
 /// for ten packages as for a thousand.
-pub fn prepare<'c>(
+pub fn prepare(
     context: &Context,
-    subject: Subject<'c>,
+    subject: Subject,
     locked: Locked,
-) -> Result<Prepared<'c>, ApplyError> {
+) -> Result<Prepared, ApplyError> {
     let spec = &subject.file.spec;
     let generation = GenerationId::new(
         &spec.name,
         context.platform,
         locked.text.as_str(),
-        &kernels_text(context, &subject),
+        &kernels_text(&subject),
         &serde_json::json!(spec.variables).to_string(),
     );
     let prefix = context.root.generation(generation.as_str())?;
@@ -124,7 +124,7 @@ pub fn prepare<'c>(
 
 /// Refuses a lock that is used as it is (`--frozen`) and lacks a package of a
 /// kernel, before anything is built.
-fn refuse_lacking(subject: &Subject<'_>, locked: &[PackageId]) -> Result<(), ApplyError> {
+fn refuse_lacking(subject: &Subject, locked: &[PackageId]) -> Result<(), ApplyError> {
     for kernel in &subject.kernels {
         for package in &kernel.definition.packages {
             let Some(name) = package.spec.name.as_exact() else {
@@ -174,7 +174,7 @@ pub(super) fn registered(
 
 /// Everything about kernels that decides a generation's content: what the spec
 /// says of each, and the definition's own text.
-fn kernels_text(context: &Context, subject: &Subject<'_>) -> String {
+fn kernels_text(subject: &Subject) -> String {
     let kernels: Vec<_> = subject
         .kernels
         .iter()
@@ -185,7 +185,8 @@ fn kernels_text(context: &Context, subject: &Subject<'_>) -> String {
                 "use": request.definition.as_ref().map(|id| &id.value),
                 "display_name": request.display_name.as_ref().map(|name| &name.value),
                 "env": request.env,
-                "definition": context.catalogue.text(kernel.definition.id.as_str()),
+                "packages": request.packages.iter().map(|at| &at.value).collect::<Vec<_>>(),
+                "definition": kernel.definition.text,
             })
         })
         .collect();

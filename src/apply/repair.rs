@@ -115,13 +115,13 @@ fn register(context: &Context, prefix: &Path, receipt: &Receipt) -> Result<(), A
 
 /// What a generation was made from: the papers in it, or what is beside its spec
 /// by now, if that makes the same generation.
-async fn prepared<'c>(
-    context: &'c Context,
+async fn prepared(
+    context: &Context,
     name: &EnvName,
     generation: &str,
     places: &[&Path],
     receipt: Option<&Receipt>,
-) -> Result<Prepared<'c>, ApplyError> {
+) -> Result<Prepared, ApplyError> {
     let mut specs: Vec<PathBuf> = places
         .iter()
         .map(|place| Receipt::spec_path(place))
@@ -141,11 +141,11 @@ async fn prepared<'c>(
     })
 }
 
-async fn prepared_from<'c>(
-    context: &'c Context,
+async fn prepared_from(
+    context: &Context,
     name: &EnvName,
     spec: &Path,
-) -> Result<Prepared<'c>, ApplyError> {
+) -> Result<Prepared, ApplyError> {
     let mut file = SpecFile::open(spec, &spec.to_string_lossy())?;
     // A spec that names none is named by its file, which a copy is not.
     file.spec.name = name.clone();

@@ -56,6 +56,11 @@ impl Locked {
         self.found.as_ref().map(LockText::as_str) == lock.map(LockText::as_str)
     }
 
+    /// The packages whose post-link scripts are run.
+    pub(super) fn post_link(&self) -> impl Iterator<Item = &str> {
+        self.text.post_link()
+    }
+
     /// The packages for the platform of this run. The text is parsed once,
     /// which takes longer than all else about a lock: a plan is made twice, the
     /// second time when the lease is held.
@@ -72,7 +77,7 @@ impl Locked {
 /// else a new solution, which is not written yet.
 pub async fn resolve(
     context: &Context,
-    subject: &Subject<'_>,
+    subject: &Subject,
     policy: LockPolicy,
 ) -> Result<Locked, ApplyError> {
     let (inputs, channels) = inputs(context, subject)?;
@@ -134,7 +139,7 @@ pub async fn resolve(
 /// and the policy allows a new one.
 pub fn needs_solution(
     context: &Context,
-    subject: &Subject<'_>,
+    subject: &Subject,
     policy: LockPolicy,
 ) -> Result<bool, ApplyError> {
     match policy {
@@ -150,12 +155,12 @@ pub fn needs_solution(
 }
 
 /// Judges what a spec asks of channels, without asking them.
-pub fn judge_channels(context: &Context, subject: &Subject<'_>) -> Result<(), ApplyError> {
+pub fn judge_channels(context: &Context, subject: &Subject) -> Result<(), ApplyError> {
     inputs(context, subject).map(drop)
 }
 
 /// Everything that decides the solution, and the channels with their names.
-fn inputs(context: &Context, subject: &Subject<'_>) -> Result<(Inputs, Vec<Channel>), ApplyError> {
+fn inputs(context: &Context, subject: &Subject) -> Result<(Inputs, Vec<Channel>), ApplyError> {
     let spec = &subject.file.spec;
     let mut requests: Vec<Request> = spec.dependencies.iter().map(Request::from).collect();
     for kernel in &subject.kernels {
@@ -194,6 +199,7 @@ fn inputs(context: &Context, subject: &Subject<'_>) -> Result<(Inputs, Vec<Chann
         platforms,
         target: subject.declared_target(),
         requests,
+        post_link: subject.post_link(),
     };
     Ok((inputs, channels))
 }
@@ -202,7 +208,7 @@ fn inputs(context: &Context, subject: &Subject<'_>) -> Result<(Inputs, Vec<Chann
 /// for: in the list, in front of a package, as a URL, behind an alias.
 fn refuse_forbidden(
     context: &Context,
-    subject: &Subject<'_>,
+    subject: &Subject,
     requests: &[Request],
 ) -> Result<(), ApplyError> {
     let spec = &subject.file.spec;
@@ -250,7 +256,7 @@ fn refuse_forbidden(
 
 async fn solve(
     context: &Context,
-    subject: &Subject<'_>,
+    subject: &Subject,
     inputs: &Inputs,
     channels: &[Channel],
     earlier: Option<&Lock>,
@@ -306,7 +312,7 @@ async fn solve(
 /// Words a conflict in the user's own lines.
 fn explain(
     error: CondaError,
-    subject: &Subject<'_>,
+    subject: &Subject,
     inputs: &Inputs,
     channels: &[Channel],
     platform: Subdir,

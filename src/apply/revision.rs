@@ -21,6 +21,14 @@ pub struct Revision {
     pub(super) lock_name: String,
 }
 
+impl Revision {
+    /// The text of a file at a path below the spec's folder.
+    pub(super) fn file(&self, spec: &Path, below: &Path) -> Option<String> {
+        let text = show(spec, &self.commit, below)?;
+        Some(String::from_utf8_lossy(&text).into_owned())
+    }
+}
+
 impl SpecFile {
     /// Reads a spec as it was at a revision, and finds its lock. `shown` is the
     /// path as the user gave it; the file itself may be gone.
@@ -34,10 +42,14 @@ impl SpecFile {
             path: path.to_owned(),
             revision: revision.to_owned(),
         };
-        let text = show(&path, &commit).ok_or_else(|| missing(&path))?;
+        let at_commit = |path: &Path| {
+            let name = path.file_name().map(Path::new)?;
+            show(path, &commit, name)
+        };
+        let text = at_commit(&path).ok_or_else(|| missing(&path))?;
         let source = SourceText::from_bytes(format!("{shown} at {revision}"), text)?;
         let lock_path = path.with_extension("lock");
-        let lock = show(&lock_path, &commit).ok_or_else(|| missing(&lock_path))?;
+        let lock = at_commit(&lock_path).ok_or_else(|| missing(&lock_path))?;
         let lock_name = Path::new(shown).with_extension("lock");
         let mut file = Self::of(&path, source)?;
         file.revision = Some(Revision {
@@ -54,7 +66,8 @@ impl SpecFile {
 pub fn lock_at(path: &Path, shown: &str, revision: &str) -> Result<LockText, ApplyError> {
     let path = std::path::absolute(path).unwrap_or_else(|_| path.to_owned());
     let (commit, _) = commit(&path, revision)?;
-    let text = show(&path, &commit).ok_or_else(|| ApplyError::NotAtRevision {
+    let name = path.file_name().map_or(path.as_path(), Path::new);
+    let text = show(&path, &commit, name).ok_or_else(|| ApplyError::NotAtRevision {
         path: path.clone(),
         revision: revision.to_owned(),
     })?;
@@ -91,11 +104,15 @@ fn commit(path: &Path, revision: &str) -> Result<(String, String), ApplyError> {
     Ok((commit, date))
 }
 
-/// A file at a commit.
-fn show(path: &Path, commit: &str) -> Option<Vec<u8>> {
-    let name = path.file_name()?.to_str()?;
+/// A file at a commit, by its path below the folder of another.
+fn show(beside: &Path, commit: &str, below: &Path) -> Option<Vec<u8>> {
+    let below = below.to_str()?;
     // As git keeps it: no filter, no conversion runs.
-    let output = git(path, &["cat-file", "blob", &format!("{commit}:./{name}")]).ok()?;
+    let output = git(
+        beside,
+        &["cat-file", "blob", &format!("{commit}:./{below}")],
+    )
+    .ok()?;
     output.status.success().then_some(output.stdout)
 }
 

@@ -1,6 +1,7 @@
 //! A spec on disk, read and judged against the catalogue and its site.
 
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 use fs_err as fs;
 
@@ -8,10 +9,11 @@ use super::context::Context;
 use super::error::ApplyError;
 use super::revision::Revision;
 use super::subject::{Subject, SubjectKernel};
-use crate::kernel::RegisteredName;
+use crate::kernel::{DefinitionError, KernelDefinition, RegisteredName};
 use crate::lock::LockText;
 use crate::site::{ResolvedLaunch, Site, SiteError, SiteFault};
 use crate::spec::{self, EnvName, EnvSpec, KernelRequest, Note, SourceText, Span, SpecErrors};
+use crate::store::DEFINITIONS;
 
 /// A spec's file, understood by itself.
 #[derive(Debug)]
@@ -152,7 +154,7 @@ impl SpecFile {
     }
 
     /// Judges the spec against the catalogue and the site that it names.
-    pub fn judge(self, context: &Context) -> Result<Subject<'_>, ApplyError> {
+    pub fn judge(self, context: &Context) -> Result<Subject, ApplyError> {
         let mut faults: Option<SpecErrors> = None;
         let mut add = |fault: SpecErrors| {
             faults = Some(match faults.take() {
@@ -224,11 +226,23 @@ impl SpecFile {
         }
     }
 
-    fn judge_kernel<'c>(
+    /// The definition of a kernel in the folder beside the spec; `None` if there is
+    /// none.
+    fn definition_beside(&self, id: &str) -> Option<Result<KernelDefinition, DefinitionError>> {
+        let below = Path::new(DEFINITIONS).join(format!("{id}.yaml"));
+        let text = match &self.revision {
+            Some(revision) => revision.file(&self.path, &below)?,
+            None => fs::read_to_string(self.path.with_file_name(&below)).ok()?,
+        };
+        let shown = Path::new(self.source.name()).with_file_name(&below);
+        Some(KernelDefinition::parse(&shown.to_string_lossy(), &text))
+    }
+
+    fn judge_kernel(
         &self,
-        context: &'c Context,
+        context: &Context,
         request: &KernelRequest,
-    ) -> Result<SubjectKernel<'c>, Box<SpecErrors>> {
+    ) -> Result<SubjectKernel, Box<SpecErrors>> {
         let span = request.definition.as_ref().unwrap_or(&request.name).span;
         let fault = |message: String, label: &str, help: String| {
             Box::new(spec::fault(&self.source, span, message, label, help))
@@ -247,26 +261,32 @@ impl SpecFile {
                 "remove `isolated`, or put the kernel into a spec of its own".to_owned(),
             ));
         }
-        if !request.packages.is_empty() {
-            return Err(fault(
-                "packages of a kernel's own language cannot be installed yet".to_owned(),
+        let told = |error: &dyn miette::Diagnostic| {
+            let help = error.help().map(|help| help.to_string());
+            fault(error.to_string(), "asked here", help.unwrap_or_default())
+        };
+        let definition = match self.definition_beside(request.definition_id()) {
+            Some(definition) => definition.map(Arc::new).map_err(|error| told(&error))?,
+            None => context
+                .catalogue
+                .get(request.definition_id())
+                .map_err(|unknown| told(&unknown))?,
+        };
+        if let (None, Some(package)) = (&definition.add_packages, request.packages.first()) {
+            let language = &definition.language;
+            return Err(Box::new(spec::fault(
+                &self.source,
+                package.span,
+                format!(
+                    "the kernel {} has no packages of its own language",
+                    definition.id
+                ),
                 "asked here",
-                "remove `packages`; what conda's channels have goes under `dependencies`"
-                    .to_owned(),
-            ));
+                format!(
+                    "packages for {language} come from conda's channels: put them under `dependencies`"
+                ),
+            )));
         }
-        let definition = context
-            .catalogue
-            .get(request.definition_id())
-            .map_err(|unknown| {
-                fault(
-                    unknown.to_string(),
-                    "asked here",
-                    miette::Diagnostic::help(&unknown)
-                        .map(|help| help.to_string())
-                        .unwrap_or_default(),
-                )
-            })?;
         let registered =
             RegisteredName::new(&self.spec.name, &request.name.value).map_err(|error| {
                 fault(

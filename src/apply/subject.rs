@@ -1,12 +1,14 @@
 //! A spec that can be worked on, and what it asks for.
 
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 use rattler_conda_types::{GenericVirtualPackage, PackageName, Version};
 
 use super::context::Context;
 use super::spec_file::SpecFile;
-use crate::kernel::{KernelDefinition, RegisteredName};
+use crate::kernel::{KernelDefinition, KernelspecSource, RegisteredName};
 use crate::lock::LockText;
 use crate::plan::DesiredKernel;
 use crate::site::{Purge, ResolvedLaunch, Site};
@@ -15,18 +17,18 @@ use crate::store::Root;
 
 /// A kernel of a spec with its definition.
 #[derive(Debug)]
-pub struct SubjectKernel<'c> {
+pub struct SubjectKernel {
     /// What the spec asks for.
     pub request: KernelRequest,
     /// What the catalogue knows.
-    pub definition: &'c KernelDefinition,
+    pub definition: Arc<KernelDefinition>,
     /// The name to register it under.
     pub registered: RegisteredName,
 }
 
 /// A spec that can be worked on: its kernels are known, its site too.
 #[derive(Debug)]
-pub struct Subject<'c> {
+pub struct Subject {
     /// The spec.
     pub file: SpecFile,
     /// Its site.
@@ -34,10 +36,10 @@ pub struct Subject<'c> {
     /// What a session asks for, the site's defaults filled in.
     pub launch: ResolvedLaunch,
     /// Its kernels, in the spec's order.
-    pub kernels: Vec<SubjectKernel<'c>>,
+    pub kernels: Vec<SubjectKernel>,
 }
 
-impl Subject<'_> {
+impl Subject {
     /// The virtual packages that the spec's target declares, then the site.
     pub(super) fn declared_target(&self) -> Vec<GenericVirtualPackage> {
         let target = &self.file.spec.target;
@@ -81,6 +83,27 @@ impl Subject<'_> {
         .into_iter()
         .flatten()
         .collect()
+    }
+
+    /// The packages whose post-link scripts the spec or a definition vouches for.
+    pub(super) fn post_link(&self) -> BTreeSet<String> {
+        let of_spec = self.file.spec.post_link.iter();
+        let of_spec = of_spec.map(|package| package.value.as_normalized().to_owned());
+        let of_kernels = self.kernels.iter().filter_map(|kernel| {
+            let KernelspecSource::PostLink { package, .. } = &kernel.definition.kernelspec else {
+                return None;
+            };
+            Some(package.as_normalized().to_owned())
+        });
+        of_spec.chain(of_kernels).collect()
+    }
+
+    /// The texts of its kernels' definitions, by their identifiers.
+    pub(super) fn definitions(&self) -> BTreeMap<String, String> {
+        let kernels = self.kernels.iter().map(|kernel| &kernel.definition);
+        kernels
+            .map(|definition| (definition.id.to_string(), definition.text.clone()))
+            .collect()
     }
 
     /// The roots of others that the site names, which are only read.

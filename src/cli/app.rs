@@ -122,6 +122,15 @@ impl<'u> App<'u> {
         Ok(app)
     }
 
+    /// The environment variables that are texts.
+    fn texts(&self) -> BTreeMap<String, String> {
+        let text = |value: &OsString| value.to_str().map(str::to_owned);
+        self.variables
+            .iter()
+            .filter_map(|(name, value)| Some((text(name)?, text(value)?)))
+            .collect()
+    }
+
     /// An environment variable; an empty one counts as none.
     pub(super) fn variable(&self, name: &str) -> Option<OsString> {
         self.variables
@@ -312,6 +321,7 @@ impl<'u> App<'u> {
         let base = std::env::current_dir().unwrap_or_default();
         Ok(Context {
             root,
+            environment: self.texts(),
             home: self.home()?,
             network,
             alias: ChannelAlias::new(self.global.channel_alias.clone(), &base),

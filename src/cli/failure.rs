@@ -207,7 +207,9 @@ impl From<ApplyError> for Failure {
             | ApplyError::Registration(_) => Exit::Store,
             ApplyError::NoKernelspec { .. }
             | ApplyError::Kernelspec { .. }
-            | ApplyError::Installer { .. } => Exit::Cluster,
+            | ApplyError::Installer { .. }
+            | ApplyError::InstallerStrays { .. }
+            | ApplyError::LinkScript { .. } => Exit::Cluster,
         };
         Self::new(exit, error)
     }

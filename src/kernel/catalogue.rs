@@ -6,7 +6,7 @@
 
 use std::borrow::Cow;
 use std::collections::BTreeMap;
-use std::sync::OnceLock;
+use std::sync::{Arc, OnceLock};
 
 use miette::Diagnostic;
 use thiserror::Error;
@@ -37,7 +37,7 @@ pub struct Catalogue {
 struct Entry {
     /// The file's text.
     text: Cow<'static, str>,
-    definition: OnceLock<KernelDefinition>,
+    definition: OnceLock<Arc<KernelDefinition>>,
 }
 
 /// A kernel that the catalogue does not have.
@@ -93,32 +93,37 @@ impl Catalogue {
             let id = definition.id.as_str().to_owned();
             let entry = Entry {
                 text: Cow::Owned(text.as_ref().to_owned()),
-                definition: OnceLock::from(definition),
+                definition: OnceLock::from(Arc::new(definition)),
             };
             catalogue.entries.insert(id, entry);
         }
         Ok(catalogue)
     }
 
-    /// The text of a definition's file: what a digest of it is made from.
-    pub fn text(&self, id: &str) -> Option<&str> {
-        self.entries.get(id).map(|entry| entry.text.as_ref())
-    }
-
-    /// The definition of an identifier.
-    pub fn get(&self, id: &str) -> Result<&KernelDefinition, UnknownKernel> {
-        match self.entries.get_key_value(id) {
-            Some((id, entry)) => Ok(entry.read(id)),
-            None => Err(UnknownKernel {
-                id: id.to_owned(),
-                nearest: self.nearest(id),
-            }),
-        }
+    /// The definition of an identifier, or of another name that one has.
+    pub fn get(&self, id: &str) -> Result<Arc<KernelDefinition>, UnknownKernel> {
+        let direct = self.entries.get_key_value(id);
+        let direct = direct.map(|(id, entry)| entry.read(id));
+        let by_alias = || {
+            let all = self.entries.iter().map(|(id, entry)| entry.read(id));
+            let is = |definition: &KernelDefinition| {
+                let mut aliases = definition.aliases.iter();
+                aliases.any(|alias| alias.as_str() == id)
+            };
+            all.into_iter().find(|definition| is(definition))
+        };
+        let found = direct.or_else(by_alias).map(Arc::clone);
+        found.ok_or_else(|| UnknownKernel {
+            id: id.to_owned(),
+            nearest: self.nearest(id),
+        })
     }
 
     /// All definitions, in the order of their identifiers.
     pub fn iter(&self) -> impl Iterator<Item = &KernelDefinition> {
-        self.entries.iter().map(|(id, entry)| entry.read(id))
+        self.entries
+            .iter()
+            .map(|(id, entry)| entry.read(id).as_ref())
     }
 
     /// All identifiers in order; reads no definition.
@@ -141,10 +146,10 @@ impl Catalogue {
 }
 
 impl Entry {
-    fn read(&self, id: &str) -> &KernelDefinition {
+    fn read(&self, id: &str) -> &Arc<KernelDefinition> {
         self.definition.get_or_init(|| {
-            KernelDefinition::parse(id, &self.text)
-                .expect("the embedded definitions are read by a test")
+            let read = KernelDefinition::parse(id, &self.text);
+            Arc::new(read.expect("the embedded definitions are read by a test"))
         })
     }
 }

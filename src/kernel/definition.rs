@@ -15,6 +15,7 @@ use serde::{Deserialize, Deserializer, Serialize};
 use thiserror::Error;
 
 use super::kernelspec::InterruptMode;
+use super::source::{Argv, KernelspecSource};
 
 /// The identifier of a definition: `[a-z0-9._-]`, the first one a letter or a
 /// digit. Also the stem of its file.
@@ -29,39 +30,6 @@ pub struct KernelPackage {
     pub spec: MatchSpec,
     /// The requirement as the definition writes it.
     pub text: String,
-}
-
-/// The name of a kernelspec's folder, in which one `*` may stand for anything
-/// (`julia-*`: Julia writes its version there).
-#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Serialize)]
-#[serde(transparent)]
-pub struct KernelDir(String);
-
-/// Where a kernelspec comes from.
-#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
-#[serde(rename_all = "kebab-case", deny_unknown_fields)]
-pub enum KernelspecSource {
-    /// A package brings it, in `share/jupyter/kernels`.
-    Shipped {
-        /// Its folder there.
-        dir: KernelDir,
-    },
-    /// A program of the prefix writes it.
-    ///
-    /// It runs in the activated prefix with HOME, `XDG_DATA_HOME` and
-    /// `JUPYTER_DATA_DIR` inside a staging folder (Deno looks at the second
-    /// only, `IJulia` at the third), from which the kernelspec is taken. If a
-    /// package already brings a folder that matches, that one is used and
-    /// nothing runs.
-    Installer {
-        /// The command; its first word is an executable of the prefix.
-        argv: Vec<String>,
-        /// The folder that it makes.
-        dir: KernelDir,
-        /// Variables for this command alone, as literal values.
-        #[serde(default)]
-        env: BTreeMap<String, String>,
-    },
 }
 
 /// A cell that shows that the kernel computes.
@@ -94,6 +62,8 @@ pub enum State {
     RecipeOnly,
     /// Its installer downloads from outside conda's channels.
     NeedsNetwork,
+    /// Runs a program that has to be bought, and is not in its packages.
+    Licensed,
     /// Its project has ended.
     Obsolete,
 }
@@ -104,6 +74,9 @@ pub enum State {
 pub struct KernelDefinition {
     /// Its identifier, which a spec writes under `kernels`.
     pub id: KernelId,
+    /// Other names that it is asked for by.
+    #[serde(default)]
+    pub aliases: Vec<KernelId>,
     /// The language, as Jupyter's `language` has it.
     pub language: String,
     /// The name that a launcher shows.
@@ -116,6 +89,10 @@ pub struct KernelDefinition {
     pub packages: Vec<KernelPackage>,
     /// Where its kernelspec comes from.
     pub kernelspec: KernelspecSource,
+    /// The command that adds packages of the kernel's own language, which the spec
+    /// lists under `packages`; each follows as an argument of its own.
+    #[serde(default)]
+    pub add_packages: Option<Argv>,
     /// The way it is interrupted, where its own kernelspec has that wrong.
     #[serde(default)]
     pub interrupt_mode: Option<InterruptMode>,
@@ -132,9 +109,15 @@ pub struct KernelDefinition {
     pub interrupt: Interrupt,
     /// How much of this has been seen to work.
     pub state: State,
+    /// The attribute of nixpkgs that has the kernel, for those who leave for Nix.
+    #[serde(default)]
+    pub nixpkgs: Option<String>,
     /// What else is worth knowing.
     #[serde(default)]
     pub notes: Option<String>,
+    /// The file that this was read from: kept with what is made by it.
+    #[serde(skip)]
+    pub text: String,
 }
 
 /// A definition that can't be used.
@@ -170,7 +153,7 @@ impl KernelDefinition {
     /// Reads a definition; `file` is the name that errors give.
     pub fn parse(file: &str, text: &str) -> Result<Self, DefinitionError> {
         let options = serde_yaml::options! { with_snippet: false };
-        let definition: Self =
+        let mut definition: Self =
             serde_yaml::from_str_with_options(text, options).map_err(|error| {
                 let place = error.location();
                 DefinitionError::Form {
@@ -192,6 +175,7 @@ impl KernelDefinition {
                 id: definition.id.0,
             });
         }
+        text.clone_into(&mut definition.text);
         Ok(definition)
     }
 }
@@ -225,35 +209,8 @@ impl std::fmt::Display for KernelId {
     }
 }
 
-impl KernelDir {
-    /// Checks a text and makes it a folder's name; `None` if it could be
-    /// anything but one plain folder.
-    pub fn new(text: &str) -> Option<Self> {
-        let allowed = |c: char| c.is_ascii_alphanumeric() || "._-*".contains(c);
-        let plain = !text.starts_with('.') && text.chars().all(allowed);
-        (plain && !text.is_empty() && text.matches('*').count() <= 1).then(|| Self(text.to_owned()))
-    }
-
-    /// Whether a folder of this name is meant.
-    pub fn matches(&self, name: &str) -> bool {
-        match self.0.split_once('*') {
-            None => name == self.0,
-            Some((start, end)) => {
-                name.len() >= start.len() + end.len()
-                    && name.starts_with(start)
-                    && name.ends_with(end)
-            }
-        }
-    }
-
-    /// The name as written.
-    pub fn as_str(&self) -> &str {
-        &self.0
-    }
-}
-
 /// Reads a text and makes it something that only valid texts can be made.
-fn checked<'de, D: Deserializer<'de>, T>(
+pub(super) fn checked<'de, D: Deserializer<'de>, T>(
     deserializer: D,
     rule: &str,
     make: impl FnOnce(&str) -> Option<T>,
@@ -272,112 +229,11 @@ impl<'de> Deserialize<'de> for KernelId {
     }
 }
 
-impl<'de> Deserialize<'de> for KernelDir {
-    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        checked(
-            deserializer,
-            "is no name of a folder, with at most one `*`",
-            Self::new,
-        )
-    }
-}
-
 impl<'de> Deserialize<'de> for KernelPackage {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
         let text = String::deserialize(deserializer)?;
         let spec = MatchSpec::from_str(&text, ParseStrictness::Lenient)
             .map_err(|error| D::Error::custom(format!("`{text}` is no MatchSpec: {error}")))?;
         Ok(Self { spec, text })
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    const BASH: &str = include_str!("../../kernels/bash.yaml");
-
-    /// The error that a definition gives after one change to a good one.
-    fn error_after(from: &str, to: &str) -> String {
-        let text = BASH.replace(from, to);
-        assert_ne!(text, BASH, "nothing was changed");
-        KernelDefinition::parse("mine/bash.yaml", &text)
-            .unwrap_err()
-            .to_string()
-    }
-
-    #[test]
-    fn a_definition_says_what_a_kernel_needs() {
-        let bash = KernelDefinition::parse("bash.yaml", BASH).unwrap();
-        assert_eq!(bash.packages[0].text, "bash_kernel");
-        assert!(
-            matches!(&bash.kernelspec, KernelspecSource::Shipped { dir } if dir.as_str() == "bash")
-        );
-        assert!(matches!(&bash.interrupt, Interrupt::Cell(code) if code.contains("sleep")));
-    }
-
-    #[test]
-    fn every_mistake_is_reported_with_file_and_line() {
-        for (from, to, place, part) in [
-            ("smoke:", "smokes:", "mine/bash.yaml:9:", "smokes"),
-            ("{dir: bash}", "{dirs: bash}", "mine/bash.yaml:8:", "dirs"),
-            (
-                "{dir: bash}",
-                "{dir: ../bash}",
-                "mine/bash.yaml:8:",
-                "`../bash` is no name",
-            ),
-            ("shipped:", "stolen:", "mine/bash.yaml:8:", "stolen"),
-            (
-                "[bash_kernel]",
-                "[\"bash_kernel >=\"]",
-                "mine/bash.yaml:6:",
-                "MatchSpec",
-            ),
-            (
-                "id: bash",
-                "id: Bash",
-                "mine/bash.yaml:1:",
-                "`Bash` is no kernel id",
-            ),
-            (
-                "state: tested",
-                "state: perfect",
-                "mine/bash.yaml:14:",
-                "perfect",
-            ),
-            (
-                "language: bash",
-                "id: bash",
-                "mine/bash.yaml:2:",
-                "uplicate",
-            ),
-        ] {
-            let error = error_after(from, to);
-            assert!(error.starts_with(place), "{to}: {error}");
-            assert!(error.contains(part), "{to}: {error}");
-            assert_eq!(
-                error.matches("line").count(),
-                0,
-                "the place is said once: {error}"
-            );
-        }
-    }
-
-    #[test]
-    fn a_file_is_named_after_its_kernel() {
-        let error = KernelDefinition::parse("fish.yaml", BASH).unwrap_err();
-        assert!(matches!(error, DefinitionError::FileName { stem, .. } if stem == "fish"));
-    }
-
-    #[test]
-    fn a_folder_pattern_matches_one_folders_name() {
-        let pattern = KernelDir::new("julia-*").unwrap();
-        assert!(pattern.matches("julia-1.12") && pattern.matches("julia-"));
-        assert!(!pattern.matches("julia") && !pattern.matches("xjulia-1"));
-        assert!(KernelDir::new("ir").unwrap().matches("ir"));
-        for bad in ["", "a/b", "..", "*-*", "a b"] {
-            assert!(KernelDir::new(bad).is_none(), "{bad}");
-        }
     }
 }

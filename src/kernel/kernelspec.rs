@@ -118,6 +118,19 @@ impl KernelSpec {
         Ok(Self { document })
     }
 
+    /// One of which nothing is known but how to start it.
+    pub fn of(argv: &[String], display_name: &str, language: &str) -> Self {
+        let fields: [(&str, Value); 3] = [
+            ("argv", argv.to_vec().into()),
+            ("display_name", display_name.into()),
+            ("language", language.into()),
+        ];
+        let document = fields.map(|(name, value)| (name.to_owned(), value));
+        Self {
+            document: Map::from_iter(document),
+        }
+    }
+
     /// The command, with `{connection_file}` and `{resource_dir}` in it.
     pub fn argv(&self) -> Vec<&str> {
         let words = self.document.get("argv").and_then(Value::as_array);

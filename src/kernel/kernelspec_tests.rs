@@ -24,7 +24,7 @@ fn rewritten(id: &str, json: &str, user: &[(&str, &str)]) -> Result<KernelSpec, 
     let catalogue = Catalogue::builtin();
     let to = Rewrite {
         prefix: "/g",
-        definition: catalogue.get(id).unwrap(),
+        definition: &catalogue.get(id).unwrap(),
         display_name: None,
         env: &map(user),
         activation: &activation,

@@ -9,20 +9,23 @@
 mod activation;
 mod catalogue;
 mod definition;
+#[cfg(test)]
+mod definition_tests;
 mod kernelspec;
 #[cfg(test)]
 mod kernelspec_tests;
 mod mark;
 mod personal;
+mod source;
 mod template;
 
 pub use activation::ActivationDelta;
 pub use catalogue::{Catalogue, UnknownKernel};
 pub use definition::{
-    DefinitionError, Interrupt, KernelDefinition, KernelDir, KernelId, KernelPackage,
-    KernelspecSource, Smoke, State,
+    DefinitionError, Interrupt, KernelDefinition, KernelId, KernelPackage, Smoke, State,
 };
 pub use kernelspec::{InterruptMode, KernelSpec, KernelSpecError, Rewrite};
 pub use mark::{KERNELSPEC_MARK_VERSION, Mark, RegisteredName, RegisteredNameError};
 pub use personal::{Personal, below_home, installers};
+pub use source::{Argv, Installer, KernelDir, KernelspecSource};
 pub use template::{escape, substitute};

@@ -6,7 +6,7 @@ use rattler_conda_types::{Channel, GenericVirtualPackage, RepoDataRecord, Subdir
 use rattler_lock::{LockFile, LockFileBuilder, ParseCondaLockError, PlatformData, PlatformName};
 use thiserror::Error;
 
-use super::inputs::Inputs;
+use super::inputs::{Inputs, POST_LINK};
 
 /// The line that opens the inputs; the number is their format's.
 const INPUTS: &str = "# envspec-inputs: 1";
@@ -94,6 +94,12 @@ impl LockText {
         let mut lines = self.text.lines().skip_while(|line| *line != INPUTS);
         lines.next()?;
         Some(lines.map_while(|line| line.strip_prefix(INPUT)).collect())
+    }
+
+    /// The packages whose post-link scripts it vouches for.
+    pub fn post_link(&self) -> impl Iterator<Item = &str> {
+        let lines = self.inputs().into_iter().flatten();
+        lines.filter_map(|line| line.strip_prefix(POST_LINK))
     }
 
     /// Reads the lock.

@@ -1,5 +1,6 @@
 //! What a lock is made from, and what has changed since.
 
+use std::collections::BTreeSet;
 use std::fmt::Write as _;
 
 use rattler_conda_types::{GenericVirtualPackage, MatchSpec, Subdir};
@@ -67,7 +68,13 @@ pub struct Inputs {
     pub target: Vec<GenericVirtualPackage>,
     /// The requirements: the spec's, then those of its kernels.
     pub requests: Vec<Request>,
+    /// The packages whose post-link scripts are run: the spec's, then those that the
+    /// definitions of its kernels vouch for.
+    pub post_link: BTreeSet<String>,
 }
+
+/// What the line of a package whose post-link script is run begins with.
+pub(super) const POST_LINK: &str = "post-link ";
 
 impl Inputs {
     /// The inputs as lines, one each, stable for the same meaning: requests
@@ -93,10 +100,13 @@ impl Inputs {
             .collect();
         requests.sort();
         requests.dedup();
+        let post_link = self.post_link.iter();
+        let post_link = post_link.map(|package| format!("{POST_LINK}{package}"));
         channels
             .chain(platforms)
             .chain(target)
             .chain(requests)
+            .chain(post_link)
             .collect()
     }
 
@@ -153,6 +163,7 @@ impl std::fmt::Display for Staleness {
 
 #[cfg(test)]
 mod tests {
+    use std::collections::BTreeSet;
     use std::str::FromStr;
 
     use rattler_conda_types::{MatchSpec, ParseStrictness, Subdir};
@@ -165,6 +176,7 @@ mod tests {
             channels: channels.iter().map(|&url| url.to_owned()).collect(),
             platforms: vec![Subdir::from_str("linux-64").unwrap()],
             target: Vec::new(),
+            post_link: BTreeSet::new(),
             requests: requests
                 .iter()
                 .map(|text| Request {

@@ -17,6 +17,7 @@ pub struct Content<'s> {
     variables: &'s BTreeMap<String, String>,
     platforms: BTreeSet<Subdir>,
     target: [Option<String>; 4],
+    post_link: BTreeSet<&'s str>,
     kernels: Vec<Kernel<'s>>,
 }
 
@@ -48,6 +49,11 @@ impl EnvSpec {
             variables: &self.variables,
             platforms: self.platforms.iter().map(|at| at.value).collect(),
             target: target(&self.target),
+            post_link: self
+                .post_link
+                .iter()
+                .map(|at| at.value.as_normalized())
+                .collect(),
             kernels: self.kernels.iter().map(kernel).collect(),
         }
     }

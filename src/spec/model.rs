@@ -7,7 +7,7 @@
 
 use std::collections::BTreeMap;
 
-use rattler_conda_types::{MatchSpec, Subdir, Version};
+use rattler_conda_types::{MatchSpec, PackageName, Subdir, Version};
 
 use super::launch::Launch;
 
@@ -147,6 +147,8 @@ pub struct EnvSpec {
     pub variables: BTreeMap<String, String>,
     /// The platforms to lock; empty means this machine's.
     pub platforms: Vec<At<Subdir>>,
+    /// Packages whose post-link scripts are run.
+    pub post_link: Vec<At<PackageName>>,
     /// The kernels, in the file's order.
     pub kernels: Vec<KernelRequest>,
     /// The node to solve for.

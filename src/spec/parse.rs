@@ -7,7 +7,7 @@
 
 use std::str::FromStr;
 
-use rattler_conda_types::Subdir;
+use rattler_conda_types::{PackageName, Subdir};
 
 use super::Launch;
 use super::errors::{Fault, SpecErrors};
@@ -17,13 +17,14 @@ use super::source::{STARTER, SourceText, shown};
 use super::yaml::{Entry, Node, Value, read};
 
 /// The keys of a spec, those of conda first.
-const KEYS: [&str; 10] = [
+const KEYS: [&str; 11] = [
     "name",
     "channels",
     "dependencies",
     "variables",
     "prefix",
     "platforms",
+    "post_link",
     "kernels",
     "target",
     "site",
@@ -104,7 +105,7 @@ impl Reader<'_> {
         let mut channels_span = start;
         let (mut dependencies, mut pip) = (Vec::new(), None);
         let mut variables = std::collections::BTreeMap::new();
-        let (mut platforms, mut kernels) = (Vec::new(), Vec::new());
+        let (mut platforms, mut post_link, mut kernels) = (Vec::new(), Vec::new(), Vec::new());
         let (mut target, mut launch) = (Target::default(), Launch::default());
         let mut site = None;
         for entry in entries {
@@ -119,6 +120,7 @@ impl Reader<'_> {
                 "dependencies" => (dependencies, pip) = self.dependencies(node),
                 "variables" => variables = self.variables("`variables`", node),
                 "platforms" => platforms = self.platforms(node),
+                "post_link" => post_link = self.post_link(node),
                 "kernels" => kernels = self.kernels(node),
                 "target" => target = self.target(node),
                 "site" => site = self.text("`site`", node, Rule::Identifier, "site: bih"),
@@ -163,6 +165,7 @@ impl Reader<'_> {
             pip,
             variables,
             platforms,
+            post_link,
             kernels,
             target,
             site,
@@ -263,6 +266,19 @@ impl Reader<'_> {
             )
         };
         self.fault(entry.key_span, message, "here", help);
+    }
+
+    /// The packages whose post-link scripts may run.
+    fn post_link(&mut self, node: &Node) -> Vec<At<PackageName>> {
+        const EXAMPLE: &str = "post_link: [bioconductor-genomeinfodbdata]";
+        let mut packages: Vec<At<PackageName>> = Vec::new();
+        for item in self.list("`post_link`", node, EXAMPLE) {
+            packages.extend(self.value("a package", item, EXAMPLE, |text| {
+                let name = PackageName::from_str(text);
+                name.map_err(|_| "not the name of a package".to_owned())
+            }));
+        }
+        packages
     }
 
     fn platforms(&mut self, node: &Node) -> Vec<At<Subdir>> {

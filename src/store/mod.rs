@@ -34,7 +34,7 @@ pub use lease::{Asker, Granted, Lease, pass_gate, shut_gate};
 pub use manifest::{Manifest, Thing};
 pub use packages::{Bytecode, Cache, cache, linked, note, package_folder};
 pub use processes::{InUse, Process, in_use};
-pub use receipt::{KernelReceipt, Papers, Receipt, SpecOrigin};
+pub use receipt::{DEFINITIONS, KernelReceipt, Papers, Receipt, SpecOrigin};
 pub use room::room;
 pub use rubble::{clear_rubble, delete, is_aside, move_aside, rubble};
 pub use seal::{digest, flush, renew, seal};

@@ -21,6 +21,10 @@ const PLACE: &str = ".envspec/prefix";
 /// The folder of a prefix that is envspec's own.
 pub(super) const OWN: &str = ".envspec";
 
+/// The folder beside a spec that has definitions of kernels; a prefix keeps those of
+/// its own beside the copy of its spec.
+pub const DEFINITIONS: &str = "kernels";
+
 /// Where a spec came from.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct SpecOrigin {
@@ -90,6 +94,8 @@ pub struct Papers<'a> {
     pub spec: &'a str,
     /// The lock.
     pub lock: &'a str,
+    /// The definitions of its kernels, by their identifiers.
+    pub definitions: &'a BTreeMap<String, String>,
     /// What no package tells of.
     pub manifest: &'a Manifest,
 }
@@ -177,12 +183,17 @@ impl Receipt {
         let place = format!("{}\n", prefix.display());
         let receipt_path = Self::path(prefix);
         let spec_path = Self::spec_path(prefix);
-        let all = [
+        let kernels = spec_path.with_file_name(DEFINITIONS);
+        let mut all = vec![
             (spec_path.with_extension("lock"), papers.lock.as_bytes()),
             (spec_path, papers.spec.as_bytes()),
             (prefix.join(PLACE), place.as_bytes()),
-            (receipt_path, &receipt),
         ];
+        fs::create_dir_all(&kernels).map_err(StoreError::io("could not make", &kernels))?;
+        for (id, text) in papers.definitions {
+            all.push((kernels.join(format!("{id}.yaml")), text.as_bytes()));
+        }
+        all.push((receipt_path, &receipt));
         let mut manifest = papers.manifest.clone();
         for (path, bytes) in &all {
             let below = path.strip_prefix(prefix).unwrap_or(path).to_owned();
@@ -192,6 +203,7 @@ impl Receipt {
         for (path, bytes) in &all {
             write_whole(path, bytes)?;
         }
+        close_folder(&kernels).map_err(StoreError::io("could not make read-only", &kernels))?;
         close_folder(&folder).map_err(StoreError::io("could not make read-only", &folder))
     }
 

@@ -520,7 +520,7 @@ fn an_installer_ends_with_the_apply_that_ran_it_and_writes_into_no_generation() 
     let definition = format!(
         "id: slow\nlanguage: x\ndisplay_name: Slow\nsummary: a slow installer\n\
          homepage: https://example.org\npackages: [executable, deno]\nkernelspec:\n  installer:\n    \
-         argv: [deno, eval, {}]\n    dir: slow\n\
+         commands: [[deno, eval, {}]]\n    dir: slow\n\
          smoke: {{code: \"1\", expect: \"1\"}}\ninterrupt: {{unsupported: not tried}}\nstate: recipe-only\n",
         serde_json::json!(
             "const f = Deno.env.get('CONDA_PREFIX') + '/written'; \

@@ -51,7 +51,7 @@ fn definition(expect: &str) -> String {
     format!(
         "id: deno\nlanguage: typescript\ndisplay_name: Deno\nsummary: changed\n\
          homepage: https://docs.deno.com\npackages: [deno]\n\
-         kernelspec:\n  installer:\n    argv: [deno, jupyter, --install]\n    dir: deno\n\
+         kernelspec:\n  installer:\n    commands: [[deno, jupyter, --install]]\n    dir: deno\n\
          interrupt_mode: message\nsmoke: {{code: \"console.log(6*7)\", expect: \"{expect}\"}}\n\
          interrupt:\n  cell: |\n    console.log(\"started\");\n    while (true) {{}}\nstate: tested\n"
     )

@@ -123,7 +123,7 @@ async fn once(
 }
 
 /// Whether that is so; says so then.
-fn nothing_to_do(app: &App<'_>, prepared: &Prepared<'_>) -> bool {
+fn nothing_to_do(app: &App<'_>, prepared: &Prepared) -> bool {
     let is_nothing = prepared.plan.actions.is_empty();
     if is_nothing {
         let lock = prepared.subject.file.lock_name();
@@ -132,14 +132,14 @@ fn nothing_to_do(app: &App<'_>, prepared: &Prepared<'_>) -> bool {
     is_nothing
 }
 
-fn builds(prepared: &Prepared<'_>) -> bool {
+fn builds(prepared: &Prepared) -> bool {
     let is_build = |action: &Action| matches!(action, Action::BuildGeneration { .. });
     prepared.plan.actions.iter().any(is_build)
 }
 
 /// Says so when a generation may not fit: what unpacked archives take is known
 /// once they are.
-fn warn_if_tight(app: &App<'_>, prepared: &Prepared<'_>) {
+fn warn_if_tight(app: &App<'_>, prepared: &Prepared) {
     for action in &prepared.plan.actions {
         if let Action::BuildGeneration { cost, left, .. } = action
             && left.is_tight_for(cost)
@@ -154,7 +154,7 @@ fn warn_if_tight(app: &App<'_>, prepared: &Prepared<'_>) {
     }
 }
 
-fn say_actions(app: &App<'_>, done: &Outcome<'_>, lock: &str, started: Instant) {
+fn say_actions(app: &App<'_>, done: &Outcome, lock: &str, started: Instant) {
     let (mut registered, mut unregistered) = (Vec::new(), Vec::new());
     for action in &done.prepared.plan.actions {
         match action {
@@ -215,7 +215,7 @@ fn say_recipe(
     Ok(())
 }
 
-fn say_outcome(app: &App<'_>, outcome: &Outcome<'_>) {
+fn say_outcome(app: &App<'_>, outcome: &Outcome) {
     walk::say_replaced(app, &outcome.replaced);
     if let Some(first) = outcome.clobbered.first() {
         let more = match outcome.clobbered.len() - 1 {

@@ -6,7 +6,7 @@ use serde::Serialize;
 use crate::cli::app::App;
 use crate::cli::failure::{Exit, Failure};
 use crate::cli::say::{BOLD, styled, table};
-use crate::kernel::{Interrupt, KernelDefinition, KernelspecSource};
+use crate::kernel::{Interrupt, KernelDefinition};
 
 use super::kernels_test;
 
@@ -106,10 +106,7 @@ fn entry(definition: &KernelDefinition) -> Entry<'_> {
             .iter()
             .map(|package| package.text.as_str())
             .collect(),
-        kernelspec: match &definition.kernelspec {
-            KernelspecSource::Shipped { dir } => format!("shipped as {}", dir.as_str()),
-            KernelspecSource::Installer { argv, .. } => format!("made by: {}", argv.join(" ")),
-        },
+        kernelspec: definition.kernelspec.to_string(),
         state: definition.state,
         interrupts: matches!(definition.interrupt, Interrupt::Cell(_)),
         notes: definition.notes.as_deref(),
@@ -166,6 +163,7 @@ fn state_text(state: crate::kernel::State) -> &'static str {
         State::Tested => "tested",
         State::RecipeOnly => "from the recipe only",
         State::NeedsNetwork => "needs the network",
+        State::Licensed => "needs a licence",
         State::Obsolete => "obsolete",
     }
 }
@@ -174,11 +172,10 @@ fn show(app: &App<'_>, id: &str, json: bool, yaml: bool) -> Result<Exit, Failure
     let catalogue = app.catalogue()?;
     let definition = catalogue.get(id)?;
     if yaml {
-        app.ui
-            .answer(catalogue.text(id).unwrap_or_default().trim_end())?;
+        app.ui.answer(definition.text.trim_end())?;
         return Ok(Exit::Done);
     }
-    let entry = entry(definition);
+    let entry = entry(&definition);
     if json {
         app.ui.json(&entry)?;
         return Ok(Exit::Done);

@@ -78,7 +78,7 @@ pub(super) fn run(app: &App<'_>, args: &Args) -> Result<Exit, Failure> {
 }
 
 fn answer(
-    subject: &Subject<'_>,
+    subject: &Subject,
     root: &std::path::Path,
     current: Option<String>,
     here: rattler_conda_types::Subdir,

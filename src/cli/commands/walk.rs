@@ -146,7 +146,7 @@ pub(super) fn context(
 pub(super) async fn lock(
     app: &App<'_>,
     context: &Context,
-    subject: &Subject<'_>,
+    subject: &Subject,
     policy: LockPolicy,
 ) -> Result<Locked, Failure> {
     let started = Instant::now();
@@ -181,12 +181,12 @@ fn packages(lock: &Lock, platform: Subdir) -> Result<Vec<PackageId>, LockError> 
 }
 
 /// From a spec to its plan.
-pub(super) async fn prepare<'c>(
+pub(super) async fn prepare(
     app: &App<'_>,
-    context: &'c Context,
+    context: &Context,
     file: SpecFile,
     policy: LockPolicy,
-) -> Result<Prepared<'c>, Failure> {
+) -> Result<Prepared, Failure> {
     let subject = file.judge(context)?;
     let locked = lock(app, context, &subject, policy).await?;
     let prepared = apply::prepare(context, subject, locked)?;
@@ -202,7 +202,7 @@ pub(super) async fn prepare<'c>(
 }
 
 /// Says so when the site deletes what is old where a generation is to be built.
-pub(super) fn warn_if_purged(app: &App<'_>, context: &Context, prepared: &Prepared<'_>) {
+pub(super) fn warn_if_purged(app: &App<'_>, context: &Context, prepared: &Prepared) {
     let builds = |action: &Action| matches!(action, Action::BuildGeneration { .. });
     let purge = prepared.subject.purge(context);
     if let Some(Purge { days }) = purge.filter(|_| prepared.plan.actions.iter().any(builds)) {

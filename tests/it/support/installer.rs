@@ -14,8 +14,8 @@ packages: [executable]
 kernelspec:
   installer:
     dir: {id}
-    argv:
-      - /bin/sh
+    commands:
+    - - /bin/sh
       - -c
       - >-
         set -e; folder=$XDG_DATA_HOME/jupyter/kernels/{id}; {steps} mkdir -p "$folder";

@@ -1,0 +1,135 @@
+//! How the kernelspec of a kernel comes into the prefix, by the way that its definition
+//! declares.
+
+use std::collections::BTreeSet;
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use fs_err as fs;
+
+use super::staging::{Failed, Run};
+use super::{KERNELS, Setting, copy_files, find};
+use crate::apply::error::ApplyError;
+use crate::apply::subject::SubjectKernel;
+use crate::kernel::{Argv, Installer, KernelDefinition, KernelSpec, KernelspecSource};
+use crate::store::StoreError;
+
+/// The kernelspec's folder in the prefix, made if no package brings it. Whatever the
+/// definition says, one that a package brings is the one.
+pub(super) async fn make(
+    setting: &Setting<'_>,
+    kernel: &SubjectKernel,
+) -> Result<PathBuf, ApplyError> {
+    let definition = &kernel.definition;
+    let source = &definition.kernelspec;
+    let folder = setting.prefix.join(KERNELS);
+    let mut found = find(&folder, source.dir());
+    match source {
+        KernelspecSource::Installer(installer) if found.is_none() => {
+            found = install(setting, kernel, installer).await?;
+        }
+        KernelspecSource::Written { dir, argv } if found.is_none() => {
+            found = Some(write(definition, argv, &folder.join(dir.as_str()))?);
+        }
+        _ => {}
+    }
+    if let (Some(command), packages @ [_, ..]) =
+        (&definition.add_packages, kernel.request.packages.as_slice())
+    {
+        let names = packages.iter().map(|package| package.value.clone());
+        let installer = match source {
+            KernelspecSource::Installer(installer) => Some(installer),
+            _ => None,
+        };
+        run(setting, kernel, command, names.collect(), installer).await?;
+    }
+    found.ok_or_else(|| ApplyError::NoKernelspec {
+        kernel: kernel.request.name.value.clone(),
+        definition: definition.id.to_string(),
+        directory: source.dir().as_str().to_owned(),
+    })
+}
+
+/// Runs a language's own installer, and takes over the kernelspec that it made.
+async fn install(
+    setting: &Setting<'_>,
+    kernel: &SubjectKernel,
+    installer: &Installer,
+) -> Result<Option<PathBuf>, ApplyError> {
+    let of_user = &setting.context.kernels_dir;
+    let before = names(of_user);
+    for command in &installer.commands {
+        run(setting, kernel, command, Vec::new(), Some(installer)).await?;
+    }
+    // One that asks the system for the user's home, and not HOME, gets past the staging.
+    let left = names(of_user);
+    let left = left
+        .difference(&before)
+        .find(|name| installer.dir.matches(name));
+    if let Some(name) = left {
+        let path = of_user.join(name);
+        fs::remove_dir_all(&path).map_err(StoreError::io("could not remove", &path))?;
+        return Err(ApplyError::InstallerStrays {
+            kernel: kernel.request.name.value.clone(),
+            path,
+        });
+    }
+    let folder = setting.prefix.join(KERNELS);
+    let Some(made) = find(&setting.staging.kernels(), &installer.dir) else {
+        // `--prefix` and `--sys-prefix` write here.
+        return Ok(find(&folder, &installer.dir));
+    };
+    let into = folder.join(made.file_name().unwrap_or_default());
+    copy_files(&made, &into)?;
+    Ok(Some(into))
+}
+
+/// Runs one command of a definition, with arguments behind its own.
+async fn run(
+    setting: &Setting<'_>,
+    kernel: &SubjectKernel,
+    command: &Argv,
+    more: Vec<String>,
+    installer: Option<&Installer>,
+) -> Result<(), ApplyError> {
+    let prefix = setting.prefix.to_string_lossy();
+    let mut words = command.within(&prefix);
+    let program = setting
+        .prefix
+        .join("bin")
+        .join(words.next().unwrap_or_default());
+    let env = installer.into_iter().flat_map(|installer| &installer.env);
+    let env = env.map(|(name, value)| (name.clone(), value.replace("{prefix}", &prefix)));
+    let seconds = installer.map_or(Installer::SECONDS, |installer| installer.seconds);
+    let wanted = Run {
+        program,
+        shown: command.to_string(),
+        arguments: words.chain(more).collect(),
+        environment: &setting.activated.environment,
+        env: env.collect(),
+        inherit: installer.map_or(&[], |installer| &installer.inherit),
+        limit: Duration::from_secs(seconds.into()),
+    };
+    let ran = setting.staging.run(wanted).await;
+    ran.map_err(|Failed { command, output }| ApplyError::Installer {
+        kernel: kernel.request.name.value.clone(),
+        command,
+        output,
+    })
+}
+
+/// Writes the kernelspec that nobody else writes.
+fn write(definition: &KernelDefinition, argv: &Argv, into: &Path) -> Result<PathBuf, ApplyError> {
+    fs::create_dir_all(into).map_err(StoreError::io("could not make", into))?;
+    let kernelspec = KernelSpec::of(argv.words(), &definition.display_name, &definition.language);
+    crate::store::write_whole(&into.join("kernel.json"), kernelspec.to_json().as_bytes())?;
+    Ok(into.to_owned())
+}
+
+/// The names in a folder.
+fn names(folder: &Path) -> BTreeSet<String> {
+    let entries = fs::read_dir(folder).into_iter().flatten().flatten();
+    entries
+        .map(|entry| entry.file_name().to_string_lossy().into_owned())
+        .collect()
+}

@@ -1,0 +1,230 @@
+//! The kernels of a generation: their kernelspecs made right in the prefix.
+//!
+//! How the user's Jupyter comes to see them is `registration`'s.
+
+mod installer;
+mod link_scripts;
+mod staging;
+
+use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
+
+use fs_err as fs;
+
+use self::installer::make;
+pub(super) use self::link_scripts::not_run;
+use self::link_scripts::run_link_scripts;
+use self::staging::Staging;
+use super::context::Context;
+use super::error::ApplyError;
+use super::observe::Prepared;
+use super::subject::{Subject, SubjectKernel};
+use crate::conda::{Step, capture_activation};
+use crate::kernel::{ActivationDelta, KernelDir, KernelSpec, Personal, Rewrite};
+use crate::lock::PackageId;
+use crate::store::{KernelReceipt, StoreError};
+
+/// Where kernelspecs are, below a prefix.
+pub(super) const KERNELS: &str = "share/jupyter/kernels";
+
+/// What setting up left.
+pub(super) struct SetUp {
+    pub(super) kernels: Vec<KernelReceipt>,
+    pub(super) activation: BTreeMap<String, String>,
+}
+
+/// Where the packages that users of an environment install for themselves go.
+pub(super) fn personal(context: &Context, subject: &Subject, packages: &[PackageId]) -> Personal {
+    Personal::new(
+        &context.root.path().to_string_lossy(),
+        &context.home.to_string_lossy(),
+        subject.file.spec.name.as_str(),
+        packages
+            .iter()
+            .map(|package| (package.name.as_str(), package.version.as_str())),
+    )
+}
+
+/// Makes the kernelspecs of a freshly linked prefix: each with an absolute
+/// argv and the environment that activation gives, captured once for all.
+pub(super) async fn set_up(
+    context: &Context,
+    prepared: &Prepared,
+    prefix: &Path,
+    personal: &Personal,
+) -> Result<SetUp, ApplyError> {
+    let subject = &prepared.subject;
+    context
+        .progress
+        .begin(Step::Kernels, subject.kernels.len() as u64);
+    let staging = Staging::new(context, prefix)?;
+    let mut activated = activate(context, subject, prefix, staging.home())?;
+    if run_link_scripts(prepared, &staging, &activated, prefix).await? {
+        // They may have added to it.
+        activated = activate(context, subject, prefix, staging.home())?;
+    }
+    let setting = Setting {
+        context,
+        subject,
+        prefix,
+        staging: &staging,
+        activated: &activated,
+        personal,
+    };
+    let mut kernels = Vec::new();
+    for kernel in &subject.kernels {
+        kernels.push(setting.set_up_one(kernel).await?);
+        context.progress.advance(Step::Kernels, 1);
+    }
+    context.progress.end(Step::Kernels);
+    Ok(SetUp {
+        kernels,
+        activation: activated.delta.set().clone(),
+    })
+}
+
+/// What all kernels of a prefix are set up with.
+struct Setting<'a> {
+    context: &'a Context,
+    subject: &'a Subject,
+    prefix: &'a Path,
+    staging: &'a Staging<'a>,
+    activated: &'a Activated,
+    personal: &'a Personal,
+}
+
+/// A prefix's activation: the environment that it gives, and the difference.
+struct Activated {
+    environment: BTreeMap<String, String>,
+    delta: ActivationDelta,
+}
+
+/// Activates the prefix in an environment chosen for it: a short PATH and an
+/// empty home, so that what it took from there is told from what it set.
+fn activate(
+    context: &Context,
+    subject: &Subject,
+    prefix: &Path,
+    home: &Path,
+) -> Result<Activated, ApplyError> {
+    let before = BTreeMap::from([
+        ("PATH".to_owned(), "/usr/bin:/bin".to_owned()),
+        ("HOME".to_owned(), home.to_string_lossy().into_owned()),
+        ("LANG".to_owned(), "C.UTF-8".to_owned()),
+    ]);
+    let captured = capture_activation(prefix, context.platform, before)?;
+    let mut environment = captured.before.clone();
+    environment.extend(captured.changed);
+    environment.insert(
+        "CONDA_DEFAULT_ENV".to_owned(),
+        subject.file.spec.name.to_string(),
+    );
+    // The spec is untrusted text: its variables reach kernels, and no shell or
+    // installer that runs here (BASH_ENV, PATH and their like are commands).
+    let mut for_kernels = environment.clone();
+    for_kernels.extend(subject.file.spec.variables.clone());
+    let delta = ActivationDelta::between(&captured.before, &for_kernels);
+    Ok(Activated { environment, delta })
+}
+
+impl Setting<'_> {
+    async fn set_up_one(&self, kernel: &SubjectKernel) -> Result<KernelReceipt, ApplyError> {
+        let Self {
+            prefix, subject, ..
+        } = *self;
+        let request = &kernel.request;
+        let name = request.name.value.as_str();
+        let folder = prefix.join(KERNELS);
+        let made = make(self, kernel).await?;
+        // A kernel that borrows a definition (`use: python`) gets a folder of its
+        // own, so that both stay; else the folder keeps its name, which is the one
+        // that notebooks of other installations ask for.
+        let directory = if request.definition.is_some() {
+            name.to_ascii_lowercase()
+        } else {
+            made.file_name()
+                .unwrap_or_default()
+                .to_string_lossy()
+                .into_owned()
+        };
+
+        let bad = |source| ApplyError::Kernelspec {
+            kernel: name.to_owned(),
+            source,
+        };
+        let path = made.join("kernel.json");
+        let text = fs::read_to_string(&path).map_err(ApplyError::unreadable(&path))?;
+        let rewritten = KernelSpec::parse(&text)
+            .map_err(bad)?
+            .rewrite(
+                &Rewrite {
+                    prefix: &prefix.to_string_lossy(),
+                    definition: &kernel.definition,
+                    display_name: request.display_name.as_ref().map(|at| at.value.as_str()),
+                    env: &request.env,
+                    activation: &self.activated.delta,
+                    personal: self.personal,
+                },
+                |path| is_executable(Path::new(path)),
+            )
+            .map_err(bad)?;
+        write_kernelspec(&made, &folder.join(&directory), &rewritten)?;
+
+        let display_name = match &request.display_name {
+            Some(given) => given.value.clone(),
+            None => format!("{} ({})", rewritten.display_name(), subject.file.spec.name),
+        };
+        Ok(KernelReceipt {
+            name: name.to_owned(),
+            definition: kernel.definition.id.to_string(),
+            directory,
+            registered: kernel.registered.as_str().to_owned(),
+            display_name,
+        })
+    }
+}
+
+/// The folder of a kernelspec that matches; the last one if several do, which
+/// for `julia-*` is the newest.
+fn find(folder: &Path, pattern: &KernelDir) -> Option<PathBuf> {
+    let mut names: Vec<_> = fs::read_dir(folder)
+        .ok()?
+        .flatten()
+        .filter(|entry| entry.path().join("kernel.json").is_file())
+        .filter(|entry| pattern.matches(&entry.file_name().to_string_lossy()))
+        .map(|entry| entry.path())
+        .collect();
+    names.sort();
+    names.pop()
+}
+
+/// Copies the files of a kernelspec's folder; it has no folders in it.
+fn copy_files(from: &Path, into: &Path) -> Result<(), ApplyError> {
+    fs::create_dir_all(into).map_err(StoreError::io("could not make", into))?;
+    let entries = fs::read_dir(from).map_err(ApplyError::unreadable(from))?;
+    for entry in entries.flatten().filter(|entry| entry.path().is_file()) {
+        let to = into.join(entry.file_name());
+        fs::copy(entry.path(), &to).map_err(StoreError::io("could not write", &to))?;
+    }
+    Ok(())
+}
+
+/// Puts a kernelspec into its folder in the prefix. A package's own file is
+/// hard-linked from the cache: it is replaced by rename, never written into.
+fn write_kernelspec(
+    shipped: &Path,
+    into: &Path,
+    kernelspec: &KernelSpec,
+) -> Result<(), ApplyError> {
+    if shipped != into {
+        copy_files(shipped, into)?;
+    }
+    crate::store::write_whole(&into.join("kernel.json"), kernelspec.to_json().as_bytes())?;
+    Ok(())
+}
+
+fn is_executable(path: &Path) -> bool {
+    use std::os::unix::fs::PermissionsExt as _;
+    fs::metadata(path)
+        .is_ok_and(|metadata| metadata.is_file() && metadata.permissions().mode() & 0o111 != 0)
+}
