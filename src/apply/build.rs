@@ -1,7 +1,6 @@
 //! Carrying a plan out, in an order in which every instant is a good state.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::os::unix::fs::DirBuilderExt as _;
 use std::path::{Path, PathBuf};
 
 use fs_err as fs;
@@ -10,16 +9,13 @@ use sha2::{Digest, Sha256};
 use super::context::{Context, now};
 use super::error::ApplyError;
 use super::kernels;
+use super::link::link;
 use super::observe::Prepared;
+use super::prefixes::LockedPrefix;
 use super::provenance::provenance;
 use super::publish::{Publishing, publish};
 use super::registration::{self, Replaced};
-use crate::conda::{
-    Bytecode, Compile, Install, Installed, Packages, compile_bytecode, http_client, install,
-    write_history,
-};
-use crate::kernel::Personal;
-use crate::lock::PackageId;
+use crate::conda::write_history;
 use crate::plan::{Action, Plan};
 use crate::store::{self, Event, Lease, Manifest, Papers, Receipt, SpecOrigin, StoreError};
 
@@ -209,7 +205,7 @@ pub(super) async fn build(
     // git answers while files are linked.
     let linking = link(context, prepared, &place, prefix, again);
     let (linked, origin) = tokio::join!(linking, origin(prepared));
-    let (installed, bytecode) = linked?;
+    let linked = linked?;
     if again {
         // What takes the place of others is to be on the disk.
         store::flush(&place)?;
@@ -219,25 +215,26 @@ pub(super) async fn build(
     if again {
         store::keep_damaged(&context.root, prefix)?;
     }
-    let clobbered: Vec<PathBuf> = installed.clobbered.into_iter().collect();
+    let clobbered: Vec<PathBuf> = linked.clobbered.into_iter().collect();
 
     let spec = &prepared.subject.file.spec;
     let made = now();
-    let (records, requested) = (&prepared.records, &prepared.locked.specs);
-    write_history(prefix, &made, "envspec apply", records, requested).map_err(StoreError::io(
-        "could not write",
-        &prefix.join("conda-meta"),
-    ))?;
-    write_own_variables(prefix)?;
-    let packages: Vec<PackageId> = prepared.records.iter().map(PackageId::from).collect();
-    let personal = kernels::personal(context, &prepared.subject, &packages);
-    let set_up = kernels::set_up(context, prepared, prefix, &personal).await?;
-    make_personal(context, &personal);
-    // Not before the activation was captured: the engine would read them there,
-    // as a shell does and in capitals.
-    write_variables(prefix, &spec.variables)?;
+    let prefixes = prepared.prefixes.iter();
+    for (locked, prefix) in prefixes.map(|locked| (locked, locked.within(prefix))) {
+        let (records, requested) = (&locked.records, &locked.requested);
+        write_history(&prefix, &made, "envspec apply", records, requested).map_err(
+            StoreError::io("could not write", &prefix.join("conda-meta")),
+        )?;
+        write_own_variables(&prefix)?;
+    }
+    let set_up = kernels::set_up(context, prepared, prefix).await?;
+    for locked in &prepared.prefixes {
+        // Not before the activation was captured: the engine would read them there,
+        // as a shell does and in capitals.
+        write_variables(&locked.within(prefix), &spec.variables)?;
+    }
 
-    let manifest = close(context, prepared, prefix, &bytecode.files)?;
+    let manifest = close(context, prepared, prefix, &linked.bytecode)?;
     let receipt = Receipt {
         version: Receipt::VERSION,
         environment: spec.name.to_string(),
@@ -249,7 +246,11 @@ pub(super) async fn build(
         spec: known_origin.unwrap_or(origin),
         spec_sha256: hex::encode(Sha256::digest(prepared.subject.file.source.text())),
         lock_sha256: hex::encode(Sha256::digest(prepared.locked.text.as_str())),
-        packages,
+        packages: prepared
+            .prefixes
+            .iter()
+            .flat_map(LockedPrefix::packages)
+            .collect(),
         kernels: set_up.kernels,
         activation: set_up.activation,
         clobbered: clobbered.clone(),
@@ -267,52 +268,12 @@ pub(super) async fn build(
     Ok(Built {
         receipt: Some(receipt),
         shared: None,
-        copied_from: installed.copied_from,
-        renewed: installed.renewed,
+        copied_from: linked.copied_from,
+        renewed: linked.renewed,
         clobbered,
         scripts: kernels::not_run(prepared, prefix),
-        no_bytecode: bytecode.lacking.map(|error| error.to_string()),
+        no_bytecode: linked.no_bytecode,
     })
-}
-
-/// Links the packages of a generation, with their bytecode, at `place`, for `prefix`.
-async fn link(
-    context: &Context,
-    prepared: &Prepared,
-    place: &Path,
-    prefix: &Path,
-    again: bool,
-) -> Result<(Installed, Bytecode), ApplyError> {
-    // By this it is known as envspec's, should it stay unfinished.
-    Receipt::folder(place)?;
-    let client = http_client(context.network);
-    let caches = prepared.subject.packages(context);
-    let packages = Packages {
-        folder: &caches[0],
-        beneath: &caches[1..],
-        user: prepared.desired.environment.as_str(),
-    };
-    let wanted = Install {
-        place,
-        prefix,
-        records: prepared.records.clone(),
-        requested: prepared.locked.specs.clone(),
-        platform: context.platform,
-    };
-    let installed = install(wanted, packages, &client, &context.progress).await?;
-    let compile = Compile {
-        prefix: place,
-        packages: &context.root.packages(),
-        records: &prepared.records,
-        clobbered: &installed.clobbered,
-        distrust: again,
-    };
-    let mut bytecode = compile_bytecode(compile, &context.progress).await;
-    if let Some(error) = bytecode.lacking.take_if(|error| store::is_full(error)) {
-        // With space it can be had, and nobody could add it later.
-        return Err(StoreError::io("could not compile the sources in", prefix)(error).into());
-    }
-    Ok((installed, bytecode))
 }
 
 /// The very generation that is asked for, if a shared root has it.
@@ -369,20 +330,4 @@ fn write_json(path: &Path, content: &serde_json::Value) -> Result<(), StoreError
     fs::create_dir_all(folder)
         .and_then(|()| fs::write(path, format!("{content:#}\n")))
         .map_err(StoreError::io("could not write", path))
-}
-
-/// Makes the folders of the personal library, which languages look for when they
-/// start. They are a convenience: without, the language says what is missing.
-fn make_personal(context: &Context, personal: &Personal) {
-    for folder in personal.folders(&context.home.to_string_lossy()) {
-        // Kernels run what is there: nobody else may write it, whatever the umask is,
-        // which in a group's root is the group's.
-        let made = std::fs::DirBuilder::new()
-            .recursive(true)
-            .mode(0o700)
-            .create(folder);
-        if let Err(error) = made {
-            tracing::debug!("no personal library: {error}");
-        }
-    }
 }

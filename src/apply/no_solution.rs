@@ -1,6 +1,6 @@
 //! There is no solution: said in the user's own lines.
 
-use std::fmt;
+use std::fmt::{self, Write as _};
 use std::sync::Arc;
 
 use miette::{Diagnostic, LabeledSpan, NamedSource, SourceCode};
@@ -72,6 +72,13 @@ impl NoSolution {
                          can be named in the spec: target: {glibc: \"2.34\", cuda: \"12.4\"}",
                     );
                 }
+                if let Some(kernel) = to_isolate(requests, specs) {
+                    write!(
+                        help,
+                        "\nOr give the kernel a prefix of its own: `- {kernel}: {{isolated: true}}`"
+                    )
+                    .expect("a text takes it");
+                }
                 (message, help, specs.clone())
             }
         };
@@ -95,6 +102,19 @@ impl NoSolution {
             labels,
         }
     }
+}
+
+/// The kernel that would get out of the way of the others in a prefix of its own: the
+/// last one of those that clash, if something else does too.
+fn to_isolate<'r>(requests: &'r [Request], clashing: &[usize]) -> Option<&'r str> {
+    let origins = clashing.iter().map(|&index| &requests[index].origin);
+    let kernels = origins.clone().filter_map(|origin| {
+        let kernel = origin.kernel()?;
+        Some((origin.span(), kernel))
+    });
+    let (_, last) = kernels.max()?;
+    let is_other = |origin: &Origin| origin.kernel() != Some(last);
+    origins.into_iter().any(is_other).then_some(last)
 }
 
 impl fmt::Display for NoSolution {

@@ -2,10 +2,9 @@
 
 use std::path::{Path, PathBuf};
 
-use rattler_conda_types::RepoDataRecord;
-
 use super::context::Context;
 use super::error::ApplyError;
+use super::prefixes::LockedPrefix;
 use super::resolve::Locked;
 use super::subject::Subject;
 use crate::conda;
@@ -28,8 +27,8 @@ pub struct Prepared {
     /// The spec that the current generation was made from, if that is another
     /// one which is still there.
     pub other_spec: Option<PathBuf>,
-    /// The packages; empty if the generation is there already.
-    pub(super) records: Vec<RepoDataRecord>,
+    /// What is to be in it; nothing if the generation is there already.
+    pub(super) prefixes: Vec<LockedPrefix>,
 }
 
 impl Prepared {
@@ -65,16 +64,17 @@ pub fn prepare(
     let generation_exists = Receipt::exists(&prefix);
     let is_current = current.as_deref() == Some(generation.as_str());
 
-    let records = if generation_exists && is_current {
+    let prefixes = if generation_exists && is_current {
         Vec::new()
     } else {
-        locked.records(context)?.to_vec()
+        locked.prefixes(context)?.to_vec()
     };
-    let packages: Vec<PackageId> = records.iter().map(PackageId::from).collect();
+    let packages: Vec<PackageId> = prefixes.iter().flat_map(LockedPrefix::packages).collect();
     let (mut cost, mut room) = (Cost::default(), Room::default());
     if !generation_exists {
         refuse_lacking(&subject, &packages)?;
-        cost = conda::cost(context.root.path(), &subject.packages(context), &records);
+        let records = prefixes.iter().map(|prefix| prefix.records.as_slice());
+        cost = conda::cost(context.root.path(), &subject.packages(context), records);
         room = store::room(context.root.path());
     }
     let mut other_spec = None;
@@ -118,7 +118,7 @@ pub fn prepare(
         desired,
         plan,
         other_spec,
-        records,
+        prefixes,
     })
 }
 
@@ -130,7 +130,10 @@ fn refuse_lacking(subject: &Subject, locked: &[PackageId]) -> Result<(), ApplyEr
             let Some(name) = package.spec.name.as_exact() else {
                 continue;
             };
-            if !locked.iter().any(|id| id.name == name.as_normalized()) {
+            let is_it = |id: &PackageId| {
+                id.name == name.as_normalized() && id.isolated.as_deref() == kernel.isolated()
+            };
+            if !locked.iter().any(is_it) {
                 return Err(ApplyError::LockLacks {
                     name: subject.file.lock_name(),
                     package: name.as_normalized().to_owned(),
@@ -185,6 +188,7 @@ fn kernels_text(subject: &Subject) -> String {
                 "use": request.definition.as_ref().map(|id| &id.value),
                 "display_name": request.display_name.as_ref().map(|name| &name.value),
                 "env": request.env,
+                "isolated": request.isolated,
                 "packages": request.packages.iter().map(|at| &at.value).collect::<Vec<_>>(),
                 "definition": kernel.definition.text,
             })

@@ -77,9 +77,11 @@ pub async fn repair(
         return Ok(Repaired::Registered);
     }
     let prepared = prepared(context, name, &generation, &places, receipt.as_ref()).await?;
-    let records = prepared.locked.records(context)?;
     let client = http_client(context.network);
-    refresh_cache(records, &root.packages(), &client, &context.progress).await?;
+    for locked in &prepared.prefixes {
+        let packages = root.packages();
+        refresh_cache(&locked.records, &packages, &client, &context.progress).await?;
+    }
 
     let origin = receipt.map(|receipt| receipt.spec);
     let built = tokio::select! {
@@ -151,8 +153,8 @@ async fn prepared_from(
     file.spec.name = name.clone();
     let subject = file.judge(context)?;
     let locked = resolve(context, &subject, LockPolicy::Frozen).await?;
-    locked.records(context)?;
+    locked.prefixes(context)?;
     let mut prepared = prepare(context, subject, locked)?;
-    prepared.records = prepared.locked.records(context)?.to_vec();
+    prepared.prefixes = prepared.locked.prefixes(context)?.to_vec();
     Ok(prepared)
 }

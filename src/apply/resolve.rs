@@ -1,5 +1,6 @@
 //! From a spec to the lock that belongs to it.
 
+use std::collections::BTreeMap;
 use std::sync::OnceLock;
 
 use rattler_conda_types::{Channel, MatchSpec, RepoDataRecord, Subdir};
@@ -8,6 +9,7 @@ use rattler_networking::LazyClient;
 use super::context::Context;
 use super::error::ApplyError;
 use super::no_solution::NoSolution;
+use super::prefixes::LockedPrefix;
 use super::subject::Subject;
 use crate::conda::{
     CondaError, Gateways, Solve, http_client, package_cache, resolve_channels, virtual_packages,
@@ -39,11 +41,15 @@ pub struct Locked {
     pub channels: Vec<Channel>,
     /// The platforms that it is for.
     pub platforms: Vec<Subdir>,
-    /// The user's requirements and those of the kernels.
-    pub specs: Vec<MatchSpec>,
-    /// The packages, once they were asked for.
-    records: OnceLock<Vec<RepoDataRecord>>,
+    /// The user's requirements and those of the kernels, by the isolated kernel for
+    /// whose prefix they are.
+    requested: Requested,
+    /// The prefixes, once they were asked for.
+    prefixes: OnceLock<Vec<LockedPrefix>>,
 }
+
+/// Requirements by the prefix that they are for, the environment's own first.
+type Requested = BTreeMap<Option<String>, Vec<MatchSpec>>;
 
 impl Locked {
     /// Whether it is what the file beside the spec holds.
@@ -61,15 +67,23 @@ impl Locked {
         self.text.post_link()
     }
 
-    /// The packages for the platform of this run. The text is parsed once,
+    /// The prefixes for the platform of this run. The text is parsed once,
     /// which takes longer than all else about a lock: a plan is made twice, the
     /// second time when the lease is held.
-    pub(super) fn records(&self, context: &Context) -> Result<&[RepoDataRecord], ApplyError> {
-        if let Some(records) = self.records.get() {
-            return Ok(records);
+    pub(super) fn prefixes(&self, context: &Context) -> Result<&[LockedPrefix], ApplyError> {
+        if let Some(prefixes) = self.prefixes.get() {
+            return Ok(prefixes);
         }
-        let records = self.text.read()?.records(context.platform)?;
-        Ok(self.records.get_or_init(|| records))
+        let lock = self.text.read()?;
+        let mut prefixes = Vec::new();
+        for (isolated, requested) in &self.requested {
+            prefixes.push(LockedPrefix {
+                isolated: isolated.clone(),
+                records: lock.records(isolated.as_deref(), context.platform)?,
+                requested: requested.clone(),
+            });
+        }
+        Ok(self.prefixes.get_or_init(|| prefixes))
     }
 }
 
@@ -81,10 +95,12 @@ pub async fn resolve(
     policy: LockPolicy,
 ) -> Result<Locked, ApplyError> {
     let (inputs, channels) = inputs(context, subject)?;
-    let specs: Vec<MatchSpec> = inputs
-        .requests
-        .iter()
-        .map(|request| request.spec.clone())
+    let requested: Requested = inputs
+        .prefixes()
+        .map(|(isolated, requests)| {
+            let specs = requests.iter().map(|request| request.spec.clone());
+            (isolated.map(str::to_owned), specs.collect())
+        })
         .collect();
     let found = subject.file.lock_text()?;
     let name = subject.file.lock_name();
@@ -112,8 +128,8 @@ pub async fn resolve(
             text,
             channels,
             platforms: inputs.platforms,
-            specs,
-            records: OnceLock::new(),
+            requested,
+            prefixes: OnceLock::new(),
         }),
         (policy, found, _) => {
             // A broken lock is no reason to stop: the solution just starts from
@@ -128,8 +144,8 @@ pub async fn resolve(
                 found,
                 channels,
                 platforms: inputs.platforms,
-                specs,
-                records: OnceLock::new(),
+                requested,
+                prefixes: OnceLock::new(),
             })
         }
     }
@@ -163,8 +179,15 @@ pub fn judge_channels(context: &Context, subject: &Subject) -> Result<(), ApplyE
 fn inputs(context: &Context, subject: &Subject) -> Result<(Inputs, Vec<Channel>), ApplyError> {
     let spec = &subject.file.spec;
     let mut requests: Vec<Request> = spec.dependencies.iter().map(Request::from).collect();
+    let mut isolated: BTreeMap<String, Vec<Request>> = BTreeMap::new();
     for kernel in &subject.kernels {
-        let own = kernel.request.dependencies.iter().map(Request::from);
+        let own = kernel.request.dependencies.iter().map(|dependency| {
+            let mut request = Request::from(dependency);
+            if let Origin::Spec { kernel: of, .. } = &mut request.origin {
+                *of = Some(kernel.request.name.value.clone());
+            }
+            request
+        });
         let brought = kernel.definition.packages.iter().map(|package| Request {
             spec: package.spec.clone(),
             origin: Origin::Kernel {
@@ -172,17 +195,22 @@ fn inputs(context: &Context, subject: &Subject) -> Result<(Inputs, Vec<Channel>)
                 span: kernel.request.name.span,
             },
         });
-        requests.extend(own.chain(brought));
+        match kernel.isolated() {
+            Some(name) => isolated.entry(name.to_owned()).or_default(),
+            None => &mut requests,
+        }
+        .extend(own.chain(brought));
     }
+    let all = || requests.iter().chain(isolated.values().flatten());
     let (channels, settled) = resolve_channels(
         &context.alias,
         spec.channels.iter().map(|channel| channel.value.as_str()),
-        requests.iter().map(|request| &request.spec),
+        all().map(|request| &request.spec),
     )?;
-    for (request, spec) in requests.iter_mut().zip(settled) {
+    let all = requests.iter_mut().chain(isolated.values_mut().flatten());
+    for (request, spec) in all.zip(settled) {
         request.spec = spec;
     }
-    refuse_forbidden(context, subject, &requests)?;
     let platforms = if spec.platforms.is_empty() {
         vec![context.platform]
     } else {
@@ -199,8 +227,10 @@ fn inputs(context: &Context, subject: &Subject) -> Result<(Inputs, Vec<Channel>)
         platforms,
         target: subject.declared_target(),
         requests,
+        isolated,
         post_link: subject.post_link(),
     };
+    refuse_forbidden(context, subject, &inputs)?;
     Ok((inputs, channels))
 }
 
@@ -209,7 +239,7 @@ fn inputs(context: &Context, subject: &Subject) -> Result<(Inputs, Vec<Channel>)
 fn refuse_forbidden(
     context: &Context,
     subject: &Subject,
-    requests: &[Request],
+    inputs: &Inputs,
 ) -> Result<(), ApplyError> {
     let spec = &subject.file.spec;
     let mut asked: Vec<(String, Span)> = Vec::new();
@@ -221,7 +251,7 @@ fn refuse_forbidden(
             (url, channel.span)
         }));
     }
-    for request in requests {
+    for request in inputs.prefixes().flat_map(|(_, requests)| requests) {
         let span = request.origin.span();
         if let Some(channel) = &request.spec.channel {
             // The field: `name()` is the URL where the alias is a folder.
@@ -270,18 +300,22 @@ async fn solve(
         None => context.root.index(),
     };
     let gateways = Gateways::new(&client, context.network, &index, &cache);
-    let specs: Vec<MatchSpec> = inputs
-        .requests
-        .iter()
-        .map(|request| request.spec.clone())
-        .collect();
+    let prefixes = inputs.prefixes().collect::<Vec<_>>();
+    let all = prefixes.into_iter().flat_map(|prefix| {
+        let platforms = inputs.platforms.iter();
+        platforms.map(move |&platform| (prefix, platform))
+    });
     let mut solution = Vec::new();
-    for &platform in &inputs.platforms {
+    for ((isolated, requests), platform) in all {
         let virtual_packages =
             virtual_packages(platform, &inputs.target).map_err(CondaError::from)?;
         let favored: Vec<RepoDataRecord> = earlier
-            .and_then(|lock| lock.records(platform).ok())
+            .and_then(|lock| lock.records(isolated, platform).ok())
             .unwrap_or_default();
+        let specs: Vec<MatchSpec> = requests
+            .iter()
+            .map(|request| request.spec.clone())
+            .collect();
         let question = Solve {
             channels,
             platform,
@@ -292,8 +326,9 @@ async fn solve(
         let records = question
             .run(&gateways, &context.progress)
             .await
-            .map_err(|error| explain(error, subject, inputs, channels, platform))?;
+            .map_err(|error| explain(error, subject, requests, channels, platform))?;
         solution.push(PlatformPackages {
+            isolated: isolated.map(str::to_owned),
             platform,
             virtual_packages,
             records,
@@ -313,14 +348,14 @@ async fn solve(
 fn explain(
     error: CondaError,
     subject: &Subject,
-    inputs: &Inputs,
+    requests: &[Request],
     channels: &[Channel],
     platform: Subdir,
 ) -> ApplyError {
     match error {
         CondaError::Unsolvable(conflict) => Box::new(NoSolution::new(
             &subject.file.source,
-            &inputs.requests,
+            requests,
             channels,
             platform,
             &conflict,

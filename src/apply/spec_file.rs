@@ -254,11 +254,12 @@ impl SpecFile {
                 "remove the kernel from the spec".to_owned(),
             ));
         }
-        if request.isolated {
+        // The lock calls the environment's own prefix so.
+        if request.isolated && request.name.value == "default" {
             return Err(fault(
-                "isolated kernels cannot be installed yet".to_owned(),
+                "an isolated kernel cannot be called `default`".to_owned(),
                 "asked here",
-                "remove `isolated`, or put the kernel into a spec of its own".to_owned(),
+                "give it another name".to_owned(),
             ));
         }
         let told = |error: &dyn miette::Diagnostic| {

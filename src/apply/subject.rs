@@ -39,6 +39,14 @@ pub struct Subject {
     pub kernels: Vec<SubjectKernel>,
 }
 
+impl SubjectKernel {
+    /// Its name, if it has a prefix of its own.
+    pub(super) fn isolated(&self) -> Option<&str> {
+        let request = &self.request;
+        request.isolated.then_some(request.name.value.as_str())
+    }
+}
+
 impl Subject {
     /// The virtual packages that the spec's target declares, then the site.
     pub(super) fn declared_target(&self) -> Vec<GenericVirtualPackage> {

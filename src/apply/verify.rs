@@ -166,16 +166,23 @@ fn expected(prefix: &Path) -> (BTreeMap<PathBuf, Expected>, Vec<String>) {
         .iter()
         .map(|(path, _)| path)
         .filter(|path| {
-            path.starts_with("conda-meta") && path.extension().is_some_and(|e| e == "json")
+            path.parent()
+                .is_some_and(|folder| folder.ends_with("conda-meta"))
+                && path.extension().is_some_and(|e| e == "json")
         })
         .cloned()
         .collect();
-    let read: Vec<Option<PrefixRecord>> = records
+    let read: Vec<Option<(PathBuf, PrefixRecord)>> = records
         .par_iter()
-        .map(|record| PrefixRecord::from_path(prefix.join(record)).ok())
+        .map(|path| {
+            let record = PrefixRecord::from_path(prefix.join(path)).ok()?;
+            // Of the environment's own prefix, or of one that is in it.
+            let within = path.parent()?.parent()?.to_owned();
+            Some((within, record))
+        })
         .collect();
     let mut packages = Vec::new();
-    for record in read.into_iter().flatten() {
+    for (within, record) in read.into_iter().flatten() {
         for entry in record.paths_data.paths {
             if entry.path_type == PathType::Directory {
                 continue;
@@ -185,7 +192,7 @@ fn expected(prefix: &Path) -> (BTreeMap<PathBuf, Expected>, Vec<String>) {
             let is_link = entry.path_type == PathType::SoftLink;
             let is_written = entry.prefix_placeholder.is_some() && entry.sha256_in_prefix.is_none();
             all.insert(
-                entry.relative_path,
+                within.join(entry.relative_path),
                 Expected {
                     thing: digest.filter(|_| !is_link && !is_written).map(Thing::File),
                     size: entry.size_in_bytes.filter(|_| !is_link && !is_written),

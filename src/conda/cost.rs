@@ -30,10 +30,35 @@ const LEAST_FILES_OF_A_PACKAGE: u64 = 4;
 const BLOCK: u64 = 4096;
 
 /// What installing records below a root would add, given what is unpacked already
-/// in the caches `packages`, the first one first.
-pub fn cost(root: &Path, packages: &[PathBuf], records: &[RepoDataRecord]) -> Cost {
+/// in the caches `packages`, the first one first. What several prefixes have is
+/// fetched once.
+pub fn cost<'r>(
+    root: &Path,
+    packages: &[PathBuf],
+    prefixes: impl Iterator<Item = &'r [RepoDataRecord]>,
+) -> Cost {
+    let mut seen = HashSet::new();
+    let mut sum = Cost::default();
+    for records in prefixes {
+        let new = records
+            .iter()
+            .filter(|record| seen.insert(entry_name(record)));
+        let new: HashSet<String> = new.map(entry_name).collect();
+        sum.add(&of_prefix(root, packages, records, &new));
+    }
+    sum
+}
+
+/// The same for one prefix. Archives of what is not in `new` are counted already.
+fn of_prefix(
+    root: &Path,
+    packages: &[PathBuf],
+    records: &[RepoDataRecord],
+    new: &HashSet<String>,
+) -> Cost {
     let device = |path: &Path| path.metadata().ok().map(|found| found.dev());
     let there = Known {
+        new,
         device: root.ancestors().find_map(device),
         packages,
         bytecode: packages
@@ -47,12 +72,7 @@ pub fn cost(root: &Path, packages: &[PathBuf], records: &[RepoDataRecord]) -> Co
     let mut sum = Cost::default();
     let mut folders = HashSet::new();
     for (cost, of_one) in parts {
-        sum.fetch_bytes += cost.fetch_bytes;
-        sum.bytes += cost.bytes;
-        sum.files += cost.files;
-        sum.least_bytes += cost.least_bytes;
-        sum.least_files += cost.least_files;
-        sum.estimated |= cost.estimated;
+        sum.add(&cost);
         folders.extend(of_one);
     }
     let folders = folders.len() as u64;
@@ -65,6 +85,8 @@ pub fn cost(root: &Path, packages: &[PathBuf], records: &[RepoDataRecord]) -> Co
 
 /// What is there already.
 struct Known<'a> {
+    /// What is fetched for this prefix, and not for one before it.
+    new: &'a HashSet<String>,
     /// The file system that generations are on.
     device: Option<u64>,
     packages: &'a [PathBuf],
@@ -83,6 +105,15 @@ fn of_one(there: &Known<'_>, record: &RepoDataRecord) -> (Cost, HashSet<String>)
         Some((unpacked, paths))
     });
     let Some((unpacked, paths)) = known else {
+        if !there.new.contains(&name) {
+            let cost = Cost {
+                files: LEAST_FILES_OF_A_PACKAGE,
+                bytes: LEAST_FILES_OF_A_PACKAGE * BLOCK,
+                estimated: true,
+                ..Cost::default()
+            };
+            return (cost, HashSet::new());
+        }
         let is_python = record.package_record.noarch.is_python();
         let (unpacked, bytes_per_file) = if is_python { OF_PYTHON } else { OF_OTHERS };
         let cost = Cost {

@@ -16,6 +16,9 @@ pub struct PackageId {
     pub version: String,
     /// The build string.
     pub build: String,
+    /// The kernel in whose own prefix it is, if not in the environment's.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub isolated: Option<String>,
 }
 
 impl From<&RepoDataRecord> for PackageId {
@@ -25,6 +28,22 @@ impl From<&RepoDataRecord> for PackageId {
             name: record.name.as_normalized().to_owned(),
             version: record.version.to_string(),
             build: record.build.to_string(),
+            isolated: None,
+        }
+    }
+}
+
+impl PackageId {
+    /// Its prefix and its name: what a set has once.
+    fn key(&self) -> (Option<&str>, &str) {
+        (self.isolated.as_deref(), &self.name)
+    }
+
+    /// The name, behind that of the kernel in whose own prefix it is.
+    pub fn full_name(&self) -> String {
+        match &self.isolated {
+            Some(kernel) => format!("{kernel}: {}", self.name),
+            None => self.name.clone(),
         }
     }
 }
@@ -75,14 +94,14 @@ impl Change {
         }
     }
 
-    /// The package's name.
-    pub fn name(&self) -> &str {
+    /// The package, as it is afterwards if it is there then.
+    pub fn package(&self) -> &PackageId {
         match self {
-            Self::Removed { from } => &from.name,
+            Self::Removed { from } => from,
             Self::Added { to }
             | Self::Upgraded { to, .. }
             | Self::Downgraded { to, .. }
-            | Self::Rebuilt { to, .. } => &to.name,
+            | Self::Rebuilt { to, .. } => to,
         }
     }
 }
@@ -95,24 +114,25 @@ fn compare_versions(a: &str, b: &str) -> Ordering {
     }
 }
 
-/// What leads from one set of packages to another, ordered by name. A set has
-/// each name once, as a conda environment does.
+/// What leads from one set of packages to another, ordered by name, the isolated
+/// prefixes last. A prefix has each name once, as a conda environment does.
 pub fn changes(
     before: impl IntoIterator<Item = PackageId>,
     after: impl IntoIterator<Item = PackageId>,
 ) -> Vec<Change> {
-    let keyed = |package: PackageId| (package.name.clone(), package);
+    let key = |package: &PackageId| (package.isolated.clone(), package.name.clone());
+    let keyed = |package: PackageId| (key(&package), package);
     let mut before: BTreeMap<_, _> = before.into_iter().map(keyed).collect();
     let mut changes = Vec::new();
     for to in after {
-        match before.remove(&to.name) {
+        match before.remove(&key(&to)) {
             None => changes.push(Change::Added { to }),
             Some(from) if from == to => {}
             Some(from) => changes.push(Change::between(from, to)),
         }
     }
     changes.extend(before.into_values().map(|from| Change::Removed { from }));
-    changes.sort_by(|a, b| a.name().cmp(b.name()));
+    changes.sort_by(|a, b| a.package().key().cmp(&b.package().key()));
     changes
 }
 
@@ -129,6 +149,7 @@ mod tests {
                     name: words.next().unwrap(),
                     version: words.next().unwrap(),
                     build: words.next().unwrap_or_default(),
+                    isolated: None,
                 }
             })
             .collect()
@@ -160,7 +181,7 @@ mod tests {
                     Change::Downgraded { .. } => "v",
                     Change::Rebuilt { .. } => "~",
                 };
-                format!("{kind}{}", change.name())
+                format!("{kind}{}", change.package().name)
             })
             .collect();
         assert_eq!(kinds, ["~build", "vdown", "-gone", "+new", "^up"]);

@@ -6,6 +6,7 @@ use rattler_conda_types::{Channel, GenericVirtualPackage, RepoDataRecord, Subdir
 use rattler_lock::{LockFile, LockFileBuilder, ParseCondaLockError, PlatformData, PlatformName};
 use thiserror::Error;
 
+use super::changes::PackageId;
 use super::inputs::{Inputs, POST_LINK};
 
 /// The line that opens the inputs; the number is their format's.
@@ -38,6 +39,16 @@ pub enum LockError {
         platform: Subdir,
     },
 
+    /// An isolated kernel isn't in the lock.
+    #[error("{name} has no packages for the isolated kernel {kernel}")]
+    #[diagnostic(help("bring it up to date with: envspec lock"))]
+    NoPrefix {
+        /// The file.
+        name: String,
+        /// The kernel.
+        kernel: String,
+    },
+
     /// An entry has no checksum, so nothing would say that the right package
     /// was fetched.
     #[error("{name}: package {package} has neither sha256 nor md5")]
@@ -58,9 +69,11 @@ pub enum LockError {
     },
 }
 
-/// The solution for one platform.
+/// The solution of one prefix for one platform.
 #[derive(Debug, Clone)]
 pub struct PlatformPackages {
+    /// The kernel whose own prefix it is; `None` for the environment's.
+    pub isolated: Option<String>,
     /// The platform.
     pub platform: Subdir,
     /// What it was solved for.
@@ -142,17 +155,15 @@ impl Lock {
             })
             .collect();
         platforms.sort_by(|a, b| a.name.as_str().cmp(b.name.as_str()));
-        let environment = rattler_lock::DEFAULT_ENVIRONMENT_NAME;
+        platforms.dedup_by(|a, b| a.name.as_str() == b.name.as_str());
         let mut builder = LockFileBuilder::new()
             .with_platforms(platforms)
-            .expect(rules)
-            .with_channels(
-                environment,
-                channels
-                    .iter()
-                    .map(|channel| channel.base_url.url().as_str()),
-            );
+            .expect(rules);
         for part in solution {
+            let environment = environment_name(part.isolated.as_deref());
+            let channels = channels.iter();
+            let channels = channels.map(|channel| channel.base_url.url().as_str());
+            builder.set_channels(environment, channels);
             let platform = part.platform.to_string();
             builder
                 .add_environment_platform(environment, &platform)
@@ -175,13 +186,46 @@ impl Lock {
         Ok(head + &body)
     }
 
-    /// The records for a platform, sorted by name; every one has a checksum.
-    pub fn records(&self, platform: Subdir) -> Result<Vec<RepoDataRecord>, LockError> {
+    /// All packages for a platform, as people compare them.
+    pub fn packages(&self, platform: Subdir) -> Result<Vec<(PackageId, u64)>, LockError> {
+        let mut prefixes = vec![(None, self.records(None, platform)?)];
+        for (name, _) in self.file.environments() {
+            // Another tool's may be for other platforms.
+            if name != rattler_lock::DEFAULT_ENVIRONMENT_NAME
+                && let Ok(records) = self.records(Some(name), platform)
+            {
+                prefixes.push((Some(name.to_owned()), records));
+            }
+        }
+        let mut all = Vec::new();
+        for (isolated, records) in prefixes {
+            for record in records {
+                let mut package = PackageId::from(&record);
+                package.isolated.clone_from(&isolated);
+                all.push((package, record.package_record.size.unwrap_or(0)));
+            }
+        }
+        Ok(all)
+    }
+
+    /// The records of the environment's prefix, or of an isolated kernel's, for a
+    /// platform, sorted by name; every one has a checksum.
+    pub fn records(
+        &self,
+        isolated: Option<&str>,
+        platform: Subdir,
+    ) -> Result<Vec<RepoDataRecord>, LockError> {
         let missing = || LockError::NoPlatform {
             name: self.name.clone(),
             platform,
         };
-        let environment = self.file.default_environment().ok_or_else(missing)?;
+        let environment = environment_name(isolated);
+        let environment = self.file.environment(environment).ok_or_else(|| {
+            isolated.map_or_else(missing, |kernel| LockError::NoPrefix {
+                name: self.name.clone(),
+                kernel: kernel.to_owned(),
+            })
+        })?;
         let locked = self
             .file
             .platform(&platform.to_string())
@@ -205,6 +249,11 @@ impl Lock {
         records.sort_by(|a, b| a.package_record.name.cmp(&b.package_record.name));
         Ok(records)
     }
+}
+
+/// What the lock calls a prefix. No isolated kernel has the default's name.
+fn environment_name(isolated: Option<&str>) -> &str {
+    isolated.unwrap_or(rattler_lock::DEFAULT_ENVIRONMENT_NAME)
 }
 
 /// `__glibc=2.36`, with the build string where there is one to tell.

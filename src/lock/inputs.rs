@@ -1,6 +1,6 @@
 //! What a lock is made from, and what has changed since.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fmt::Write as _;
 
 use rattler_conda_types::{GenericVirtualPackage, MatchSpec, Subdir};
@@ -22,6 +22,7 @@ impl From<&Dependency> for Request {
             spec: dependency.spec.clone(),
             origin: Origin::Spec {
                 text: dependency.text.clone(),
+                kernel: None,
                 span: dependency.span,
             },
         }
@@ -35,6 +36,8 @@ pub enum Origin {
     Spec {
         /// The requirement as written.
         text: String,
+        /// The kernel among whose own packages it stands, if it does.
+        kernel: Option<String>,
         /// Where.
         span: Span,
     },
@@ -48,6 +51,14 @@ pub enum Origin {
 }
 
 impl Origin {
+    /// The kernel that is asked for with it, if one is.
+    pub fn kernel(&self) -> Option<&str> {
+        match self {
+            Self::Spec { kernel, .. } => kernel.as_deref(),
+            Self::Kernel { kernel, .. } => Some(kernel),
+        }
+    }
+
     /// The place in the spec that is to blame.
     pub fn span(&self) -> Span {
         match self {
@@ -66,8 +77,11 @@ pub struct Inputs {
     pub platforms: Vec<Subdir>,
     /// Virtual packages that the spec's target and the site declare.
     pub target: Vec<GenericVirtualPackage>,
-    /// The requirements: the spec's, then those of its kernels.
+    /// The requirements of the environment's own prefix: the spec's, then those of its
+    /// kernels.
     pub requests: Vec<Request>,
+    /// Those of the kernels that have a prefix of their own, by the kernels' names.
+    pub isolated: BTreeMap<String, Vec<Request>>,
     /// The packages whose post-link scripts are run: the spec's, then those that the
     /// definitions of its kernels vouch for.
     pub post_link: BTreeSet<String>,
@@ -77,6 +91,14 @@ pub struct Inputs {
 pub(super) const POST_LINK: &str = "post-link ";
 
 impl Inputs {
+    /// The prefixes and what each is asked to hold: the environment's own, then those of
+    /// isolated kernels.
+    pub fn prefixes(&self) -> impl Iterator<Item = (Option<&str>, &[Request])> {
+        let isolated = self.isolated.iter();
+        let isolated = isolated.map(|(kernel, requests)| (Some(kernel.as_str()), &requests[..]));
+        std::iter::once((None, &self.requests[..])).chain(isolated)
+    }
+
     /// The inputs as lines, one each, stable for the same meaning: requests
     /// and target in sorted order, channels in theirs (it is their priority).
     pub fn lines(&self) -> Vec<String> {
@@ -98,6 +120,10 @@ impl Inputs {
             .iter()
             .map(|request| format!("request {}", request.spec))
             .collect();
+        for (kernel, own) in &self.isolated {
+            let lines = own.iter();
+            requests.extend(lines.map(|request| format!("request of {kernel} {}", request.spec)));
+        }
         requests.sort();
         requests.dedup();
         let post_link = self.post_link.iter();
@@ -163,7 +189,7 @@ impl std::fmt::Display for Staleness {
 
 #[cfg(test)]
 mod tests {
-    use std::collections::BTreeSet;
+    use std::collections::{BTreeMap, BTreeSet};
     use std::str::FromStr;
 
     use rattler_conda_types::{MatchSpec, ParseStrictness, Subdir};
@@ -176,6 +202,7 @@ mod tests {
             channels: channels.iter().map(|&url| url.to_owned()).collect(),
             platforms: vec![Subdir::from_str("linux-64").unwrap()],
             target: Vec::new(),
+            isolated: BTreeMap::new(),
             post_link: BTreeSet::new(),
             requests: requests
                 .iter()
@@ -183,6 +210,7 @@ mod tests {
                     spec: MatchSpec::from_str(text, ParseStrictness::Lenient).unwrap(),
                     origin: Origin::Spec {
                         text: (*text).to_owned(),
+                        kernel: None,
                         span: Span { offset: 0, len: 0 },
                     },
                 })

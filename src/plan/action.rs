@@ -144,6 +144,7 @@ mod tests {
                 name: "python".to_owned(),
                 version: "3.12.1".to_owned(),
                 build: lock.to_owned(),
+                isolated: None,
             }],
             kernels: kernels
                 .iter()

@@ -33,6 +33,16 @@ pub struct Room {
 }
 
 impl Cost {
+    /// Adds what something else takes.
+    pub fn add(&mut self, other: &Self) {
+        self.fetch_bytes += other.fetch_bytes;
+        self.bytes += other.bytes;
+        self.files += other.files;
+        self.least_bytes += other.least_bytes;
+        self.least_files += other.least_files;
+        self.estimated |= other.estimated;
+    }
+
     /// In words: `about 431 MB and 17320 files`.
     pub fn in_words(&self) -> String {
         let about = if self.estimated { "about " } else { "" };

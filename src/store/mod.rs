@@ -32,7 +32,7 @@ pub use history::{Event, Switched, record, switches};
 pub use layout::Root;
 pub use lease::{Asker, Granted, Lease, pass_gate, shut_gate};
 pub use manifest::{Manifest, Thing};
-pub use packages::{Bytecode, Cache, cache, linked, note, package_folder};
+pub use packages::{Bytecode, Cache, ISOLATED, cache, linked, note, package_folder};
 pub use processes::{InUse, Process, in_use};
 pub use receipt::{DEFINITIONS, KernelReceipt, Papers, Receipt, SpecOrigin};
 pub use room::room;

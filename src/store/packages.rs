@@ -94,20 +94,28 @@ pub fn note(root: &Root, folder: &str) -> PathBuf {
     root.packages().join(format!("{folder}.lock"))
 }
 
-/// The packages that a prefix is made of, as name, version and build.
-pub fn linked(prefix: &Path) -> Result<BTreeSet<String>, StoreError> {
-    let folder = prefix.join("conda-meta");
-    let entries = match fs::read_dir(&folder) {
-        Ok(entries) => entries,
-        // Nothing was linked yet.
-        Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(BTreeSet::new()),
-        Err(error) => return Err(StoreError::io("could not read", &folder)(error)),
-    };
+/// The folder of a generation in which kernels have prefixes of their own.
+pub const ISOLATED: &str = "envs";
+
+/// The packages that the prefixes of a generation are made of, as name, version and
+/// build.
+pub fn linked(generation: &Path) -> Result<BTreeSet<String>, StoreError> {
     let mut names = BTreeSet::new();
-    for entry in entries {
-        let entry = entry.map_err(StoreError::io("could not read", &folder))?;
-        if let Some(name) = name(&entry.path()).strip_suffix(".json") {
-            names.insert(name.to_owned());
+    let mut prefixes = folders(&generation.join(ISOLATED));
+    prefixes.push(generation.to_owned());
+    for prefix in prefixes {
+        let folder = prefix.join("conda-meta");
+        let entries = match fs::read_dir(&folder) {
+            Ok(entries) => entries,
+            // Nothing was linked yet.
+            Err(error) if error.kind() == std::io::ErrorKind::NotFound => continue,
+            Err(error) => return Err(StoreError::io("could not read", &folder)(error)),
+        };
+        for entry in entries {
+            let entry = entry.map_err(StoreError::io("could not read", &folder))?;
+            if let Some(name) = name(&entry.path()).strip_suffix(".json") {
+                names.insert(name.to_owned());
+            }
         }
     }
     Ok(names)

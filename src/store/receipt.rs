@@ -115,6 +115,12 @@ impl Receipt {
         prefix.join(OWN).join("spec.yaml")
     }
 
+    /// Where a prefix keeps the definition of one of its kernels.
+    pub fn definition_path(prefix: &Path, id: &str) -> PathBuf {
+        let folder = Self::spec_path(prefix).with_file_name(DEFINITIONS);
+        folder.join(format!("{id}.yaml"))
+    }
+
     /// Whether the prefix is a whole generation, at the place that it was made
     /// for: its files name that place, so one that was moved is of no use.
     pub fn exists(prefix: &Path) -> bool {
@@ -183,15 +189,15 @@ impl Receipt {
         let place = format!("{}\n", prefix.display());
         let receipt_path = Self::path(prefix);
         let spec_path = Self::spec_path(prefix);
-        let kernels = spec_path.with_file_name(DEFINITIONS);
+        let definitions = spec_path.with_file_name(DEFINITIONS);
         let mut all = vec![
             (spec_path.with_extension("lock"), papers.lock.as_bytes()),
             (spec_path, papers.spec.as_bytes()),
             (prefix.join(PLACE), place.as_bytes()),
         ];
-        fs::create_dir_all(&kernels).map_err(StoreError::io("could not make", &kernels))?;
+        fs::create_dir_all(&definitions).map_err(StoreError::io("could not make", &definitions))?;
         for (id, text) in papers.definitions {
-            all.push((kernels.join(format!("{id}.yaml")), text.as_bytes()));
+            all.push((Self::definition_path(prefix, id), text.as_bytes()));
         }
         all.push((receipt_path, &receipt));
         let mut manifest = papers.manifest.clone();
@@ -203,7 +209,8 @@ impl Receipt {
         for (path, bytes) in &all {
             write_whole(path, bytes)?;
         }
-        close_folder(&kernels).map_err(StoreError::io("could not make read-only", &kernels))?;
+        close_folder(&definitions)
+            .map_err(StoreError::io("could not make read-only", &definitions))?;
         close_folder(&folder).map_err(StoreError::io("could not make read-only", &folder))
     }
 

@@ -59,7 +59,7 @@ impl Sealing<'_> {
     fn folder(&self, folder: &Path) -> io::Result<()> {
         // rattler writes its records for their owner alone. Who may look into the folder
         // may read them: other tools and other users list packages by them.
-        let readable = if folder == self.prefix.join("conda-meta") {
+        let readable = if folder.ends_with("conda-meta") {
             fs::metadata(folder)?.permissions().mode() & READ
         } else {
             0

@@ -26,6 +26,7 @@ mod gc_slurm;
 mod group;
 mod history;
 mod injection;
+mod isolated;
 mod kernels;
 mod kills;
 mod linkless;
@@ -45,6 +46,7 @@ mod support;
 mod transport;
 mod vanishing;
 mod verify;
+mod ways;
 
 /// A file that no module names would never run.
 #[test]

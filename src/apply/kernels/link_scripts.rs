@@ -11,19 +11,23 @@ use super::Activated;
 use super::staging::{Failed, Run, Staging};
 use crate::apply::error::ApplyError;
 use crate::apply::observe::Prepared;
+use crate::apply::prefixes::LockedPrefix;
 
 /// How long a script may take: some fetch their data.
 const LIMIT: Duration = Duration::from_mins(30);
 
 /// The packages that brought a post-link script for which nobody vouches.
-pub(in crate::apply) fn not_run(prepared: &Prepared, prefix: &Path) -> Vec<String> {
+pub(in crate::apply) fn not_run(prepared: &Prepared, generation: &Path) -> Vec<String> {
     let trusted: BTreeSet<&str> = prepared.locked.post_link().collect();
-    let records = prepared.records.iter();
-    let names = records.map(|record| record.package_record.name.as_normalized());
-    names
-        .filter(|name| !trusted.contains(name) && script(prefix, name).exists())
-        .map(str::to_owned)
-        .collect()
+    let mut all = BTreeSet::new();
+    for locked in &prepared.prefixes {
+        let prefix = locked.within(generation);
+        let records = locked.records.iter();
+        let names = records.map(|record| record.package_record.name.as_normalized());
+        let names = names.filter(|name| !trusted.contains(name) && script(&prefix, name).exists());
+        all.extend(names.map(str::to_owned));
+    }
+    all.into_iter().collect()
 }
 
 fn script(prefix: &Path, package: &str) -> PathBuf {
@@ -34,12 +38,13 @@ fn script(prefix: &Path, package: &str) -> PathBuf {
 /// the package. Tells whether there were any.
 pub(super) async fn run_link_scripts(
     prepared: &Prepared,
+    locked: &LockedPrefix,
     staging: &Staging<'_>,
     activated: &Activated,
     prefix: &Path,
 ) -> Result<bool, ApplyError> {
     let trusted: BTreeSet<&str> = prepared.locked.post_link().collect();
-    let mut records: Vec<PackageRecord> = prepared
+    let mut records: Vec<PackageRecord> = locked
         .records
         .iter()
         .map(|record| record.package_record.clone())
@@ -47,7 +52,7 @@ pub(super) async fn run_link_scripts(
         .filter(|record| script(prefix, record.name.as_normalized()).exists())
         .collect();
     if records.len() > 1 {
-        let all = prepared.records.iter();
+        let all = locked.records.iter();
         let all = all.map(|record| record.package_record.clone()).collect();
         let order = PackageRecord::sort_topologically(all);
         let place = |record: &PackageRecord| order.iter().position(|one| one.name == record.name);

@@ -7,6 +7,7 @@ mod link_scripts;
 mod staging;
 
 use std::collections::BTreeMap;
+use std::os::unix::fs::DirBuilderExt as _;
 use std::path::{Path, PathBuf};
 
 use fs_err as fs;
@@ -18,6 +19,7 @@ use self::staging::Staging;
 use super::context::Context;
 use super::error::ApplyError;
 use super::observe::Prepared;
+use super::prefixes::LockedPrefix;
 use super::subject::{Subject, SubjectKernel};
 use crate::conda::{Step, capture_activation};
 use crate::kernel::{ActivationDelta, KernelDir, KernelSpec, Personal, Rewrite};
@@ -33,53 +35,85 @@ pub(super) struct SetUp {
     pub(super) activation: BTreeMap<String, String>,
 }
 
-/// Where the packages that users of an environment install for themselves go.
-pub(super) fn personal(context: &Context, subject: &Subject, packages: &[PackageId]) -> Personal {
+/// Where the packages go that users install for themselves from the kernels of a
+/// prefix.
+fn personal(context: &Context, subject: &Subject, locked: &LockedPrefix) -> Personal {
+    let environment = subject.file.spec.name.as_str();
+    // No environment has a `+` in its name.
+    let own = locked.isolated.as_ref();
+    let own = own.map(|kernel| format!("{environment}+{kernel}"));
+    let packages: Vec<PackageId> = locked.packages().collect();
     Personal::new(
         &context.root.path().to_string_lossy(),
         &context.home.to_string_lossy(),
-        subject.file.spec.name.as_str(),
+        own.as_deref().unwrap_or(environment),
         packages
             .iter()
             .map(|package| (package.name.as_str(), package.version.as_str())),
     )
 }
 
-/// Makes the kernelspecs of a freshly linked prefix: each with an absolute
-/// argv and the environment that activation gives, captured once for all.
+/// Makes the folders of the personal library, which languages look for when they
+/// start. They are a convenience: without, the language says what is missing.
+fn make_personal(context: &Context, personal: &Personal) {
+    for folder in personal.folders(&context.home.to_string_lossy()) {
+        // Kernels run what is there: nobody else may write it, whatever the umask is,
+        // which in a group's root is the group's.
+        let made = std::fs::DirBuilder::new()
+            .recursive(true)
+            .mode(0o700)
+            .create(folder);
+        if let Err(error) = made {
+            tracing::debug!("no personal library: {error}");
+        }
+    }
+}
+
+/// Makes the kernelspecs of a freshly linked generation: each with an absolute argv and
+/// the environment that activating its prefix gives, captured once for all of a prefix.
 pub(super) async fn set_up(
     context: &Context,
     prepared: &Prepared,
-    prefix: &Path,
-    personal: &Personal,
+    generation: &Path,
 ) -> Result<SetUp, ApplyError> {
     let subject = &prepared.subject;
     context
         .progress
         .begin(Step::Kernels, subject.kernels.len() as u64);
-    let staging = Staging::new(context, prefix)?;
-    let mut activated = activate(context, subject, prefix, staging.home())?;
-    if run_link_scripts(prepared, &staging, &activated, prefix).await? {
-        // They may have added to it.
-        activated = activate(context, subject, prefix, staging.home())?;
-    }
-    let setting = Setting {
-        context,
-        subject,
-        prefix,
-        staging: &staging,
-        activated: &activated,
-        personal,
-    };
-    let mut kernels = Vec::new();
-    for kernel in &subject.kernels {
-        kernels.push(setting.set_up_one(kernel).await?);
-        context.progress.advance(Step::Kernels, 1);
+    let mut kernels = BTreeMap::new();
+    let mut activation = BTreeMap::new();
+    for locked in &prepared.prefixes {
+        let prefix = &locked.within(generation);
+        let staging = Staging::new(context, prefix)?;
+        let mut activated = activate(context, subject, prefix, staging.home())?;
+        if run_link_scripts(prepared, locked, &staging, &activated, prefix).await? {
+            // They may have added to it.
+            activated = activate(context, subject, prefix, staging.home())?;
+        }
+        let setting = Setting {
+            context,
+            subject,
+            generation,
+            prefix,
+            staging: &staging,
+            activated: &activated,
+            personal: &personal(context, subject, locked),
+        };
+        for (index, kernel) in subject.kernels.iter().enumerate() {
+            if kernel.isolated() == locked.isolated.as_deref() {
+                kernels.insert(index, setting.set_up_one(kernel).await?);
+                context.progress.advance(Step::Kernels, 1);
+            }
+        }
+        make_personal(context, setting.personal);
+        if locked.isolated.is_none() {
+            activation.clone_from(activated.delta.set());
+        }
     }
     context.progress.end(Step::Kernels);
     Ok(SetUp {
-        kernels,
-        activation: activated.delta.set().clone(),
+        kernels: kernels.into_values().collect(),
+        activation,
     })
 }
 
@@ -87,6 +121,7 @@ pub(super) async fn set_up(
 struct Setting<'a> {
     context: &'a Context,
     subject: &'a Subject,
+    generation: &'a Path,
     prefix: &'a Path,
     staging: &'a Staging<'a>,
     activated: &'a Activated,
@@ -134,12 +169,12 @@ impl Setting<'_> {
         } = *self;
         let request = &kernel.request;
         let name = request.name.value.as_str();
-        let folder = prefix.join(KERNELS);
         let made = make(self, kernel).await?;
         // A kernel that borrows a definition (`use: python`) gets a folder of its
         // own, so that both stay; else the folder keeps its name, which is the one
         // that notebooks of other installations ask for.
-        let directory = if request.definition.is_some() {
+        // One of another prefix gets one too, in the environment's, where its Jupyter looks.
+        let directory = if request.definition.is_some() || request.isolated {
             name.to_ascii_lowercase()
         } else {
             made.file_name()
@@ -168,7 +203,8 @@ impl Setting<'_> {
                 |path| is_executable(Path::new(path)),
             )
             .map_err(bad)?;
-        write_kernelspec(&made, &folder.join(&directory), &rewritten)?;
+        let into = self.generation.join(KERNELS).join(&directory);
+        write_kernelspec(&made, &into, &rewritten)?;
 
         let display_name = match &request.display_name {
             Some(given) => given.value.clone(),

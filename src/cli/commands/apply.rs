@@ -246,9 +246,10 @@ fn say_outcome(app: &App<'_>, outcome: &Outcome) {
         ));
     }
     if !outcome.scripts.is_empty() {
+        let packages = outcome.scripts.join(", ");
         app.ui.warning(format!(
-            "post-link scripts are not run; these packages bring one: {}",
-            outcome.scripts.join(", ")
+            "post-link scripts run only where somebody vouches for them; not run: {packages}. If you \
+             trust them, say so in the spec: post_link: [{packages}]"
         ));
     }
 }

@@ -3,7 +3,7 @@
 use std::path::{Path, PathBuf};
 
 use fs_err as fs;
-use rattler_conda_types::{RepoDataRecord, Subdir};
+use rattler_conda_types::Subdir;
 use serde::Serialize;
 
 use crate::apply::{self, ApplyError};
@@ -178,19 +178,14 @@ fn lock_at(args: &Args, shown: &str, revision: &str) -> Result<Side, Failure> {
 fn of_lock(args: &Args, text: &LockText, name: &str) -> Result<Side, Failure> {
     let platform = args.platform.or_else(Subdir::current);
     let platform = platform.unwrap_or(Subdir::Linux64);
-    let read = text.read().and_then(|lock| lock.records(platform));
-    let records: Vec<RepoDataRecord> = read.map_err(ApplyError::from)?;
+    let read = text.read().and_then(|lock| lock.packages(platform));
+    let packages = read.map_err(ApplyError::from)?;
     Ok(Side {
         name: name.to_owned(),
-        packages: records.len(),
+        packages: packages.len(),
         space: None,
-        archive_bytes: Some(
-            records
-                .iter()
-                .filter_map(|record| record.package_record.size)
-                .sum(),
-        ),
-        ids: records.iter().map(PackageId::from).collect(),
+        archive_bytes: Some(packages.iter().map(|(_, bytes)| bytes).sum()),
+        ids: packages.into_iter().map(|(package, _)| package).collect(),
     })
 }
 

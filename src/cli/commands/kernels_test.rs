@@ -13,8 +13,8 @@ use crate::jupyter::{
     Home, KernelTest, KernelTestRequest, Limits, Step, TestFailure, scrubbed_environment,
     test_kernel,
 };
-use crate::kernel::{Catalogue, KernelSpec};
-use crate::store::KernelReceipt;
+use crate::kernel::{KernelDefinition, KernelSpec};
+use crate::store::{KernelReceipt, Receipt};
 
 use super::kernels::Answer;
 use super::walk;
@@ -59,7 +59,6 @@ pub(super) fn run(
             "add one to its spec: envspec add python --apply",
         ));
     }
-    let catalogue = app.catalogue()?;
     let environment = scrubbed_environment(|name| app.variable(name));
     let results = walk::block_on(async {
         let progress = app.progress();
@@ -69,7 +68,6 @@ pub(super) fn run(
         // and the table is about time.
         for kernel in chosen {
             let result = test_one(
-                &catalogue,
                 kernel,
                 &applied.prefix,
                 &environment,
@@ -127,22 +125,29 @@ pub(super) fn run(
     })
 }
 
+/// Reads a file of the generation.
+fn read(path: &std::path::Path) -> Result<String, Failure> {
+    fs_err::read_to_string(path).map_err(|error| {
+        Failure::usage(
+            format!("the generation can't be read: {error}"),
+            "this tells what is damaged and mends it: envspec verify --repair",
+        )
+    })
+}
+
 async fn test_one(
-    catalogue: &Catalogue,
     kernel: &KernelReceipt,
     prefix: &std::path::Path,
     environment: &BTreeMap<String, String>,
     start: Duration,
 ) -> Result<KernelTest, Failure> {
-    let definition = catalogue.get(&kernel.definition)?;
+    // What it was made with, whatever the catalogue says by now.
+    let path = Receipt::definition_path(prefix, &kernel.definition);
+    let definition = read(&path)?;
+    let definition = KernelDefinition::parse(&path.to_string_lossy(), &definition)?;
     let folder = prefix.join("share/jupyter/kernels").join(&kernel.directory);
     let path = folder.join("kernel.json");
-    let text = fs_err::read_to_string(&path).map_err(|error| {
-        Failure::usage(
-            format!("the kernelspec can't be read: {error}"),
-            "the generation is broken; remove it and apply again",
-        )
-    })?;
+    let text = read(&path)?;
     let kernelspec = KernelSpec::parse(&text).map_err(|source| {
         Failure::from(crate::apply::ApplyError::Kernelspec {
             kernel: kernel.name.clone(),

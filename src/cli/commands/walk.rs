@@ -176,8 +176,8 @@ pub(super) async fn lock(
 
 /// The packages of a lock for a platform.
 fn packages(lock: &Lock, platform: Subdir) -> Result<Vec<PackageId>, LockError> {
-    let records = lock.records(platform)?;
-    Ok(records.iter().map(PackageId::from).collect())
+    let packages = lock.packages(platform)?.into_iter();
+    Ok(packages.map(|(package, _)| package).collect())
 }
 
 /// From a spec to its plan.
@@ -297,29 +297,29 @@ pub(super) fn change_line(change: &Change) -> String {
     use crate::cli::say::{BAD, GOOD, NAME};
     match change {
         Change::Added { to } => {
-            format!("{} {} {}", styled(GOOD, "+"), to.name, to.version)
+            format!("{} {} {}", styled(GOOD, "+"), to.full_name(), to.version)
         }
         Change::Removed { from } => {
-            format!("{} {} {}", styled(BAD, "-"), from.name, from.version)
+            format!("{} {} {}", styled(BAD, "-"), from.full_name(), from.version)
         }
         Change::Upgraded { from, to } => format!(
             "{} {} {} → {}",
             styled(GOOD, "↑"),
-            to.name,
+            to.full_name(),
             from.version,
             to.version
         ),
         Change::Downgraded { from, to } => format!(
             "{} {} {} → {}",
             styled(BAD, "↓"),
-            to.name,
+            to.full_name(),
             from.version,
             to.version
         ),
         Change::Rebuilt { from, to } => format!(
             "{} {} {} {} → {}",
             styled(NAME, "~"),
-            to.name,
+            to.full_name(),
             to.version,
             from.build,
             to.build

@@ -1,0 +1,42 @@
+//! The prefixes of a generation: the environment's own, and one for each kernel that
+//! the spec isolates.
+//!
+//! The others are in the folder `envs` of the first, as in conda's own base: they come,
+//! are verified and go with it.
+
+use std::path::{Path, PathBuf};
+
+use rattler_conda_types::{MatchSpec, RepoDataRecord};
+
+use crate::lock::PackageId;
+use crate::store::ISOLATED;
+
+/// A prefix, as a lock has it.
+#[derive(Debug, Clone)]
+pub(super) struct LockedPrefix {
+    /// The isolated kernel; `None` for the environment's own prefix.
+    pub(super) isolated: Option<String>,
+    /// The packages.
+    pub(super) records: Vec<RepoDataRecord>,
+    /// What was asked for.
+    pub(super) requested: Vec<MatchSpec>,
+}
+
+impl LockedPrefix {
+    /// Where it is in a generation.
+    pub(super) fn within(&self, generation: &Path) -> PathBuf {
+        match &self.isolated {
+            Some(kernel) => generation.join(ISOLATED).join(kernel),
+            None => generation.to_owned(),
+        }
+    }
+
+    /// Its packages.
+    pub(super) fn packages(&self) -> impl Iterator<Item = PackageId> {
+        self.records.iter().map(|record| {
+            let mut package = PackageId::from(record);
+            package.isolated.clone_from(&self.isolated);
+            package
+        })
+    }
+}
