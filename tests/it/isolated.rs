@@ -70,7 +70,7 @@ fn the_lock_has_an_environment_for_each_prefix_and_other_tools_read_it() {
     ] {
         let environment = lock.environment(environment).unwrap();
         let (_, packages) = environment.packages_by_platform().next().unwrap();
-        let names: Vec<String> = packages.map(|package| package.name().to_string()).collect();
+        let names: Vec<String> = packages.map(|package| package.name().to_owned()).collect();
         assert!(names.iter().any(|name| name == has), "{names:?}");
         assert!(!names.iter().any(|name| name == lacks), "{names:?}");
     }

@@ -27,6 +27,7 @@ mod group;
 mod history;
 mod injection;
 mod isolated;
+mod julia;
 mod kernels;
 mod kills;
 mod linkless;
