@@ -189,6 +189,8 @@ fn kernels_text(subject: &Subject) -> String {
                 "display_name": request.display_name.as_ref().map(|name| &name.value),
                 "env": request.env,
                 "isolated": request.isolated,
+                "memory": request.limits.memory.as_ref().map(|at| at.value.bytes()),
+                "threads": request.limits.threads.as_ref().map(|at| at.value),
                 "packages": request.packages.iter().map(|at| &at.value).collect::<Vec<_>>(),
                 "definition": kernel.definition.text,
             })

@@ -18,6 +18,7 @@ use super::definition::KernelDefinition;
 use super::mark::Mark;
 use super::personal::Personal;
 use super::template::{compose, escape};
+use crate::spec::Limits;
 
 /// How Jupyter interrupts a kernel.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
@@ -55,6 +56,10 @@ pub enum KernelSpecError {
         /// What it has to be.
         expected: &'static str,
     },
+    /// Nothing here can limit a kernel's memory.
+    #[error("there is no `prlimit` in /usr/bin, which limits a kernel's memory")]
+    #[diagnostic(help("take `memory` out of the kernel's limits, or install util-linux"))]
+    NoPrlimit,
     /// The program is neither absolute nor in the prefix.
     #[error("the kernel's program `{program}` is not in {prefix}/bin")]
     #[diagnostic(help("add the package that brings `{program}` to the kernel's dependencies"))]
@@ -75,6 +80,8 @@ pub struct Rewrite<'a> {
     pub definition: &'a KernelDefinition,
     /// The name that the spec gives it, if it does.
     pub display_name: Option<&'a str>,
+    /// What it may take of the node.
+    pub limits: &'a Limits,
     /// The variables that the spec gives it, as literal values.
     pub env: &'a BTreeMap<String, String>,
     /// What activating the prefix changes.
@@ -190,7 +197,10 @@ impl KernelSpec {
         is_executable: impl Fn(&str) -> bool,
     ) -> Result<Self, KernelSpecError> {
         let mut document = self.document.clone();
-        let argv = absolute_argv(&self.argv(), to.prefix, is_executable)?;
+        let mut argv = absolute_argv(&self.argv(), to.prefix, &is_executable)?;
+        if let Some(memory) = &to.limits.memory {
+            argv = limited(argv, memory.value.bytes(), is_executable)?;
+        }
         document.insert("argv".to_owned(), argv.into());
         let display_name = to.display_name.unwrap_or(&to.definition.display_name);
         document.insert("display_name".to_owned(), display_name.into());
@@ -212,6 +222,10 @@ impl KernelSpec {
             metadata(&mut document).insert(TRANSPORT.to_owned(), vec!["tcp", "ipc"].into());
         }
         let mut env = to.personal.with(to.activation.set());
+        if let Some(threads) = &to.limits.threads {
+            let variables = THREADS.map(|name| (name.to_owned(), threads.value.to_string()));
+            env.extend(variables);
+        }
         for layer in [&to.definition.env, &self.env()] {
             let composed = layer
                 .iter()
@@ -266,6 +280,21 @@ impl KernelSpec {
     }
 }
 
+/// What the libraries that compute in threads read how many to start from.
+const THREADS: [&str; 8] = [
+    "BLIS_NUM_THREADS",
+    "JULIA_NUM_THREADS",
+    "MKL_NUM_THREADS",
+    "NUMBA_NUM_THREADS",
+    "NUMEXPR_NUM_THREADS",
+    "OMP_NUM_THREADS",
+    "OPENBLAS_NUM_THREADS",
+    "RAYON_NUM_THREADS",
+];
+
+/// Where `prlimit` of util-linux is, which sets a limit and becomes the program.
+const PRLIMIT: [&str; 2] = ["/usr/bin/prlimit", "/bin/prlimit"];
+
 /// The field of the metadata that lists the transports which a kernel knows,
 /// beside `jupyter_client`'s own `supported_encryption`.
 const TRANSPORT: &str = "supported_transport";
@@ -285,6 +314,20 @@ fn mode(value: &Value) -> Option<InterruptMode> {
         "message" => Some(InterruptMode::Message),
         _ => None,
     }
+}
+
+/// The command with a limit for what each of its processes may allocate. It is that of
+/// memory which is written to: what is only reserved, as Julia and Java do, is free.
+fn limited(
+    argv: Vec<String>,
+    bytes: u64,
+    is_executable: impl Fn(&str) -> bool,
+) -> Result<Vec<String>, KernelSpecError> {
+    let prlimit = PRLIMIT.into_iter().find(|path| is_executable(path));
+    let prlimit = prlimit.ok_or(KernelSpecError::NoPrlimit)?.to_owned();
+    let mut limited = vec![prlimit, format!("--data={bytes}"), "--".to_owned()];
+    limited.extend(argv);
+    Ok(limited)
 }
 
 /// The command with an absolute program.

@@ -5,6 +5,7 @@ use super::kernelspec::{InterruptMode, KernelSpec, KernelSpecError, Rewrite};
 use super::mark::Mark;
 use super::personal::Personal;
 use crate::kernel::{Catalogue, substitute};
+use crate::spec::Limits;
 use serde_json::{Map, Value};
 use std::collections::BTreeMap;
 
@@ -26,6 +27,7 @@ fn rewritten(id: &str, json: &str, user: &[(&str, &str)]) -> Result<KernelSpec, 
         prefix: "/g",
         definition: &catalogue.get(id).unwrap(),
         display_name: None,
+        limits: &Limits::default(),
         env: &map(user),
         activation: &activation,
         personal: &Personal::default(),

@@ -29,6 +29,7 @@ struct Kernel<'s> {
     packages: Vec<&'s str>,
     display_name: Option<&'s str>,
     env: &'s BTreeMap<String, String>,
+    limits: (Option<u64>, Option<u32>),
     isolated: bool,
     installable: Option<&'s str>,
 }
@@ -66,6 +67,10 @@ fn kernel(request: &KernelRequest) -> Kernel<'_> {
         packages: texts(&request.packages),
         display_name: text(request.display_name.as_ref()),
         env: &request.env,
+        limits: (
+            request.limits.memory.as_ref().map(|at| at.value.bytes()),
+            request.limits.threads.as_ref().map(|at| at.value),
+        ),
         isolated: request.isolated,
         installable: text(request.installable.as_ref()),
     }

@@ -19,6 +19,8 @@ mod yaml;
 pub use content::Content;
 pub use errors::{SpecErrors, Warning, fault};
 pub use launch::{Interface, Launch, MemorySize, MemorySizeError, WallTime, WallTimeError};
-pub use model::{At, Dependency, EnvName, EnvSpec, KernelRequest, Note, PipSection, Span, Target};
+pub use model::{
+    At, Dependency, EnvName, EnvSpec, KernelRequest, Limits, Note, PipSection, Span, Target,
+};
 pub use parse::parse;
 pub use source::SourceText;

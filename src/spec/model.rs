@@ -9,7 +9,7 @@ use std::collections::BTreeMap;
 
 use rattler_conda_types::{MatchSpec, PackageName, Subdir, Version};
 
-use super::launch::Launch;
+use super::launch::{Launch, MemorySize};
 
 /// A run of bytes in the text of a spec.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -93,10 +93,22 @@ pub struct KernelRequest {
     pub display_name: Option<At<String>>,
     /// Variables of this kernel alone.
     pub env: BTreeMap<String, String>,
+    /// What it may take of the node.
+    pub limits: Limits,
     /// Whether the kernel gets a prefix of its own in the generation set.
     pub isolated: bool,
     /// For a kernel from Nix: the installable (`path:./flake#ocaml`).
     pub installable: Option<At<String>>,
+}
+
+/// What a kernel may take of the node that it runs on, whatever the job has.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Limits {
+    /// The most memory that one of its processes may allocate (`RLIMIT_DATA`): beyond,
+    /// allocating fails, and the kernel says so in its language's words.
+    pub memory: Option<At<MemorySize>>,
+    /// How many threads its libraries start by themselves.
+    pub threads: Option<At<u32>>,
 }
 
 impl KernelRequest {

@@ -11,20 +11,22 @@ use rattler_conda_types::Version;
 
 use super::errors::Fault;
 use super::launch::{Interface, Launch};
-use super::model::{At, KernelRequest, Target};
+use super::model::{At, KernelRequest, Limits, Target};
 use super::reader::{Reader, Rule};
 use super::source::shown;
 use super::yaml::{Entry, Node, Value};
 
-const KERNEL_OPTIONS: [&str; 7] = [
+const KERNEL_OPTIONS: [&str; 8] = [
     "dependencies",
     "packages",
     "display_name",
     "env",
+    "limits",
     "isolated",
     "use",
     "installable",
 ];
+const LIMITS_KEYS: [&str; 2] = ["memory", "threads"];
 const TARGET_KEYS: [&str; 4] = ["glibc", "cuda", "arch", "linux"];
 const LAUNCH_KEYS: [&str; 10] = [
     "time",
@@ -130,6 +132,7 @@ impl Reader<'_> {
                 kernel.display_name = self.text("`display_name`", node, Rule::Title, "R (lab)");
             }
             "env" => kernel.env = self.variables("`env`", node),
+            "limits" => kernel.limits = self.limits(node),
             "isolated" => {
                 kernel.isolated = self
                     .truth("`isolated`", node)
@@ -146,6 +149,22 @@ impl Reader<'_> {
             }
             _ => self.unknown_key(what, option, &KERNEL_OPTIONS),
         }
+    }
+
+    /// What a kernel may take.
+    fn limits(&mut self, node: &Node) -> Limits {
+        let mut limits = Limits::default();
+        for entry in self.map("`limits`", node, "limits: {memory: 8G, threads: 4}") {
+            let node = &entry.value;
+            match entry.key.as_str() {
+                "memory" => limits.memory = self.value("`memory`", node, "memory: 8G", read),
+                "threads" => {
+                    limits.threads = self.count("`threads`", node, "threads: 4", 1..=MOST_CPUS);
+                }
+                _ => self.unknown_key("`limits`", entry, &LIMITS_KEYS),
+            }
+        }
+        limits
     }
 
     /// An entry with two keys is nearly always one whose options are not indented.
@@ -286,6 +305,7 @@ fn request(name: At<String>) -> KernelRequest {
         packages: Vec::new(),
         display_name: None,
         env: BTreeMap::new(),
+        limits: Limits::default(),
         isolated: false,
         installable: None,
     }

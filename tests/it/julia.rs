@@ -52,7 +52,11 @@ fn package_server(folder: &Path) -> PathBuf {
         let files = [("Project.toml", project), ("src/Hello.jl", source)];
         let hash = write_tree(&tree, &files);
         serve(&server, "package", HELLO, &tree, &hash);
-        versions += &format!("[\"{version}\"]\ngit-tree-sha1 = \"{hash}\"\n");
+        versions += "[\"";
+        versions += version;
+        versions += "\"]\ngit-tree-sha1 = \"";
+        versions += &hash;
+        versions += "\"\n";
     }
     let registry = folder.join("registry");
     let files = [

@@ -107,6 +107,39 @@ fn a_definition_vouches_for_the_script_of_its_package() {
     env.run(&["kernels", "test"]).success();
 }
 
+#[test]
+fn a_kernel_gets_no_more_memory_and_threads_than_its_limits() {
+    let env = TestEnv::new();
+    let spec = |limits: &str| {
+        env.spec(
+            "lab",
+            &format!(
+                "channels: [conda-forge]\ndependencies: [python, nbclient]\nkernels:\n  - python:\n      \
+                 limits: {limits}\n"
+            ),
+        )
+    };
+    spec("{memory: 1, cores: 2}");
+    env.run(&["apply"])
+        .fails_with(2)
+        .says("too little")
+        .says("`cores`");
+    spec("{memory: 1G, threads: 3}");
+    env.run(&["apply"]).success();
+    let cell = "import os\ntry:\n    bytearray(3 << 30)\nexcept MemoryError:\n    \
+                print(len(bytearray(1 << 28)), os.environ['OMP_NUM_THREADS'])";
+    let mut python = env.program(env.prefix("lab").join("bin/python"));
+    let run = "import sys, nbformat, nbclient\n\
+        cell = nbformat.v4.new_code_cell(sys.argv[1])\n\
+        notebook = nbformat.v4.new_notebook(cells=[cell])\n\
+        nbclient.NotebookClient(notebook, kernel_name='lab-python').execute()\n\
+        print(''.join(output.text for output in cell.outputs))";
+    let ran = env.output(python.args(["-c", run, cell])).success();
+    assert_eq!(ran.stdout.trim(), "268435456 3", "{ran}");
+    // It is interrupted and ended as one without.
+    env.run(&["kernels", "test"]).success();
+}
+
 /// All that is in the user's home.
 fn paths(env: &TestEnv) -> String {
     let mut find = env.program("find");

@@ -196,6 +196,7 @@ impl Setting<'_> {
                     prefix: &prefix.to_string_lossy(),
                     definition: &kernel.definition,
                     display_name: request.display_name.as_ref().map(|at| at.value.as_str()),
+                    limits: &request.limits,
                     env: &request.env,
                     activation: &self.activated.delta,
                     personal: self.personal,
