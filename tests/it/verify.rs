@@ -318,6 +318,8 @@ fn a_repair_that_is_killed_at_any_call_is_finished_by_the_next_or_by_apply() {
         again();
         kill_at(&env, &repair, call, again);
         let at = format!("call {at}: {call}");
+        // Of the damaged one or of the new one, but what packages bring is always there.
+        assert!(prefix.join("share/symlink/link.txt").exists(), "{at}");
         // Before anything is moved, it is as it was; else one more finishes it.
         let by = if at.len() % 2 == 0 {
             &repair[..]
