@@ -8,11 +8,14 @@ use miette::Diagnostic;
 
 use super::error::ApplyError;
 use super::spec_file::SpecFile;
-use crate::kernel::{Catalogue, DefinitionError, KernelDefinition};
+use crate::kernel::{Catalogue, KernelDefinition, KernelId};
 use crate::store::DEFINITIONS;
 
 /// The endings of such a file, the usual one first.
 const ENDINGS: [&str; 2] = ["yaml", "yml"];
+
+/// Why there is no definition.
+type Mistake = Box<dyn Diagnostic + Send + Sync>;
 
 /// The definition that a spec means by a name: a file beside it of that name, a kernel
 /// of the catalogue, or one of either that has it as another name.
@@ -23,10 +26,13 @@ pub(super) fn definition(
     spec: &SpecFile,
     catalogue: &Catalogue,
     name: &str,
-) -> Result<Arc<KernelDefinition>, Box<dyn Diagnostic + Send + Sync>> {
-    let of_that_name = ENDINGS.iter().find_map(|ending| {
-        let below = Path::new(DEFINITIONS).join(format!("{name}.{ending}"));
-        read(spec, &below)
+) -> Result<Arc<KernelDefinition>, Mistake> {
+    // What is no identifier could lead to any file.
+    let of_that_name = KernelId::new(name).and_then(|id| {
+        ENDINGS.iter().find_map(|ending| {
+            let below = Path::new(DEFINITIONS).join(format!("{id}.{ending}"));
+            read(spec, &below)
+        })
     });
     if let Some(read) = of_that_name {
         return Ok(Arc::new(read?));
@@ -54,11 +60,18 @@ pub fn definitions_beside(specs: &Path) -> Result<Vec<(String, String)>, ApplyEr
     texts.collect()
 }
 
-/// Reads one of them; `None` if there is none.
-fn read(spec: &SpecFile, below: &Path) -> Option<Result<KernelDefinition, DefinitionError>> {
-    let text = match &spec.revision {
-        Some(revision) => revision.file(&spec.path, below)?,
-        None => fs::read_to_string(spec.path.with_file_name(below)).ok()?,
+/// Reads one of them; `None` if there is none. One that can't be read is a mistake: to go
+/// on with the catalogue's kernel of the same name would be another kernel.
+fn read(spec: &SpecFile, below: &Path) -> Option<Result<KernelDefinition, Mistake>> {
+    let path = spec.path.with_file_name(below);
+    let read = match &spec.revision {
+        Some(revision) => Ok(revision.file(&spec.path, below)?),
+        None => fs::read_to_string(&path),
+    };
+    let text = match read {
+        Ok(text) => text,
+        Err(error) if is_absent(&error) => return None,
+        Err(error) => return Some(Err(ApplyError::unreadable(&path)(error).into())),
     };
     let shown = spec.revision.as_ref().map_or_else(
         || {
@@ -68,7 +81,16 @@ fn read(spec: &SpecFile, below: &Path) -> Option<Result<KernelDefinition, Defini
         // As git takes it in the spec's folder.
         |revision| format!("{:.12}:./{}", revision.commit, below.display()),
     );
-    Some(KernelDefinition::parse(&shown, &text))
+    Some(KernelDefinition::parse(&shown, &text).map_err(Into::into))
+}
+
+/// Whether there is no such file, or no folder that it could be in.
+fn is_absent(error: &std::io::Error) -> bool {
+    use std::io::ErrorKind;
+    matches!(
+        error.kind(),
+        ErrorKind::NotFound | ErrorKind::NotADirectory | ErrorKind::InvalidFilename
+    )
 }
 
 /// All of them, by their paths below the spec's folder.

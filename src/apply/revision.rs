@@ -34,7 +34,9 @@ impl Revision {
             return Vec::new();
         };
         let folder = format!("{}:./{below}", self.commit);
-        let output = git(spec, &["ls-tree", "--name-only", "-z", &folder]);
+        // All of that folder's tree: not only what is named as the folder git runs in.
+        let arguments = ["ls-tree", "--full-tree", "--name-only", "-z", &folder];
+        let output = git(spec, &arguments);
         let names = output.map(|output| String::from_utf8_lossy(&output.stdout).into_owned());
         let names = names.unwrap_or_default();
         let names = names.split('\0').filter(|name| !name.is_empty());

@@ -204,9 +204,9 @@ impl Catalogue {
         let distances = names
             .iter()
             .map(|known| (strsim::damerau_levenshtein(&id, known), *known));
-        // Two letters of three are another word.
+        // One letter of three may be wrong, two of six: with more it is another word.
         let is_near =
-            |&(distance, known): &(usize, &str)| distance <= 2 && 2 * distance < known.len();
+            |&(distance, known): &(usize, &str)| distance <= 2 && 3 * distance <= known.len();
         let begins = || {
             let begins = |known: &&&str| known.len() > 1 && id.starts_with(**known);
             names.iter().filter(begins).max_by_key(|known| known.len())

@@ -157,7 +157,8 @@ fn what_is_no_definition_is_refused_by_the_schema_and_by_envspec() {
         "state",
     ] {
         // Under another name it is missing, and another is there that is not known.
-        refused(&shipped, &format!("\n{key}:"), &format!("\nno_{key}:"));
+        let after_a_line = format!("# a line\n{shipped}");
+        refused(&after_a_line, &format!("\n{key}:"), &format!("\nno_{key}:"));
     }
     for (from, to) in [
         ("id: mine", "id: Mine"),

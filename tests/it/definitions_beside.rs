@@ -62,7 +62,7 @@ fn a_definition_beside_the_spec_is_used_and_one_that_changes_makes_a_new_generat
     env.run(&["apply"]).success().says("Nothing to do");
 
     beside(&env, "mine", &mine("second"));
-    env.run(&["plan"]).fails_with(3);
+    env.run(&["plan", "--check"]).fails_with(3);
     env.run(&["apply", "--frozen"]).success();
     assert_ne!(env.prefix("lab"), first);
     assert_eq!(shown(&env, "mine"), "second");
@@ -95,7 +95,7 @@ fn a_mistake_in_one_is_told_with_its_place_to_whom_it_concerns() {
         .position(|line| line.starts_with("smoke:"))
         .unwrap()
         + 1;
-    let place = format!("envs/kernels/mine.yaml:{line}:1: ");
+    let place = format!("envs/kernels/mine.yaml:{line}:");
     for command in [&["apply"] as &[&str], &["check"], &["kernels", "list"]] {
         env.run(command).fails_with(2).says(&place).says("smokes");
     }
@@ -103,6 +103,14 @@ fn a_mistake_in_one_is_told_with_its_place_to_whom_it_concerns() {
     beside(&env, "other", &installer_kernel("other", ""));
     env.spec("lab", &spec("other"));
     env.run(&["apply"]).success();
+    // One that can't be read is not passed over for the catalogue's of that name.
+    let unreadable = env.work().join("envs/kernels/python.yaml");
+    fs_err::write(&unreadable, b"id: python\nsummary: caf\xe9\n").unwrap();
+    env.spec("lab", &spec("python"));
+    env.run(&["apply"])
+        .fails_with(2)
+        .says("kernels/python.yaml");
+    fs_err::remove_file(&unreadable).unwrap();
     // A file that is named for another kernel is no definition of its own name.
     beside(&env, "mine", &installer_kernel("yours", ""));
     env.spec("lab", &spec("mine"));

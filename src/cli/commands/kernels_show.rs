@@ -112,10 +112,17 @@ fn command(argv: &Argv) -> String {
 }
 
 fn interrupts(definition: &KernelDefinition) -> String {
-    match (&definition.interrupt, definition.interrupt_mode) {
-        (Interrupt::Unsupported(reason), _) => format!("no: {reason}"),
-        (Interrupt::Cell(_), Some(InterruptMode::Message)) => "yes, by a message".to_owned(),
-        (Interrupt::Cell(_), _) => "yes".to_owned(),
+    if let Interrupt::Unsupported(reason) = &definition.interrupt {
+        return format!("no: {reason}");
+    }
+    let seen = if definition.state == State::Tested {
+        "yes"
+    } else {
+        "expected, not seen by envspec's tests"
+    };
+    match definition.interrupt_mode {
+        Some(InterruptMode::Message) => format!("{seen}; by a message"),
+        _ => seen.to_owned(),
     }
 }
 
