@@ -327,27 +327,27 @@ mod tests {
     fn a_users_definition_replaces_the_embedded_one_and_adds_new_ones() {
         let builtin = Catalogue::builtin();
         let python = &builtin.get("python").unwrap().text;
-        let mine = python
-            .replace("id: python", "id: mine")
+        let yours = python
+            .replace("id: python", "id: yours")
             .replace("[ipykernel, python3]", "[ir]");
         let catalogue = Catalogue::with_overrides([
             (
                 "python.yaml",
                 python.replace("packages: [ipykernel]", "packages: [ipykernel <8]"),
             ),
-            ("mine.yaml", mine),
+            ("yours.yaml", yours),
         ])
         .unwrap();
         let python = catalogue.get("python").unwrap();
         assert_eq!(python.packages[0].text, "ipykernel <8");
-        let mine = catalogue.get("mine").unwrap();
-        assert_eq!(mine.id.as_str(), "mine");
+        let yours = catalogue.get("yours").unwrap();
+        assert_eq!(yours.id.as_str(), "yours");
         assert_eq!(catalogue.ids().count(), BUILTIN.len() + 1);
-        assert_eq!(catalogue.file(&mine.id), Some("mine.yaml"));
+        assert_eq!(catalogue.file(&yours.id), Some("yours.yaml"));
         assert_eq!(catalogue.file(&catalogue.get("r").unwrap().id), None);
         assert_eq!(
             catalogue.get("ir").unwrap().id,
-            mine.id,
+            yours.id,
             "the user's goes first"
         );
     }
