@@ -4,6 +4,7 @@
 //! one knows the order, and what belongs together of what they find. It prints
 //! nothing.
 
+mod beside;
 mod build;
 mod collect;
 mod commits;
@@ -28,6 +29,7 @@ mod spec_file;
 mod subject;
 mod verify;
 
+pub use beside::definitions_beside;
 pub use build::{Outcome, carry_out};
 pub use collect::{Collect, Collected, Judged, LiveSession, collect};
 pub use commits::Commits;

@@ -1,6 +1,6 @@
 //! A spec and its lock as they were at a revision of git.
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 
 use super::error::ApplyError;
@@ -26,6 +26,21 @@ impl Revision {
     pub(super) fn file(&self, spec: &Path, below: &Path) -> Option<String> {
         let text = show(spec, &self.commit, below)?;
         Some(String::from_utf8_lossy(&text).into_owned())
+    }
+
+    /// The files in a folder below the spec's, by their paths below that.
+    pub(super) fn files(&self, spec: &Path, below: &Path) -> Vec<PathBuf> {
+        let Some(below) = below.to_str() else {
+            return Vec::new();
+        };
+        let folder = format!("{}:./{below}", self.commit);
+        // All of that folder's tree: not only what is named as the folder git runs in.
+        let arguments = ["ls-tree", "--full-tree", "--name-only", "-z", &folder];
+        let output = git(spec, &arguments);
+        let names = output.map(|output| String::from_utf8_lossy(&output.stdout).into_owned());
+        let names = names.unwrap_or_default();
+        let names = names.split('\0').filter(|name| !name.is_empty());
+        names.map(|name| Path::new(below).join(name)).collect()
     }
 }
 

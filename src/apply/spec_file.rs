@@ -1,19 +1,18 @@
 //! A spec on disk, read and judged against the catalogue and its site.
 
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
 
 use fs_err as fs;
 
+use super::beside::definition;
 use super::context::Context;
 use super::error::ApplyError;
 use super::revision::Revision;
 use super::subject::{Subject, SubjectKernel};
-use crate::kernel::{DefinitionError, KernelDefinition, RegisteredName};
+use crate::kernel::RegisteredName;
 use crate::lock::LockText;
 use crate::site::{ResolvedLaunch, Site, SiteError, SiteFault};
 use crate::spec::{self, EnvName, EnvSpec, KernelRequest, Note, SourceText, Span, SpecErrors};
-use crate::store::DEFINITIONS;
 
 /// A spec's file, understood by itself.
 #[derive(Debug)]
@@ -226,18 +225,6 @@ impl SpecFile {
         }
     }
 
-    /// The definition of a kernel in the folder beside the spec; `None` if there is
-    /// none.
-    fn definition_beside(&self, id: &str) -> Option<Result<KernelDefinition, DefinitionError>> {
-        let below = Path::new(DEFINITIONS).join(format!("{id}.yaml"));
-        let text = match &self.revision {
-            Some(revision) => revision.file(&self.path, &below)?,
-            None => fs::read_to_string(self.path.with_file_name(&below)).ok()?,
-        };
-        let shown = Path::new(self.source.name()).with_file_name(&below);
-        Some(KernelDefinition::parse(&shown.to_string_lossy(), &text))
-    }
-
     fn judge_kernel(
         &self,
         context: &Context,
@@ -266,13 +253,8 @@ impl SpecFile {
             let help = error.help().map(|help| help.to_string());
             fault(error.to_string(), "asked here", help.unwrap_or_default())
         };
-        let definition = match self.definition_beside(request.definition_id()) {
-            Some(definition) => definition.map(Arc::new).map_err(|error| told(&error))?,
-            None => context
-                .catalogue
-                .get(request.definition_id())
-                .map_err(|unknown| told(&unknown))?,
-        };
+        let definition = definition(self, &context.catalogue, request.definition_id())
+            .map_err(|error| told(error.as_ref()))?;
         if let (None, Some(package)) = (&definition.add_packages, request.packages.first()) {
             let language = &definition.language;
             return Err(Box::new(spec::fault(

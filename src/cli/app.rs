@@ -14,7 +14,7 @@ use url::Url;
 use super::failure::Failure;
 use super::progress;
 use super::say::{Manner, Ui, Verbosity};
-use crate::apply::{Context, SpecFile, Who};
+use crate::apply::{Context, SpecFile, Who, definitions_beside};
 use crate::conda::{ChannelAlias, Network, Progress, Silent};
 use crate::jupyter;
 use crate::kernel::Catalogue;
@@ -195,6 +195,25 @@ impl<'u> App<'u> {
     pub(super) fn catalogue(&self) -> Result<Catalogue, Failure> {
         let files = self.user_files(self.global.kernels_dir.as_deref(), "kernels")?;
         Ok(Catalogue::with_overrides(files)?)
+    }
+
+    /// The same with those that lie beside the specs of a folder, which go first.
+    pub(super) fn catalogue_beside(&self, specs: &Path) -> Result<Catalogue, Failure> {
+        let mut files = self.user_files(self.global.kernels_dir.as_deref(), "kernels")?;
+        files.extend(definitions_beside(specs)?);
+        Ok(Catalogue::with_overrides(files)?)
+    }
+
+    /// How many columns an answer may have: `COLUMNS`, else the terminal's; `None` where
+    /// it goes into a file or a pipe.
+    pub(super) fn columns(&self) -> Option<usize> {
+        let told = self.variable("COLUMNS");
+        let told = told.and_then(|text| text.to_str()?.parse().ok());
+        told.or_else(|| {
+            let size = rustix::termios::tcgetwinsize(std::io::stdout()).ok()?;
+            Some(usize::from(size.ws_col))
+        })
+        .filter(|&columns| columns > 0)
     }
 
     /// The sites: built-in ones and the user's.

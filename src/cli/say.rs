@@ -198,8 +198,27 @@ pub(super) fn counted(count: usize, thing: &str) -> String {
 
 /// A table without lines: columns with two spaces between, a bold head.
 pub(super) fn table(head: &[&str], rows: impl IntoIterator<Item = Vec<String>>) -> String {
+    table_within(head, rows, &[])
+}
+
+/// How wide a column of a table may be.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Cut {
+    /// The column, counted from 0.
+    pub(super) column: usize,
+    /// Its width; what is longer ends in `…`.
+    pub(super) width: usize,
+}
+
+/// The same with columns that are not to be wider than told.
+pub(super) fn table_within(
+    head: &[&str],
+    rows: impl IntoIterator<Item = Vec<String>>,
+    cuts: &[Cut],
+) -> String {
     use tabled::builder::Builder;
-    use tabled::settings::{Padding, Style as Lines};
+    use tabled::settings::object::Columns;
+    use tabled::settings::{Modify, Padding, Style as Lines, Width};
     let mut table = Builder::new();
     table.push_record(head.iter().map(|title| styled(BOLD, title)));
     for row in rows {
@@ -207,10 +226,31 @@ pub(super) fn table(head: &[&str], rows: impl IntoIterator<Item = Vec<String>>) 
     }
     let mut table = table.build();
     table.with(Lines::blank()).with(Padding::new(0, 1, 0, 0));
+    for cut in cuts {
+        let shorter = Width::truncate(cut.width).suffix("…");
+        table.with(Modify::new(Columns::one(cut.column)).with(shorter));
+    }
     table
         .to_string()
         .lines()
         .map(str::trim_end)
         .collect::<Vec<_>>()
         .join("\n")
+}
+
+/// A text in lines of so many columns, broken between words; a longer word is left whole.
+pub(super) fn wrapped(text: &str, width: usize) -> Vec<String> {
+    let mut lines = vec![String::new()];
+    for word in text.split_whitespace() {
+        let line = lines.last_mut().expect("there is one always");
+        if line.is_empty() {
+            line.push_str(word);
+        } else if line.chars().count() + 1 + word.chars().count() <= width {
+            line.push(' ');
+            line.push_str(word);
+        } else {
+            lines.push(word.to_owned());
+        }
+    }
+    lines
 }

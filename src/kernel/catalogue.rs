@@ -11,19 +11,70 @@ use std::sync::{Arc, OnceLock};
 use miette::Diagnostic;
 use thiserror::Error;
 
-use super::definition::{DefinitionError, KernelDefinition};
+use super::definition::{DefinitionError, KernelDefinition, KernelId};
+
+/// The texts of the files of `kernels/` that are named, with those names.
+macro_rules! files_of_kernels {
+    ($($id:literal),* $(,)?) => {
+        &[$(($id, include_str!(concat!("../../kernels/", $id, ".yaml")))),*]
+    };
+}
 
 /// The files of `kernels/`. A test compares this list with the folder.
-const BUILTIN: [(&str, &str); 6] = [
-    ("bash", include_str!("../../kernels/bash.yaml")),
-    ("deno", include_str!("../../kernels/deno.yaml")),
-    ("julia", include_str!("../../kernels/julia.yaml")),
-    ("python", include_str!("../../kernels/python.yaml")),
-    ("r", include_str!("../../kernels/r.yaml")),
-    (
-        "xeus-python",
-        include_str!("../../kernels/xeus-python.yaml"),
-    ),
+const BUILTIN: &[(&str, &str)] = files_of_kernels![
+    "ansible",
+    "bash",
+    "c",
+    "c11",
+    "c23",
+    "cadabra",
+    "clojure",
+    "coconut",
+    "cpp",
+    "cpp17",
+    "cpp23",
+    "deno",
+    "dotnet-csharp",
+    "dotnet-fsharp",
+    "dotnet-pwsh",
+    "fortran",
+    "gnuplot",
+    "go",
+    "gophernotes",
+    "java",
+    "javascript",
+    "jslab",
+    "julia",
+    "kotlin",
+    "lua",
+    "maxima",
+    "octave",
+    "pari",
+    "python",
+    "r",
+    "robot",
+    "root",
+    "ruby",
+    "rust",
+    "sagemath",
+    "sas",
+    "scala",
+    "scijava",
+    "sos",
+    "spark",
+    "spark-r",
+    "spark-scala",
+    "sql",
+    "sqlite",
+    "stata",
+    "tslab",
+    "xeus-cling",
+    "xeus-octave",
+    "xeus-python",
+    "xeus-python-raw",
+    "xeus-r",
+    "xonsh",
+    "zsh",
 ];
 
 /// The kernels to choose from, in the order of their identifiers.
@@ -37,6 +88,8 @@ pub struct Catalogue {
 struct Entry {
     /// The file's text.
     text: Cow<'static, str>,
+    /// The file's name; none for an embedded one.
+    file: Option<String>,
     definition: OnceLock<Arc<KernelDefinition>>,
 }
 
@@ -63,17 +116,18 @@ impl UnknownKernel {
 impl Catalogue {
     /// The embedded definitions alone.
     pub fn builtin() -> Self {
-        let entry = |(id, text): (&str, &'static str)| {
+        let entry = |&(id, text): &(&str, &'static str)| {
             (
                 id.to_owned(),
                 Entry {
                     text: Cow::Borrowed(text),
+                    file: None,
                     definition: OnceLock::new(),
                 },
             )
         };
         Self {
-            entries: BUILTIN.into_iter().map(entry).collect(),
+            entries: BUILTIN.iter().map(entry).collect(),
         }
     }
 
@@ -93,6 +147,7 @@ impl Catalogue {
             let id = definition.id.as_str().to_owned();
             let entry = Entry {
                 text: Cow::Owned(text.as_ref().to_owned()),
+                file: Some(file.as_ref().to_owned()),
                 definition: OnceLock::from(Arc::new(definition)),
             };
             catalogue.entries.insert(id, entry);
@@ -100,23 +155,34 @@ impl Catalogue {
         Ok(catalogue)
     }
 
-    /// The definition of an identifier, or of another name that one has.
+    /// The definition of an identifier, or of another name that one has. An identifier
+    /// goes before a name of another's, a name in a file before one that is embedded.
     pub fn get(&self, id: &str) -> Result<Arc<KernelDefinition>, UnknownKernel> {
-        let direct = self.entries.get_key_value(id);
-        let direct = direct.map(|(id, entry)| entry.read(id));
-        let by_alias = || {
-            let all = self.entries.iter().map(|(id, entry)| entry.read(id));
-            let is = |definition: &KernelDefinition| {
-                let mut aliases = definition.aliases.iter();
-                aliases.any(|alias| alias.as_str() == id)
-            };
-            all.into_iter().find(|definition| is(definition))
-        };
-        let found = direct.or_else(by_alias).map(Arc::clone);
+        let found = self.by_id(id).or_else(|| self.by_alias(id));
         found.ok_or_else(|| UnknownKernel {
             id: id.to_owned(),
             nearest: self.nearest(id),
         })
+    }
+
+    /// The definition of an identifier.
+    pub fn by_id(&self, id: &str) -> Option<Arc<KernelDefinition>> {
+        let (id, entry) = self.entries.get_key_value(id)?;
+        Some(Arc::clone(entry.read(id)))
+    }
+
+    fn by_alias(&self, name: &str) -> Option<Arc<KernelDefinition>> {
+        let named = self
+            .entries
+            .iter()
+            .filter(|(id, entry)| entry.read(id).is_also(name));
+        let (id, entry) = named.min_by_key(|(_, entry)| entry.file.is_none())?;
+        Some(Arc::clone(entry.read(id)))
+    }
+
+    /// The file that a definition comes from; `None` if it is an embedded one.
+    pub fn file(&self, id: &KernelId) -> Option<&str> {
+        self.entries.get(id.as_str())?.file.as_deref()
     }
 
     /// All definitions, in the order of their identifiers.
@@ -133,15 +199,20 @@ impl Catalogue {
 
     fn nearest(&self, id: &str) -> Option<String> {
         let id = id.to_lowercase();
-        self.ids()
-            .map(|known| (strsim::damerau_levenshtein(&id, known), known))
-            .filter(|&(distance, known)| distance <= 2 && distance < known.chars().count())
-            .min()
-            .or_else(|| {
-                let begins = |known: &&str| known.len() > 1 && id.starts_with(*known);
-                self.ids().find(begins).map(|known| (0, known))
-            })
-            .map(|(_, known)| known.to_owned())
+        let aliases = self.iter().flat_map(|definition| &definition.aliases);
+        let names: Vec<&str> = self.ids().chain(aliases.map(KernelId::as_str)).collect();
+        let distances = names
+            .iter()
+            .map(|known| (strsim::damerau_levenshtein(&id, known), *known));
+        // One letter of three may be wrong, two of six: with more it is another word.
+        let is_near =
+            |&(distance, known): &(usize, &str)| distance <= 2 && 3 * distance <= known.len();
+        let begins = || {
+            let begins = |known: &&&str| known.len() > 1 && id.starts_with(**known);
+            names.iter().filter(begins).max_by_key(|known| known.len())
+        };
+        let near = distances.filter(is_near).min().map(|(_, known)| known);
+        near.or_else(|| begins().copied()).map(str::to_owned)
     }
 }
 
@@ -157,6 +228,7 @@ impl Entry {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::kernel::{Interrupt, State};
 
     #[test]
     fn the_embedded_list_is_the_folder() {
@@ -164,9 +236,12 @@ mod tests {
         let mut files: Vec<String> = fs_err::read_dir(folder)
             .unwrap()
             .map(|entry| entry.unwrap().file_name().into_string().unwrap())
+            .filter(|name| name != "schema.json")
             .collect();
         files.sort();
-        let embedded: Vec<String> = BUILTIN.iter().map(|(id, _)| format!("{id}.yaml")).collect();
+        let mut embedded: Vec<String> =
+            BUILTIN.iter().map(|(id, _)| format!("{id}.yaml")).collect();
+        embedded.sort();
         assert_eq!(embedded, files);
     }
 
@@ -184,6 +259,53 @@ mod tests {
                 .map(|kernel| kernel.id.as_str())
                 .eq(catalogue.ids())
         );
+        assert!(catalogue.ids().count() >= 43);
+    }
+
+    #[test]
+    fn a_name_means_one_kernel() {
+        let catalogue = Catalogue::builtin();
+        let mut names: Vec<&str> = catalogue
+            .iter()
+            .flat_map(|kernel| std::iter::once(&kernel.id).chain(&kernel.aliases))
+            .map(KernelId::as_str)
+            .collect();
+        names.sort_unstable();
+        let count = names.len();
+        assert!(count > catalogue.ids().count(), "nobody has an alias");
+        let twice: Vec<_> = names.windows(2).filter(|two| two[0] == two[1]).collect();
+        assert!(twice.is_empty(), "{twice:?}");
+    }
+
+    #[test]
+    fn what_has_not_been_run_says_what_is_to_be_minded() {
+        for kernel in Catalogue::builtin().iter() {
+            let is_plain = matches!(kernel.id.as_str(), "lua");
+            if kernel.state != State::Tested && !is_plain {
+                assert!(kernel.notes.is_some(), "{} has no notes", kernel.id);
+            }
+            assert_eq!(kernel.smoke.expect, "42", "{}", kernel.id);
+            if let Interrupt::Cell(cell) = &kernel.interrupt {
+                assert!(cell.contains("started"), "{}", kernel.id);
+            }
+        }
+    }
+
+    #[test]
+    fn a_kernel_is_found_by_what_notebooks_and_people_call_it() {
+        let catalogue = Catalogue::builtin();
+        for (name, id) in [
+            ("ir", "r"),
+            ("python3", "python"),
+            ("evcxr", "rust"),
+            ("sage", "sagemath"),
+            ("gonb", "go"),
+            ("almond", "scala"),
+            ("xpython", "xeus-python"),
+            ("cpp", "cpp"),
+        ] {
+            assert_eq!(catalogue.get(name).unwrap().id.as_str(), id, "{name}");
+        }
     }
 
     #[test]
@@ -193,26 +315,40 @@ mod tests {
         assert_eq!(nearest("pyhton").as_deref(), Some("python"));
         assert_eq!(nearest("Julia").as_deref(), Some("julia"));
         assert_eq!(nearest("R").as_deref(), Some("r"));
-        assert_eq!(nearest("python3").as_deref(), Some("python"));
-        assert_eq!(nearest("fortran"), None);
+        assert_eq!(nearest("python4").as_deref(), Some("python"));
+        assert_eq!(nearest("evcrx").as_deref(), Some("evcxr"));
+        assert_eq!(nearest("sage-notebook").as_deref(), Some("sage"));
+        for far in ["cobol", "x", "perl", "ocaml", "apl"] {
+            assert_eq!(nearest(far), None, "{far}");
+        }
     }
 
     #[test]
     fn a_users_definition_replaces_the_embedded_one_and_adds_new_ones() {
-        let python = BUILTIN[3].1;
+        let builtin = Catalogue::builtin();
+        let python = &builtin.get("python").unwrap().text;
+        let yours = python
+            .replace("id: python", "id: yours")
+            .replace("[ipykernel, python3]", "[ir]");
         let catalogue = Catalogue::with_overrides([
             (
                 "python.yaml",
-                python.replace("[ipykernel]", "[ipykernel <8]"),
+                python.replace("packages: [ipykernel]", "packages: [ipykernel <8]"),
             ),
-            ("mine.yaml", python.replace("id: python", "id: mine")),
+            ("yours.yaml", yours),
         ])
         .unwrap();
-        assert_eq!(
-            catalogue.get("python").unwrap().packages[0].text,
-            "ipykernel <8"
-        );
-        assert_eq!(catalogue.get("mine").unwrap().id.as_str(), "mine");
+        let python = catalogue.get("python").unwrap();
+        assert_eq!(python.packages[0].text, "ipykernel <8");
+        let yours = catalogue.get("yours").unwrap();
+        assert_eq!(yours.id.as_str(), "yours");
         assert_eq!(catalogue.ids().count(), BUILTIN.len() + 1);
+        assert_eq!(catalogue.file(&yours.id), Some("yours.yaml"));
+        assert_eq!(catalogue.file(&catalogue.get("r").unwrap().id), None);
+        assert_eq!(
+            catalogue.get("ir").unwrap().id,
+            yours.id,
+            "the user's goes first"
+        );
     }
 }

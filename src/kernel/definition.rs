@@ -64,7 +64,7 @@ pub enum State {
     NeedsNetwork,
     /// Runs a program that has to be bought, and is not in its packages.
     Licensed,
-    /// Its project has ended.
+    /// Its project has ended, or no package of it works.
     Obsolete,
 }
 
@@ -177,6 +177,11 @@ impl KernelDefinition {
         }
         text.clone_into(&mut definition.text);
         Ok(definition)
+    }
+
+    /// Whether this is one of its other names.
+    pub fn is_also(&self, name: &str) -> bool {
+        self.aliases.iter().any(|alias| alias.as_str() == name)
     }
 }
 

@@ -27,19 +27,19 @@ fn a_definition_says_what_a_kernel_needs() {
 #[test]
 fn every_mistake_is_reported_with_file_and_line() {
     for (from, to, place, part) in [
-        ("smoke:", "smokes:", "mine/bash.yaml:9:", "smokes"),
-        ("{dir: bash}", "{dirs: bash}", "mine/bash.yaml:8:", "dirs"),
+        ("smoke:", "smokes:", "mine/bash.yaml:10:", "smokes"),
+        ("{dir: bash}", "{dirs: bash}", "mine/bash.yaml:9:", "dirs"),
         (
             "{dir: bash}",
             "{dir: ../bash}",
-            "mine/bash.yaml:8:",
+            "mine/bash.yaml:9:",
             "`../bash` is no name",
         ),
-        ("shipped:", "stolen:", "mine/bash.yaml:8:", "stolen"),
+        ("shipped:", "stolen:", "mine/bash.yaml:9:", "stolen"),
         (
-            "[bash_kernel]",
-            "[\"bash_kernel >=\"]",
-            "mine/bash.yaml:6:",
+            "packages: [bash_kernel]",
+            "packages: [\"bash_kernel >=\"]",
+            "mine/bash.yaml:7:",
             "MatchSpec",
         ),
         (
@@ -51,13 +51,13 @@ fn every_mistake_is_reported_with_file_and_line() {
         (
             "state: tested",
             "state: perfect",
-            "mine/bash.yaml:14:",
+            "mine/bash.yaml:15:",
             "perfect",
         ),
         (
             "language: bash",
             "id: bash",
-            "mine/bash.yaml:2:",
+            "mine/bash.yaml:3:",
             "uplicate",
         ),
     ] {
@@ -84,7 +84,12 @@ fn a_folder_pattern_matches_one_folders_name() {
     assert!(pattern.matches("julia-1.12") && pattern.matches("julia-"));
     assert!(!pattern.matches("julia") && !pattern.matches("xjulia-1"));
     assert!(KernelDir::new("ir").unwrap().matches("ir"));
-    for bad in ["", "a/b", "..", "*-*", "a b"] {
+    assert!(
+        KernelDir::new(".net-csharp")
+            .unwrap()
+            .matches(".net-csharp")
+    );
+    for bad in ["", "a/b", ".", "..", "*-*", "a b"] {
         assert!(KernelDir::new(bad).is_none(), "{bad}");
     }
 }

@@ -138,6 +138,26 @@ impl KernelSpec {
         }
     }
 
+    /// The same from another folder: where its command and its variables name files in
+    /// the old one, they name them in the new one.
+    #[must_use]
+    pub fn moved(&self, from: &str, to: &str) -> Self {
+        let mut document = self.document.clone();
+        for field in ["argv", "env"] {
+            let texts: Vec<&mut Value> = match document.get_mut(field) {
+                Some(Value::Array(all)) => all.iter_mut().collect(),
+                Some(Value::Object(all)) => all.values_mut().collect(),
+                _ => Vec::new(),
+            };
+            for text in texts {
+                if let Value::String(text) = text {
+                    *text = text.replace(from, to);
+                }
+            }
+        }
+        Self { document }
+    }
+
     /// The command, with `{connection_file}` and `{resource_dir}` in it.
     pub fn argv(&self) -> Vec<&str> {
         let words = self.document.get("argv").and_then(Value::as_array);

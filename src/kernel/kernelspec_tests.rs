@@ -204,3 +204,25 @@ fn a_file_that_jupyter_would_choke_on_is_refused() {
         assert!(error.contains(part), "{json}: {error}");
     }
 }
+
+#[test]
+fn one_that_came_from_another_folder_names_its_new_one() {
+    let json = r#"{"env": {"LIB": "/home/k/lib", "B": "x"}, "argv": ["java", "-cp", "/home/k/a.jar:/home/k/b.jar", "{connection_file}"],
+        "display_name": "/home/k", "language": "java"}"#;
+    let moved = KernelSpec::parse(json).unwrap().moved("/home/k", "/g/k");
+    let argv = ["java", "-cp", "/g/k/a.jar:/g/k/b.jar", "{connection_file}"];
+    assert_eq!(moved.argv(), argv);
+    assert_eq!(moved.env(), map(&[("LIB", "/g/k/lib"), ("B", "x")]));
+    assert_eq!(moved.display_name(), "/home/k");
+    assert!(
+        moved.to_json().starts_with("{\n  \"env\""),
+        "the order stays"
+    );
+}
+
+#[test]
+fn a_definitions_variables_may_name_the_prefix() {
+    let json = r#"{"argv": ["/g/bin/evcxr_jupyter"], "display_name": "Rust", "language": "rust"}"#;
+    let rust = rewritten("rust", json, &[]).unwrap();
+    assert_eq!(rust.env()["JUPYTER_PATH"], "/g/share/jupyter");
+}

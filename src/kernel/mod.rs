@@ -14,6 +14,7 @@ mod definition_tests;
 mod kernelspec;
 #[cfg(test)]
 mod kernelspec_tests;
+mod language;
 mod mark;
 mod personal;
 mod source;
@@ -25,6 +26,7 @@ pub use definition::{
     DefinitionError, Interrupt, KernelDefinition, KernelId, KernelPackage, Smoke, State,
 };
 pub use kernelspec::{InterruptMode, KernelSpec, KernelSpecError, Rewrite};
+pub use language::is_language;
 pub use mark::{KERNELSPEC_MARK_VERSION, Mark, RegisteredName, RegisteredNameError};
 pub use personal::{Personal, below_home, installers};
 pub use source::{Argv, Installer, KernelDir, KernelspecSource};

@@ -56,8 +56,9 @@ pub enum KernelspecSource {
 /// Commands that make a kernelspec.
 ///
 /// They run in the activated prefix with HOME, `XDG_DATA_HOME` and `JUPYTER_DATA_DIR`
-/// inside a staging folder (Deno looks at the second only, `IJulia` at the third),
-/// from which the kernelspec is taken. If a package already brings a folder that
+/// inside a staging folder (Deno looks at the second only, `IJulia` at the third, Java
+/// is told by `JAVA_TOOL_OPTIONS`), from which the kernelspec is taken; where it names
+/// its folder, it names the new one then. One in the prefix is taken too. If a package already brings a folder that
 /// matches, that one is used and nothing runs.
 #[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -153,8 +154,9 @@ impl KernelDir {
     /// anything but one plain folder.
     pub fn new(text: &str) -> Option<Self> {
         let allowed = |c: char| c.is_ascii_alphanumeric() || "._-*".contains(c);
-        let plain = !text.starts_with('.') && text.chars().all(allowed);
-        (plain && !text.is_empty() && text.matches('*').count() <= 1).then(|| Self(text.to_owned()))
+        // `.net-csharp` is one; `.` and `..` lead elsewhere.
+        let plain = text.contains(|c: char| c != '.') && text.chars().all(allowed);
+        (plain && text.matches('*').count() <= 1).then(|| Self(text.to_owned()))
     }
 
     /// Whether a folder of this name is meant.

@@ -16,6 +16,8 @@ mod cache;
 mod clock;
 mod cluster_world;
 mod crash;
+mod definitions;
+mod definitions_beside;
 mod doctor;
 mod edit;
 mod errors;

@@ -81,6 +81,13 @@ async fn install(
     };
     let into = folder.join(made.file_name().unwrap_or_default());
     copy_files(&made, &into)?;
+    // Some name their own folder, and what they put there (a jar), in the command.
+    let file = into.join("kernel.json");
+    let text = fs::read_to_string(&file).map_err(ApplyError::unreadable(&file))?;
+    if let Ok(kernelspec) = KernelSpec::parse(&text) {
+        let moved = kernelspec.moved(&made.to_string_lossy(), &into.to_string_lossy());
+        crate::store::write_whole(&file, moved.to_json().as_bytes())?;
+    }
     Ok(Some(into))
 }
 

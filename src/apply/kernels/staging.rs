@@ -111,11 +111,14 @@ impl<'a> Staging<'a> {
             .into_iter()
             .chain(run.inherit.iter().map(String::as_str));
         let inherited = inherited.filter_map(|name| self.of_user.get_key_value(name));
+        let home = self.home().to_string_lossy();
         let child = Command::new(&run.program)
             .args(&run.arguments)
             .env_clear()
             .envs(run.environment)
             .envs(inherited)
+            // Java takes the home from the system, whatever HOME says.
+            .env("JAVA_TOOL_OPTIONS", format!("-Duser.home={home}"))
             .envs(run.env)
             .env("HOME", self.home())
             .env("XDG_DATA_HOME", self.data())

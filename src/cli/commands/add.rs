@@ -1,5 +1,7 @@
 //! `envspec add`: a kernel or a package more, in one line.
 
+use std::path::Path;
+
 use crate::cli::app::App;
 use crate::cli::failure::{Exit, Failure};
 use crate::kernel::State;
@@ -9,9 +11,10 @@ use super::edit_spec::{self, Edit, Edits, Kind};
 
 /// Add kernels or packages to a spec
 ///
-/// A name that the catalogue knows (`envspec kernels list`) is a kernel,
-/// everything else a package. The file keeps its comments and its order. The
-/// lock is brought up to date; if that can't be, the spec is left as it was.
+/// A name that the catalogue knows (`envspec kernels list`), or that has a definition
+/// in `kernels/` beside the spec, is a kernel, everything else a package. The file
+/// keeps its comments and its order. The lock is brought up to date; if that can't be,
+/// the spec is left as it was.
 #[derive(Debug, clap::Args)]
 pub(in crate::cli) struct Args {
     #[command(flatten)]
@@ -19,21 +22,26 @@ pub(in crate::cli) struct Args {
 }
 
 pub(super) fn run(app: &App<'_>, args: &Args) -> Result<Exit, Failure> {
-    let catalogue = app.catalogue()?;
     let edits = Edits {
         done: "Added",
-        is_kernel: &|_, item| {
-            let known = catalogue.get(item);
-            if known
-                .as_ref()
-                .is_ok_and(|kernel| kernel.state == State::NeedsNetwork)
-            {
-                app.ui.warning(format!(
-                    "the kernel {item} has an installer of its own, which needs the network at \
-                     `apply`: see envspec kernels show {item}"
-                ));
-            }
-            known.is_ok()
+        is_kernel: &|source, item| {
+            let specs = Path::new(source.name()).parent();
+            let catalogue = app.catalogue_beside(specs.unwrap_or(Path::new("")))?;
+            let Ok(kernel) = catalogue.get(item) else {
+                return Ok(false);
+            };
+            let remark = match kernel.state {
+                State::NeedsNetwork => {
+                    "has an installer of its own, which needs the network at `apply`"
+                }
+                State::Licensed => "runs a program that has to be bought and is in no package",
+                State::Obsolete => "is of a project that has ended, or has no package that works",
+                State::Tested | State::RecipeOnly => return Ok(true),
+            };
+            app.ui.warning(format!(
+                "the kernel {item} {remark}: see envspec kernels show {item}"
+            ));
+            Ok(true)
         },
         change: |source, item, kind| match kind {
             Kind::Kernel => edit::add_kernel(source, item),

@@ -61,7 +61,7 @@ pub(super) struct Edits<'e> {
     /// How it is told: "Added".
     pub(super) done: &'static str,
     /// Whether an item is a kernel, unless it is said to be a package.
-    pub(super) is_kernel: &'e dyn Fn(&SourceText, &str) -> bool,
+    pub(super) is_kernel: &'e dyn Fn(&SourceText, &str) -> Result<bool, Failure>,
     /// The edit of one item.
     pub(super) change: fn(&SourceText, &str, Kind) -> Result<String, EditError>,
 }
@@ -74,7 +74,7 @@ pub(super) fn run(app: &App<'_>, edit: &Edit, edits: &Edits<'_>) -> Result<Exit,
     let mut source = file.source.clone();
     let mut told = Vec::new();
     for item in &edit.items {
-        let kind = if !edit.package && (edits.is_kernel)(&source, item) {
+        let kind = if !edit.package && (edits.is_kernel)(&source, item)? {
             Kind::Kernel
         } else {
             Kind::Package

@@ -10,6 +10,7 @@ mod edit_spec;
 mod gc;
 mod history;
 mod kernels;
+mod kernels_show;
 mod kernels_test;
 mod launch;
 mod list;

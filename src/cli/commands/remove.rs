@@ -21,7 +21,7 @@ pub(super) fn run(app: &App<'_>, args: &Args) -> Result<Exit, Failure> {
         done: "Removed",
         is_kernel: &|source, item| {
             let kernels = edit_spec::kernels(source);
-            kernels.iter().any(|kernel| kernel == item)
+            Ok(kernels.iter().any(|kernel| kernel == item))
         },
         change: |source, item, kind| match kind {
             Kind::Kernel => edit::remove_kernel(source, item),
