@@ -4,6 +4,7 @@
 //! one knows the order, and what belongs together of what they find. It prints
 //! nothing.
 
+mod adopt;
 mod build;
 mod collect;
 mod commits;
@@ -26,6 +27,7 @@ mod spec_file;
 mod subject;
 mod verify;
 
+pub use adopt::{AdoptError, adopted};
 pub use build::{Outcome, carry_out};
 pub use collect::{Collect, Collected, Judged, LiveSession, collect};
 pub use commits::Commits;

@@ -33,7 +33,7 @@ pub enum InterruptMode {
 /// The document of a `kernel.json` that Jupyter would accept.
 #[derive(Debug, Clone, PartialEq)]
 pub struct KernelSpec {
-    document: Map<String, Value>,
+    pub(super) document: Map<String, Value>,
 }
 
 /// A `kernel.json` that can't be used.
@@ -271,7 +271,7 @@ impl KernelSpec {
 const TRANSPORT: &str = "supported_transport";
 
 /// The metadata of a document, which [`KernelSpec::parse`] has seen to be a mapping.
-fn metadata(document: &mut Map<String, Value>) -> &mut Map<String, Value> {
+pub(super) fn metadata(document: &mut Map<String, Value>) -> &mut Map<String, Value> {
     let metadata = document
         .entry("metadata")
         .or_insert_with(|| Map::new().into());
@@ -292,7 +292,7 @@ fn mode(value: &Value) -> Option<InterruptMode> {
 /// Jupyter takes a bare `python` for the *server's* interpreter, looks any other
 /// bare word up on the server's PATH, and puts the server's own prefix in the
 /// place of `{prefix}`: none of these may be left.
-fn absolute_argv(
+pub(super) fn absolute_argv(
     argv: &[&str],
     prefix: &str,
     is_executable: impl Fn(&str) -> bool,

@@ -1,4 +1,5 @@
-//! `envspec kernels`: the catalogue, and real execution in each kernel.
+//! `envspec kernels`: the catalogue, real execution in each kernel, and what is wrong
+//! with any that Jupyter finds.
 
 use clap::Subcommand;
 use serde::Serialize;
@@ -8,7 +9,7 @@ use crate::cli::failure::{Exit, Failure};
 use crate::cli::say::{BOLD, styled, table};
 use crate::kernel::{Interrupt, KernelDefinition};
 
-use super::kernels_test;
+use super::{kernels_doctor, kernels_test};
 
 /// The catalogue of kernels, and real execution in each
 #[derive(Debug, clap::Args)]
@@ -57,6 +58,7 @@ enum KernelsCommand {
         #[arg(long)]
         json: bool,
     },
+    Doctor(kernels_doctor::Args),
 }
 
 pub(super) fn run(app: &App<'_>, args: Args) -> Result<Exit, Failure> {
@@ -69,6 +71,7 @@ pub(super) fn run(app: &App<'_>, args: Args) -> Result<Exit, Failure> {
             timeout,
             json,
         } => kernels_test::run(app, spec.as_deref(), &kernels, timeout, json),
+        KernelsCommand::Doctor(args) => kernels_doctor::run(app, &args),
     }
 }
 
