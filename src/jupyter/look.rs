@@ -116,9 +116,14 @@ async fn look_at(path: &Path, place: &Place, environment: &BTreeMap<String, Stri
     let mut lost = Vec::new();
     if let Ok(spec) = &content {
         program = program_of(spec, &shown, own, environment).await;
-        if let Some(Program::Bare { word, .. }) = &program {
-            in_prefix = told_program(spec, &shown, word);
-        }
+        in_prefix = match (spec.wrapped(), &program) {
+            (Some(wrapped), _) => wrapped
+                .command
+                .first()
+                .and_then(|word| told_program(spec, &shown, word)),
+            (None, Some(Program::Bare { word, .. })) => told_program(spec, &shown, word),
+            _ => None,
+        };
         lost = spec.named_folders();
         lost.retain(|folder| is_gone(Path::new(folder)));
     }
@@ -153,7 +158,7 @@ fn read(kernelspec: &Path) -> Result<KernelSpec, String> {
     KernelSpec::parse(&text).map_err(|error| error.to_string())
 }
 
-/// The program that a bare word means in the prefix that the kernelspec tells.
+/// The program that a word means in the prefix that the kernelspec tells.
 fn told_program(spec: &KernelSpec, folder: &str, word: &str) -> Option<String> {
     let prefixes = spec.told_prefixes(folder).into_iter();
     let prefix = prefixes
@@ -161,6 +166,7 @@ fn told_program(spec: &KernelSpec, folder: &str, word: &str) -> Option<String> {
         .find(|prefix| is_prefix(Path::new(prefix)))?;
     let program = match word.strip_prefix("{prefix}") {
         Some(below) => format!("{prefix}{below}"),
+        None if word.starts_with('/') => word.to_owned(),
         None if word.contains('/') => return None,
         None => format!("{prefix}/bin/{word}"),
     };

@@ -119,7 +119,8 @@ pub struct Seen {
     pub content: Result<KernelSpec, String>,
     /// What its command is; `None` if there is none to be read.
     pub program: Option<Program>,
-    /// The program in the prefix that the kernelspec tells, if its own is bare.
+    /// The program in the prefix that the kernelspec tells, if its own is bare or a
+    /// wrapper.
     pub in_prefix: Option<String>,
     /// Folders of an environment that its variables name and that are gone.
     pub lost: Vec<String>,
@@ -295,16 +296,20 @@ pub fn mending(seen: &Seen) -> Option<Mending> {
         (Err(_), _) | (_, Some(Program::NotExecutable(_) | Program::NoModule { .. })) => in_the_way,
         _ => false,
     };
-    if is_stale && seen.place.is_of_people() {
-        return Some(Mending::MoveAside);
-    }
-    let is_wrapped = seen
+    let wrapped = seen
         .content
         .as_ref()
         .is_ok_and(|spec| spec.wrapped().is_some());
+    if wrapped && seen.in_prefix.is_some() {
+        // Its conda may be gone; the kernel is there, to be adopted.
+        return None;
+    }
+    if is_stale && seen.place.is_of_people() {
+        return Some(Mending::MoveAside);
+    }
     match (&seen.program, &seen.in_prefix) {
         // Through a link it would be another folder that is changed.
-        (Some(Program::Bare { .. }), Some(program)) if !is_wrapped && !seen.is_link => {
+        (Some(Program::Bare { .. }), Some(program)) if !seen.is_link => {
             Some(Mending::Absolute(program.clone()))
         }
         _ => None,

@@ -173,11 +173,16 @@ fn what_is_mended_is_what_needs_no_guess() {
         verdicts(MARKED, |seen| seen.program = Some(missing())).1,
         None
     );
-    let bare_conda = |seen: &mut Seen| {
-        seen.program = Some(bare(false));
-        seen.in_prefix = Some("/e/bin/conda".to_owned());
-    };
-    assert_eq!(verdicts(WRAPPED, bare_conda).1, None);
+    // The conda that wraps it is gone; the kernel itself can be adopted, if it is there.
+    let lost_conda = |seen: &mut Seen| seen.program = Some(missing());
+    assert_eq!(verdicts(WRAPPED, lost_conda).1, Some(Mending::MoveAside));
+    for program in [bare(false), missing()] {
+        let kernel_is_there = |seen: &mut Seen| {
+            seen.program = Some(program);
+            seen.in_prefix = Some("/b/envs/x/bin/python".to_owned());
+        };
+        assert_eq!(verdicts(WRAPPED, kernel_is_there).1, None);
+    }
 }
 
 /// What is said of a kernelspec with one thing changed.

@@ -5,7 +5,7 @@ use serde_json::json;
 
 use crate::support::{
     IPYKERNEL, MARKED_KERNELSPEC, TestEnv, cell_beside_the_lab, judged, judgement, lab,
-    put_command, put_kernelspec, put_script, read_kernelspec, tree, venv,
+    put_command, put_kernelspec, read_kernelspec, tree, venv,
 };
 
 #[test]
@@ -18,11 +18,11 @@ fn an_adopted_kernel_computes_in_its_own_prefix_with_what_activation_gives() {
     fs_err::create_dir_all(&activate).unwrap();
     fs_err::write(
         activate.join("proj.sh"),
-        "export PROJ_DATA=\"$CONDA_PREFIX/share/a $b\"\n",
+        "export PROJ_DATA=\"$CONDA_PREFIX/share/a \\$b\"\n",
     )
     .unwrap();
+    // The conda that wraps its kernel is gone: that is no reason to give it up.
     let conda = env.path("base/bin/conda");
-    put_script(&conda, "#!/bin/sh\nexit 1\n");
     let user = env.user_kernels();
     let (conda, own) = (conda.to_str().unwrap(), prefix.to_str().unwrap());
     let argv = [&[conda, "run", "-p", own][..], &IPYKERNEL].concat();
@@ -40,7 +40,8 @@ fn an_adopted_kernel_computes_in_its_own_prefix_with_what_activation_gives() {
         .iter()
         .map(|f| f["verdict"].as_str().unwrap())
         .collect();
-    assert_eq!(verdicts, ["wrapper", "env"]);
+    assert_eq!(verdicts, ["dead", "wrapper", "env"]);
+    assert_eq!(judged(&env, &["--repair"])["changes"], json!([]));
 
     let before = tree(&env.path("home"));
     let shown = env
@@ -69,7 +70,7 @@ fn an_adopted_kernel_computes_in_its_own_prefix_with_what_activation_gives() {
     let said = cell_beside_the_lab(&env, &env.path("none"), "mine", code);
     assert_eq!(
         said.trim(),
-        format!("{own} {own}/bin/python {own}/share/a {own} UTC")
+        format!("{own} {own}/bin/python {own}/share/a $b {own} UTC")
     );
 
     let before = tree(&env.path("home"));
