@@ -240,7 +240,11 @@ mod tests {
     #[test]
     #[cfg(not(target_os = "macos"))]
     fn a_folder_is_searched_once_and_a_server_of_the_system_has_no_other() {
-        let all = variables(&[("HOME", "/h"), ("PYTHONNOUSERSITE", "1")]);
+        let all = variables(&[
+            ("HOME", "/h"),
+            ("PYTHONUSERBASE", "/base"),
+            ("PYTHONNOUSERSITE", "1"),
+        ]);
         let path = SearchPath::of_user(all, &[prefix("/usr", true), prefix("/h/.local", false)]);
         let orders = orders(&path);
         assert_eq!(orders[0], orders[1]);
