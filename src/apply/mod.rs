@@ -4,6 +4,7 @@
 //! one knows the order, and what belongs together of what they find. It prints
 //! nothing.
 
+mod adopt;
 mod beside;
 mod build;
 mod collect;
@@ -29,6 +30,7 @@ mod spec_file;
 mod subject;
 mod verify;
 
+pub use adopt::{AdoptError, adopted};
 pub use beside::definitions_beside;
 pub use build::{Outcome, carry_out};
 pub use collect::{Collect, Collected, Judged, LiveSession, collect};

@@ -123,7 +123,7 @@ impl<'u> App<'u> {
     }
 
     /// The environment variables that are texts.
-    fn texts(&self) -> BTreeMap<String, String> {
+    pub(super) fn texts(&self) -> BTreeMap<String, String> {
         let text = |value: &OsString| value.to_str().map(str::to_owned);
         self.variables
             .iter()
@@ -137,6 +137,11 @@ impl<'u> App<'u> {
             .get(std::ffi::OsStr::new(name))
             .filter(|value| !value.is_empty())
             .cloned()
+    }
+
+    /// An environment variable as it is; Jupyter tells an empty one from none.
+    pub(super) fn variable_as_set(&self, name: &str) -> Option<OsString> {
+        self.variables.get(std::ffi::OsStr::new(name)).cloned()
     }
 
     pub(super) fn home(&self) -> Result<PathBuf, Failure> {

@@ -5,7 +5,7 @@ use std::any::Any;
 use miette::{Diagnostic, Report};
 use thiserror::Error;
 
-use crate::apply::ApplyError;
+use crate::apply::{AdoptError, ApplyError};
 use crate::cluster::ClusterError;
 use crate::conda::CondaError;
 use crate::jupyter::RegistrationError;
@@ -225,6 +225,23 @@ fn conda(error: &CondaError) -> Exit {
             Exit::Store
         }
         CondaError::Activation { .. } => Exit::Cluster,
+    }
+}
+
+impl From<AdoptError> for Failure {
+    fn from(error: AdoptError) -> Self {
+        let exit = match &error {
+            AdoptError::Own { .. } | AdoptError::Link { .. } | AdoptError::OfGeneration { .. } => {
+                Exit::Usage
+            }
+            AdoptError::NotYours { .. } | AdoptError::Io(_) => Exit::Store,
+            AdoptError::Conda(error) => conda(error),
+            AdoptError::Broken { .. }
+            | AdoptError::NoPrefix { .. }
+            | AdoptError::Command { .. }
+            | AdoptError::Dead { .. } => Exit::Cluster,
+        };
+        Self::new(exit, error)
     }
 }
 

@@ -27,7 +27,7 @@ use thiserror::Error;
 use crate::kernel::{KernelSpec, Mark, RegisteredName};
 
 /// The file that makes a folder a kernelspec.
-const KERNEL_JSON: &str = "kernel.json";
+pub(super) const KERNEL_JSON: &str = "kernel.json";
 
 /// The file that says whose an unfinished folder is, until `kernel.json` does.
 pub(super) const UNFINISHED: &str = ".envspec-unfinished";

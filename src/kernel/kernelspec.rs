@@ -34,7 +34,7 @@ pub enum InterruptMode {
 /// The document of a `kernel.json` that Jupyter would accept.
 #[derive(Debug, Clone, PartialEq)]
 pub struct KernelSpec {
-    document: Map<String, Value>,
+    pub(super) document: Map<String, Value>,
 }
 
 /// A `kernel.json` that can't be used.
@@ -320,7 +320,7 @@ const PRLIMIT: [&str; 2] = ["/usr/bin/prlimit", "/bin/prlimit"];
 const TRANSPORT: &str = "supported_transport";
 
 /// The metadata of a document, which [`KernelSpec::parse`] has seen to be a mapping.
-fn metadata(document: &mut Map<String, Value>) -> &mut Map<String, Value> {
+pub(super) fn metadata(document: &mut Map<String, Value>) -> &mut Map<String, Value> {
     let metadata = document
         .entry("metadata")
         .or_insert_with(|| Map::new().into());
@@ -355,7 +355,7 @@ fn limited(
 /// Jupyter takes a bare `python` for the *server's* interpreter, looks any other
 /// bare word up on the server's PATH, and puts the server's own prefix in the
 /// place of `{prefix}`: none of these may be left.
-fn absolute_argv(
+pub(super) fn absolute_argv(
     argv: &[&str],
     prefix: &str,
     is_executable: impl Fn(&str) -> bool,

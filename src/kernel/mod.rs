@@ -7,10 +7,14 @@
 //! Putting a kernelspec where Jupyter finds it is [`crate::jupyter`]'s.
 
 mod activation;
+mod adoption;
 mod catalogue;
 mod definition;
 #[cfg(test)]
 mod definition_tests;
+mod judge;
+#[cfg(test)]
+mod judge_tests;
 mod kernelspec;
 #[cfg(test)]
 mod kernelspec_tests;
@@ -19,15 +23,19 @@ mod mark;
 mod personal;
 mod source;
 mod template;
+mod wrapper;
 
 pub use activation::ActivationDelta;
+pub use adoption::Adoption;
 pub use catalogue::{Catalogue, UnknownKernel};
 pub use definition::{
     DefinitionError, Interrupt, KernelDefinition, KernelId, KernelPackage, Smoke, State,
 };
+pub use judge::{Fault, Mending, Place, Program, Seen, Verdict, judge, mending};
 pub use kernelspec::{InterruptMode, KernelSpec, KernelSpecError, Rewrite};
 pub use language::is_language;
 pub use mark::{KERNELSPEC_MARK_VERSION, Mark, RegisteredName, RegisteredNameError};
 pub use personal::{Personal, below_home, installers};
 pub use source::{Argv, Installer, KernelDir, KernelspecSource};
 pub use template::{escape, substitute};
+pub use wrapper::{Wrapped, Wrapper};

@@ -1,4 +1,5 @@
-//! `envspec kernels`: the catalogue, and real execution in each kernel.
+//! `envspec kernels`: the catalogue, real execution in each kernel, and what is wrong
+//! with any that Jupyter finds.
 
 use std::collections::BTreeSet;
 use std::path::Path;
@@ -13,7 +14,7 @@ use crate::kernel::{
     Argv, Catalogue, Interrupt, KernelDefinition, KernelId, KernelspecSource, State, is_language,
 };
 
-use super::{kernels_show, kernels_test};
+use super::{kernels_doctor, kernels_show, kernels_test};
 
 /// The catalogue of kernels, and real execution in each
 #[derive(Debug, clap::Args)]
@@ -67,6 +68,7 @@ enum KernelsCommand {
         #[arg(long)]
         json: bool,
     },
+    Doctor(kernels_doctor::Args),
 }
 
 /// A state as the command line writes it, which is as a definition does.
@@ -110,6 +112,7 @@ pub(super) fn run(app: &App<'_>, args: Args) -> Result<Exit, Failure> {
             timeout,
             json,
         } => kernels_test::run(app, spec.as_deref(), &kernels, timeout, json),
+        KernelsCommand::Doctor(args) => kernels_doctor::run(app, &args),
     }
 }
 

@@ -10,6 +10,8 @@ mod edit_spec;
 mod gc;
 mod history;
 mod kernels;
+mod kernels_doctor;
+mod kernels_mend;
 mod kernels_show;
 mod kernels_test;
 mod launch;

@@ -5,6 +5,7 @@ mod browser;
 mod channels;
 mod cluster;
 mod installer;
+mod kernelspecs;
 mod lab;
 mod member;
 mod output;
@@ -20,6 +21,10 @@ pub(crate) use browser::{Browser, Card, Login};
 pub(crate) use channels::{Channels, channels};
 pub(crate) use cluster::{Cluster, Running};
 pub(crate) use installer::installer_kernel;
+pub(crate) use kernelspecs::{
+    IPYKERNEL, MARKED_KERNELSPEC, agreed, beside_the_lab, cell_beside_the_lab, faults_of, judged,
+    judgement, put_command, put_kernelspec, put_script, read_kernelspec, venv,
+};
 pub(crate) use lab::{Lab, lab};
 pub(crate) use member::Member;
 pub(crate) use output::{CommandOutput, Ran, assert_output};

@@ -31,6 +31,13 @@ impl Ran {
         self.fails_with(0)
     }
 
+    /// It did not panic; how it exited is not the question.
+    #[track_caller]
+    pub(crate) fn either(self) -> CommandOutput {
+        let code = self.0.code.expect("no signal ended it");
+        self.fails_with(code)
+    }
+
     /// It exited with this code, and did not panic.
     #[track_caller]
     pub(crate) fn fails_with(self, code: i32) -> CommandOutput {
