@@ -1,10 +1,8 @@
-"""`channel.sh --check`: installs an environment from the channel and runs what is in it.
+"""`channel.sh --check`: installs environments from the channel and runs what is in them.
 
-Each check is a function that returns what it saw or raises; none is skipped in silence. The prefix is
-below target/world and goes away afterwards, unless CHANNEL_KEEP is set.
+The prefixes are below target/world and go away afterwards, unless CHANNEL_KEEP is set.
 """
 
-import asyncio
 import json
 import os
 import re
@@ -15,10 +13,11 @@ import tempfile
 import time
 from pathlib import Path
 
-import rattler
 import zstandard
 
+import check_languages
 from channel import elf, package
+from checking import RUN_CELL, Checks, Environment, install, solve
 
 SPECS = ["python", "jupyterlab", "ipykernel", "r-irkernel", "bash_kernel", "deno", "numpy", "pip"]
 JULIA = "julia-mini-kernel"
@@ -30,15 +29,6 @@ CELLS = {
     "bash": ("x=4; echo $((x * 2)) $BASH", "8 {prefix}/bin/bash"),
     "julia-mini": ("println(sum(1:4)); println(repeat('x', 100_000)[end])", "10\nx"),
 }
-
-#: Run by the environment's Python: one cell in one kernel.
-RUN_CELL = """
-import sys, nbformat, nbclient
-kernel, cell = sys.argv[1:]
-notebook = nbformat.v4.new_notebook(cells=[nbformat.v4.new_code_cell(cell)])
-nbclient.NotebookClient(notebook, kernel_name=kernel, timeout=60).execute()
-print("".join(output.get("text", "") for output in notebook.cells[0].outputs), end="")
-"""
 
 #: A cell that sleeps is interrupted, must fail, and the kernel must still answer and shut down.
 INTERRUPT = """
@@ -95,74 +85,6 @@ plot(1:10, main = "a title")
 invisible(dev.off())
 cat(file.size(path))
 """
-
-
-class Environment:
-    """A prefix and the commands that run in it as if it were activated in a clean shell."""
-
-    def __init__(self, prefix, home):
-        self.prefix = prefix
-        clean = {"HOME": str(home), "PATH": "/usr/bin:/bin", "LANG": "C.UTF-8", "CONDA_PREFIX": str(prefix)}
-        clean["CONDA_DEFAULT_ENV"] = prefix.name
-        script = 'PATH=$CONDA_PREFIX/bin:$PATH; for f in "$CONDA_PREFIX"/etc/conda/activate.d/*.sh; do . "$f"; done; env -0'
-        done = subprocess.run(
-            ["/bin/sh", "-c", script], env=clean, check=True, capture_output=True, text=True
-        )
-        self.variables = dict(line.split("=", 1) for line in done.stdout.split("\0") if line)
-
-    def run(self, *command, timeout=120):
-        command = [
-            shutil.which(command[0], path=self.variables["PATH"]) or command[0],
-            *map(str, command[1:]),
-        ]
-        done = subprocess.run(command, env=self.variables, capture_output=True, text=True, timeout=timeout)
-        if done.returncode:
-            raise AssertionError(f"exit {done.returncode}: {(done.stdout + done.stderr).strip()[-600:]}")
-        return done.stdout.strip()
-
-    def python(self, code, *arguments):
-        return self.run(self.prefix / "bin/python", "-c", code, *arguments)
-
-
-class Checks:
-    def __init__(self):
-        self.rows = []
-
-    def run(self, name, function, *arguments):
-        start = time.monotonic()
-        try:
-            seen, passed = function(*arguments), True
-        except Exception as error:
-            seen, passed = f"{type(error).__name__}: {error}", False
-        self.rows.append((name, passed, time.monotonic() - start, str(seen)))
-        return passed
-
-    def table(self):
-        width = max(len(name) for name, *_ in self.rows)
-        for name, passed, seconds, seen in self.rows:
-            first, *rest = seen.splitlines() or [""]
-            print(f"{name:{width}}  {'ok  ' if passed else 'FAIL'}  {seconds:6.2f} s  {first}")
-            for line in rest if not passed else ():
-                print(" " * (width + 18) + line)
-        return all(passed for _, passed, _, _ in self.rows)
-
-
-def solve(channel, specs):
-    gateway = rattler.Gateway()
-    system = rattler.VirtualPackage.detect()
-    return asyncio.run(
-        rattler.solve(
-            [channel.as_uri()],
-            specs,
-            gateway=gateway,
-            platforms=["linux-64", "noarch"],
-            virtual_packages=system,
-        )
-    )
-
-
-def install(records, prefix, cache):
-    asyncio.run(rattler.install(records, prefix, cache_dir=cache, show_progress=False))
 
 
 def check_solve(channel, specs, records):
@@ -311,6 +233,7 @@ def main(world):
     folder = Path(tempfile.mkdtemp(prefix="check-", dir=world))
     try:
         passed = run(checks, world, conda_forge, tiny, folder)
+        passed = run_languages(checks, world, conda_forge, folder) and passed
     finally:
         if os.environ.get("CHANNEL_KEEP"):
             print(f"kept {folder}")
@@ -354,6 +277,24 @@ def run(checks, world, conda_forge, tiny, folder):
     )
     if has_julia:
         checks.run("interrupt: julia-mini", environment.python, INTERRUPT, "julia-mini", "sleep(60)", "1 + 1")
+    return True
+
+
+def run_languages(checks, world, conda_forge, folder):
+    """A second environment, with every language that the channel has got from the release."""
+    kernels = check_languages.present(conda_forge)
+    if not kernels:
+        print("NOTE: the channel has no octave and none of its kind; their checks are not run")
+        return True
+    prefix, records = folder / "languages", []
+    specs = check_languages.specs(kernels)
+    if not checks.run("languages: solve", check_solve, conda_forge, specs, records):
+        return False
+    if not checks.run("languages: install", check_install, records, prefix, folder / "pkgs"):
+        return False
+    checks.run("languages: prefixes", check_prefixes, prefix, world)
+    checks.run("languages: libraries", check_libraries, prefix)
+    check_languages.run(checks, prefix, folder, kernels)
     return True
 
 

@@ -5,7 +5,8 @@ import os
 import sys
 from pathlib import Path
 
-from . import bash, cpython, debs, index, inputs, julia, products, python, r, refresh, steps, tiny, wheels
+from . import bash, cpython, debs, geo, index, inputs, julia, languages, octave, products, programs, python, r
+from . import refresh, steps, tiny, wheels, zsh
 from .products import Product
 
 
@@ -46,17 +47,21 @@ def build(world, stamp):
 def plan(cache):
     """Every product of the channel `conda-forge`."""
     distribution = inputs.distribution(cache)
-    packages, known = debs.libraries(distribution.debs)
+    available, found = distribution.debs, {}
+    for group in languages.GROUPS:
+        if part := languages.find(group, cache, available):
+            found[group.name], available = part, available | part.libraries
+    packages, known = debs.libraries(available)
     planned = [
         Product(f"lib-{name}", debs.build_library, (name, deb, known), (name, deb.sha256, known.key))
         for name, deb in packages.items()
     ]
-    return (
-        planned
-        + plan_python(cache, distribution, known)
-        + plan_r(distribution.debs, known)
-        + plan_julia(cache, known)
-    )
+    planned += plan_python(cache, distribution, known)
+    planned += plan_r(distribution.debs, known)
+    planned += plan_julia(cache, known)
+    if "programs" in found:
+        planned += plan_programs(cache, found["programs"], known)
+    return planned
 
 
 def plan_python(cache, distribution, known):
@@ -110,6 +115,25 @@ def plan_julia(cache, known):
         return []
     checksums = sorted(deb.sha256 for deb in closure.values())
     return [Product("julia", julia.build, (closure, known), (known.key, *checksums)), kernel]
+
+
+def plan_programs(cache, found, known):
+    folder, key = zsh.compiled(found.sources["zsh"], cache)
+    version = found.sources["zsh"].version
+    planned = [Product("zsh", zsh.build, (folder, version, key, known), (key, known.key))]
+    for name, function, members in (
+        ("gnuplot", programs.build_gnuplot, ("gnuplot-nox", "gnuplot-data")),
+        ("lua", programs.build_lua, ("lua5.4",)),
+        ("octave", octave.build, ("octave", "octave-common")),
+        ("libgdal-core", geo.build_gdal, ("gdal-bin", "gdal-data")),
+        ("proj", geo.build_proj, ("proj-bin", "proj-data")),
+    ):
+        planned.append(from_debs(name, function, [found.programs[member] for member in members], known))
+    return planned
+
+
+def from_debs(name, function, parts, known):
+    return Product(name, function, (*parts, known), (known.key, *(part.sha256 for part in parts)))
 
 
 def assemble(channel, folders):

@@ -73,6 +73,11 @@ class Apt:
         for archive in sorted((self.home / "cache/archives").glob("*.deb")):
             shutil.move(archive, folder / archive.name)
 
+    def fetch(self, packages, folder):
+        """Downloads these packages and nothing that they depend on."""
+        folder.mkdir(parents=True, exist_ok=True)
+        self._run("apt-get", "download", "-q", *packages, folder=folder)
+
     def original_source(self, source, folder):
         """Downloads upstream's tarball of a source package; the distribution's patches stay behind."""
         for line in self._run("apt-get", "source", "--print-uris", "-qq", source).splitlines():
@@ -85,9 +90,9 @@ class Apt:
                 return target
         raise AptError(f"the archive has no .orig.tar of {source}")
 
-    def _run(self, program, *arguments):
+    def _run(self, program, *arguments, folder=None):
         command = [program, "-c", str(self.configuration), *map(str, arguments)]
-        done = subprocess.run(command, capture_output=True, text=True, env=ENVIRONMENT)
+        done = subprocess.run(command, capture_output=True, text=True, env=ENVIRONMENT, cwd=folder)
         if done.returncode:
             raise AptError(f"{' '.join(command)}\n{done.stdout[-2000:]}{done.stderr[-4000:]}")
         return done.stdout

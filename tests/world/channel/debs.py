@@ -41,18 +41,22 @@ CONDA_NAMES = {
     "libgomp": "libgomp",
     "libgraphite2": "graphite2",
     "libharfbuzz": "harfbuzz",
+    "libhdf5-103-1": "hdf5",
     "libicu": "icu",
     "libjpeg62-turbo": "libjpeg-turbo",
     "libjpeg-turbo": "libjpeg-turbo",
     "libkeyutils": "keyutils",
     "libkrb5": "krb5",
+    "liblz4": "lz4-c",
     "libncursesw": "ncurses",
     "libnettle": "nettle",
     "libpango-1.0": "pango",
+    "libpcre": "pcre",
     "libpcre2-8": "pcre2",
     "libpixman-1": "pixman",
     "libpng16": "libpng",
     "libreadline": "readline",
+    "libsnappy1v": "snappy",
     "libsodium": "libsodium",
     "libsqlite3": "libsqlite",
     "libssl": "openssl",
@@ -63,7 +67,9 @@ CONDA_NAMES = {
     "libxau": "xorg-libxau",
     "libxdmcp": "xorg-libxdmcp",
     "libxext": "xorg-libxext",
+    "libxml2": "libxml2",
     "libxrender": "xorg-libxrender",
+    "libyaml-0": "yaml",
     "libzmq": "zeromq",
     "libzstd": "zstd",
     "zlib1g": "libzlib",
@@ -196,6 +202,21 @@ def build_library(out, name, deb, known):
         name, deb.version, build_string(deb), depends, summary=f"Shared libraries of {deb.origin}"
     )
     package.write(described, root, out)
+
+
+def take(deb, patterns, root):
+    """Copies the files of a package that match, as they lie below /usr, into a prefix."""
+    for path in matching(deb, patterns):
+        steps.copy(path, root / path.relative_to(deb.tree / "usr"))
+
+
+def matching(deb, patterns):
+    """Files and folders; a pattern that nothing matches is a mistake, or another release's layout."""
+    for pattern in patterns:
+        found = sorted((deb.tree / "usr").glob(pattern))
+        if not found:
+            raise LookupError(f"{deb.origin} has no usr/{pattern}")
+        yield from found
 
 
 def build_string(*debs, prefix=""):

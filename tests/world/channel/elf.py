@@ -44,8 +44,12 @@ def relocate(root, libraries=("lib",)):
 def needed(root):
     """The sonames that the ELF files below `root` need and do not bring themselves."""
     files = below(root)
-    wanted = {soname for path in files for soname in _patchelf("--print-needed", path).split()}
-    return wanted - {path.name for path in files}
+    return set().union(*map(wants, files)) - {path.name for path in files}
+
+
+def wants(path):
+    """The sonames that one file needs; none if it is no ELF file, or a link to one."""
+    return set(_patchelf("--print-needed", path).split()) if is_elf(path) else set()
 
 
 def strip(path):

@@ -15,6 +15,9 @@ from . import apt, debs, steps
 
 PINS = Path(__file__).parent.parent / "inputs"
 
+#: The pins of tarballs.
+SOURCES = PINS / "sources.txt"
+
 #: What the channel holds of the distribution: `python3` tells its CPython and brings the libraries
 #: that CPython links, the others become packages themselves. Their closure is what is downloaded.
 DEB_ROOTS = ("python3", "r-base-core", "r-cran-irkernel", "bash", "tzdata", "fonts-dejavu-core")
@@ -61,7 +64,7 @@ def distribution(cache):
     """The closure of `DEB_ROOTS` and CPython's source, for the release that this machine runs."""
     identity, version, codename = apt.release()
     pins = PINS / f"debs-{identity}-{version}.txt"
-    key = steps.digest(identity, version, _text(pins), _text(PINS / "sources.txt"), *DEB_ROOTS)
+    key = steps.digest(identity, version, text(pins), text(SOURCES), *DEB_ROOTS)
     folder = cache / f"debs-{key}"
     if not folder.exists():
         steps.say(f"Debian packages: the closure of {', '.join(DEB_ROOTS)} on {identity} {version}")
@@ -70,15 +73,16 @@ def distribution(cache):
             private.update()
             private.download(DEB_ROOTS, part / "archives")
             check_debs(part / "archives", pins)
-            source = private.original_source(python_source(private), part / "source")
-            _check_source(source)
+            check_source(private.original_source(python_source(private), part / "source"))
             steps.discard(part / "apt")
     steps.used(folder)
     unpacked = debs.unpack((folder / "archives").glob("*.deb"), folder / "trees")
-    source = next((folder / "source").iterdir())
-    return Distribution(
-        unpacked, source.name.split("_")[0].removeprefix("python"), Source(source, steps.file_digest(source))
-    )
+    tarball = source(next((folder / "source").iterdir()))
+    return Distribution(unpacked, tarball.path.name.split("_")[0].removeprefix("python"), tarball)
+
+
+def source(path):
+    return Source(path, steps.file_digest(path))
 
 
 def python_source(private):
@@ -90,7 +94,7 @@ def julia(cache):
     """Julia's closure from an older Debian release, or None where the mirror has it no longer."""
     identity, _, codename = apt.release()
     pins = PINS / f"debs-{JULIA_RELEASE}.txt"
-    folder = cache / f"julia-{steps.digest(_text(pins), *JULIA_ROOTS)}"
+    folder = cache / f"julia-{steps.digest(text(pins), *JULIA_ROOTS)}"
     if not folder.exists():
         if identity != "debian":
             steps.warn(
@@ -148,8 +152,8 @@ def read_deb_pins(path):
     return {name: (version, checksum) for name, version, checksum in rows}
 
 
-def _check_source(path):
-    pinned = dict(reversed(line.split()) for line in read_lines(PINS / "sources.txt"))
+def check_source(path):
+    pinned = dict(reversed(line.split()) for line in read_lines(SOURCES))
     actual = steps.file_digest(path)
     if path.name not in pinned:
         steps.warn(f"{path.name} is not pinned in sources.txt; taken as the archive signs it")
@@ -175,7 +179,7 @@ def _pinned_wheels(cache, python, pins):
         raise InputError(
             f"no pinned wheels for Python {python} (there are pins for {known}): run `channel.sh --refresh`"
         )
-    folder = cache / f"{pins.stem}-{steps.digest(_text(pins))}"
+    folder = cache / f"{pins.stem}-{steps.digest(text(pins))}"
     if not folder.exists():
         steps.say(f"wheels: {pins.name}")
         with steps.appearing(folder) as part:
@@ -226,5 +230,5 @@ def read_lines(path):
     return [line for line in lines if line]
 
 
-def _text(path):
+def text(path):
     return path.read_text() if path.exists() else ""

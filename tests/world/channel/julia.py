@@ -48,8 +48,8 @@ def build(out, closure, known):
             _take(deb, root)
     shutil.rmtree(root / "share/julia/test", ignore_errors=True)
     steps.drop_dangling_links(root)
-    _script(root / "etc/conda/activate.d/julia_activate.sh", ACTIVATE)
-    _script(root / "etc/conda/deactivate.d/julia_deactivate.sh", DEACTIVATE)
+    steps.write(root / "etc/conda/activate.d/julia_activate.sh", ACTIVATE)
+    steps.write(root / "etc/conda/deactivate.d/julia_deactivate.sh", DEACTIVATE)
     own = {path.name for path in root.rglob("*.so*")}
     needed = elf.relocate(root, (HOME, f"{HOME}/julia", "lib"))
     julia = closure["julia"]
@@ -95,8 +95,3 @@ def build_kernel(out):
     )
     described.summary = "A small Jupyter kernel in Julia for tests of envspec; it is not IJulia"
     package.write(described, root, out)
-
-
-def _script(path, text):
-    path.parent.mkdir(parents=True, exist_ok=True)
-    path.write_text(text)

@@ -88,10 +88,10 @@ def build_base(out, deb, known):
     script.write_text(script.read_text().replace(LIB64_TEST, "if false; then", 1))
     with open(home / "etc/Renviron", "a") as renviron:
         renviron.write(RENVIRON_FONTS)
-    _write(root / "bin/Rscript", RSCRIPT, mode=0o755)
+    steps.write(root / "bin/Rscript", RSCRIPT, mode=0o755)
     (root / "bin/R").symlink_to("../lib/R/bin/R")
-    _write(root / "etc/conda/activate.d/activate-r-base.sh", ACTIVATE)
-    _write(root / "etc/conda/deactivate.d/deactivate-r-base.sh", DEACTIVATE)
+    steps.write(root / "etc/conda/activate.d/activate-r-base.sh", ACTIVATE)
+    steps.write(root / "etc/conda/deactivate.d/deactivate-r-base.sh", DEACTIVATE)
     depends = known.depends(elf.relocate(root, LIBRARIES), OWN) + ["bash", "fonts-dejavu"]
     described = package.Package("r-base", version(deb), debs.build_string(deb), depends)
     described.summary, described.license = f"R from {deb.origin}", "GPL-2.0-or-later"
@@ -131,7 +131,7 @@ def build_fonts(out, deb):
     """DejaVu and a configuration that finds it in the prefix."""
     root = out.parent / "root"
     steps.copy(deb.tree / "usr/share/fonts/truetype/dejavu", root / "fonts")
-    _write(root / "etc/fonts/fonts.conf", FONTS_CONF)
+    steps.write(root / "etc/fonts/fonts.conf", FONTS_CONF)
     described = package.Package("fonts-dejavu", deb.version, debs.build_string(deb), noarch="generic")
     described.summary = f"Fonts of {deb.origin}"
     package.write(described, root, out)
@@ -173,10 +173,4 @@ def _kernelspec(root, deb):
     steps.copy(deb.tree / "usr/share/jupyter/kernels/ir", folder)
     spec = json.loads((folder / "kernel.json").read_text())
     spec["argv"][0] = "R"
-    _write(folder / "kernel.json", json.dumps(spec, indent=1) + "\n")
-
-
-def _write(path, text, mode=0o644):
-    path.parent.mkdir(parents=True, exist_ok=True)
-    path.write_text(text)
-    Path(path).chmod(mode)
+    steps.write(folder / "kernel.json", json.dumps(spec, indent=1) + "\n")

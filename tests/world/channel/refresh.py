@@ -10,7 +10,7 @@ import sys
 import tempfile
 from pathlib import Path
 
-from . import apt, inputs, steps
+from . import apt, debs, inputs, languages, steps
 
 #: {minor version: the full one of the distribution that has it}. pip and solvers compare
 #: Requires-Python with the full version. Debian 12 has 3.11, Ubuntu 24.04 has 3.12, Debian 13 has 3.13.
@@ -81,6 +81,15 @@ def _distribution():
         private.update()
         private.download(inputs.DEB_ROOTS, folder / "archives")
         _write_debs(inputs.PINS / f"debs-{identity}-{version}.txt", folder / "archives")
+        base = debs.unpack((folder / "archives").glob("*.deb"), folder / "trees")
+        for group in languages.GROUPS:
+            # A desktop's worth is downloaded to find out which packages are needed of it.
+            part = folder / group.name
+            languages.choose(group, private, part, base)
+            _write_debs(group.pins, part / "archives")
+            base |= debs.unpack((part / "archives").glob("*.deb"), folder / "trees")
+            for name in group.sources:
+                _write_source(private.original_source(name, part / "source"))
         source = private.original_source(inputs.python_source(private), folder / "source")
         _write_source(source)
         if identity == "debian":
@@ -105,7 +114,7 @@ def _write_debs(target, folder):
 
 def _write_source(path):
     """Adds or replaces one tarball; those of other releases stay."""
-    target = inputs.PINS / "sources.txt"
+    target = inputs.SOURCES
     lines = (
         target.read_text().splitlines()
         if target.exists()

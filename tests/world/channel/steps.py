@@ -93,6 +93,14 @@ def copy(source, target):
         shutil.copy2(source, target, follow_symlinks=False)
 
 
+def write(path, text, mode=0o644):
+    """A text file in a place whose parents may not exist yet."""
+    path = Path(path)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_text(text)
+    path.chmod(mode)
+
+
 def drop_dangling_links(root):
     """Debian links into packages that are not part of ours; a dangling link is no content."""
     for folder, subfolders, names in os.walk(root):

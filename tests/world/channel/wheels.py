@@ -21,14 +21,21 @@ from . import elf, package, steps
 
 #: conda-forge names these as their projects do, with underscores; the rest as PyPI normalises them.
 UNDERSCORED = (
-    "async_lru bash_kernel ipython_pygments_lexers jupyter_builder jupyter_client jupyter_core jupyter_events "
+    "async_lru bash_kernel gnuplot_kernel ipython_pygments_lexers jupyter_builder jupyter_client jupyter_core jupyter_events "
     "jupyter_server jupyter_server_terminals jupyterlab_pygments jupyterlab_server jupyterlab_widgets "
-    "prompt_toolkit pure_eval stack_data typing_extensions"
+    "jupyter_console octave_kernel prompt_toolkit pure_eval stack_data typing_extensions"
 ).split()
-CONDA_NAMES = {name.replace("_", "-"): name for name in UNDERSCORED} | {"tzdata": "python-tzdata"}
+CONDA_NAMES = {name.replace("_", "-"): name for name in UNDERSCORED} | {
+    "tzdata": "python-tzdata",
+    "zope-interface": "zope.interface",
+}
 
 #: Wheels that are a program and nothing of Python: conda-forge has them without a dependency on it.
 PROGRAMS = ("deno",)
+
+#: Their kernelspecs name the Python of the prefix on conda-forge; in the wheels they name any `python`,
+#: which those of other kernels do on conda-forge as well.
+ABSOLUTE = ("ipykernel", "xeus-python")
 
 #: Packed as .tar.bz2: conda-forge still has old builds in that form, and every client must read it.
 OLD_FORMAT = (
@@ -44,7 +51,7 @@ OLD_FORMAT = (
 )
 
 #: What a recipe of conda-forge depends on that its wheel's metadata does not say.
-EXTRA_DEPENDS = {"bash-kernel": ["bash"]}
+EXTRA_DEPENDS = {"bash-kernel": ["bash"], "ilua": ["lua"]}
 
 #: A wheel's scripts start with this line, to be replaced by the installer (binary distribution format).
 WHEEL_SHEBANG = b"#!python"
@@ -214,7 +221,7 @@ class Layout:
                 self.info = self.root / self.site / first
                 if rest in ("RECORD", "INSTALLER", "direct_url.json"):
                     return
-        if target.match("share/jupyter/kernels/*/kernel.json"):
+        if self.wheel.name in ABSOLUTE and target.match("share/jupyter/kernels/*/kernel.json"):
             data = absolute_kernelspec(data)
         self.write(target, data, executable)
 
@@ -283,10 +290,8 @@ class Layout:
 
 
 def absolute_kernelspec(data):
-    """conda-forge's ipykernel starts the Python of its prefix; the wheel's would start any `python`."""
     spec = json.loads(data)
-    if spec["argv"][0] in ("python", "python3"):
-        spec["argv"][0] = f"{package.PLACEHOLDER}/bin/python"
+    spec["argv"][0] = f"{package.PLACEHOLDER}/bin/python"
     return (json.dumps(spec, indent=1) + "\n").encode()
 
 
