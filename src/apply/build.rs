@@ -10,6 +10,7 @@ use sha2::{Digest, Sha256};
 use super::context::{Context, now};
 use super::error::ApplyError;
 use super::kernels;
+use super::nix;
 use super::observe::Prepared;
 use super::provenance::provenance;
 use super::publish::{Publishing, publish};
@@ -206,6 +207,7 @@ pub(super) async fn build(
             ..Built::default()
         });
     }
+    nix::refuse_missing(context, &prepared.subject)?;
     // git answers while files are linked.
     let linking = link(context, prepared, &place, prefix, again);
     let (linked, origin) = tokio::join!(linking, origin(prepared));

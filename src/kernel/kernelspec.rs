@@ -33,7 +33,7 @@ pub enum InterruptMode {
 /// The document of a `kernel.json` that Jupyter would accept.
 #[derive(Debug, Clone, PartialEq)]
 pub struct KernelSpec {
-    document: Map<String, Value>,
+    pub(super) document: Map<String, Value>,
 }
 
 /// A `kernel.json` that can't be used.
@@ -63,6 +63,17 @@ pub enum KernelSpecError {
         program: String,
         /// The prefix that was looked into.
         prefix: String,
+    },
+    /// The program of a kernel from Nix is no program.
+    #[error("the kernel's program `{program}` is not in the store: there is no executable {path}")]
+    #[diagnostic(help(
+        "let its kernel.json name it by its path there: ${{pkgs.program}}/bin/program"
+    ))]
+    StoreProgram {
+        /// The first word of argv.
+        program: String,
+        /// Where it was looked for.
+        path: String,
     },
 }
 

@@ -11,6 +11,8 @@ mod catalogue;
 mod definition;
 #[cfg(test)]
 mod definition_tests;
+mod from_store;
+mod installable;
 mod kernelspec;
 #[cfg(test)]
 mod kernelspec_tests;
@@ -24,6 +26,8 @@ pub use catalogue::{Catalogue, UnknownKernel};
 pub use definition::{
     DefinitionError, Interrupt, KernelDefinition, KernelId, KernelPackage, Smoke, State,
 };
+pub use from_store::FromStore;
+pub use installable::{Installable, StorePath};
 pub use kernelspec::{InterruptMode, KernelSpec, KernelSpecError, Rewrite};
 pub use mark::{KERNELSPEC_MARK_VERSION, Mark, RegisteredName, RegisteredNameError};
 pub use personal::{Personal, below_home, installers};

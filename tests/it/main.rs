@@ -30,6 +30,8 @@ mod kernels;
 mod kills;
 mod linkless;
 mod lock;
+mod nix;
+mod nix_locked;
 mod personal;
 mod plan;
 mod policy;

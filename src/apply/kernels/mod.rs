@@ -2,6 +2,7 @@
 //!
 //! How the user's Jupyter comes to see them is `registration`'s.
 
+mod from_nix;
 mod installer;
 mod link_scripts;
 mod staging;
@@ -15,13 +16,14 @@ use self::installer::make;
 pub(super) use self::link_scripts::not_run;
 use self::link_scripts::run_link_scripts;
 use self::staging::Staging;
+pub(super) use self::staging::both_ends;
 use super::context::Context;
 use super::error::ApplyError;
 use super::observe::Prepared;
-use super::subject::{Subject, SubjectKernel};
+use super::subject::{KernelOrigin, Subject, SubjectKernel};
 use crate::conda::{Step, capture_activation};
-use crate::kernel::{ActivationDelta, KernelDir, KernelSpec, Personal, Rewrite};
-use crate::lock::PackageId;
+use crate::kernel::{ActivationDelta, KernelDefinition, KernelDir, KernelSpec, Personal, Rewrite};
+use crate::lock::{LockText, PackageId};
 use crate::store::{KernelReceipt, StoreError};
 
 /// Where kernelspecs are, below a prefix.
@@ -66,16 +68,28 @@ pub(super) async fn set_up(
     let setting = Setting {
         context,
         subject,
+        lock: &prepared.locked.text,
         prefix,
         staging: &staging,
         activated: &activated,
         personal,
     };
     let mut kernels = Vec::new();
-    for kernel in &subject.kernels {
-        kernels.push(setting.set_up_one(kernel).await?);
+    // Those from Nix last: what a definition looks for must not be one of them.
+    let mut order: Vec<_> = subject.kernels.iter().enumerate().collect();
+    order.sort_by_key(|(_, kernel)| kernel.definition().is_none());
+    for (place, kernel) in order {
+        let receipt = match &kernel.origin {
+            KernelOrigin::Packages(definition) => setting.set_up_one(kernel, definition).await?,
+            KernelOrigin::Nix(installable) => {
+                from_nix::set_up(&setting, kernel, installable).await?
+            }
+        };
+        kernels.push((place, receipt));
         context.progress.advance(Step::Kernels, 1);
     }
+    kernels.sort_by_key(|(place, _)| *place);
+    let kernels = kernels.into_iter().map(|(_, receipt)| receipt).collect();
     context.progress.end(Step::Kernels);
     Ok(SetUp {
         kernels,
@@ -87,6 +101,7 @@ pub(super) async fn set_up(
 struct Setting<'a> {
     context: &'a Context,
     subject: &'a Subject,
+    lock: &'a LockText,
     prefix: &'a Path,
     staging: &'a Staging<'a>,
     activated: &'a Activated,
@@ -128,14 +143,18 @@ fn activate(
 }
 
 impl Setting<'_> {
-    async fn set_up_one(&self, kernel: &SubjectKernel) -> Result<KernelReceipt, ApplyError> {
+    async fn set_up_one(
+        &self,
+        kernel: &SubjectKernel,
+        definition: &KernelDefinition,
+    ) -> Result<KernelReceipt, ApplyError> {
         let Self {
             prefix, subject, ..
         } = *self;
         let request = &kernel.request;
         let name = request.name.value.as_str();
         let folder = prefix.join(KERNELS);
-        let made = make(self, kernel).await?;
+        let made = make(self, kernel, definition).await?;
         // A kernel that borrows a definition (`use: python`) gets a folder of its
         // own, so that both stay; else the folder keeps its name, which is the one
         // that notebooks of other installations ask for.
@@ -159,7 +178,7 @@ impl Setting<'_> {
             .rewrite(
                 &Rewrite {
                     prefix: &prefix.to_string_lossy(),
-                    definition: &kernel.definition,
+                    definition,
                     display_name: request.display_name.as_ref().map(|at| at.value.as_str()),
                     env: &request.env,
                     activation: &self.activated.delta,
@@ -176,10 +195,11 @@ impl Setting<'_> {
         };
         Ok(KernelReceipt {
             name: name.to_owned(),
-            definition: kernel.definition.id.to_string(),
+            definition: definition.id.to_string(),
             directory,
             registered: kernel.registered.as_str().to_owned(),
             display_name,
+            nix: None,
         })
     }
 }

@@ -134,7 +134,11 @@ async fn test_one(
     environment: &BTreeMap<String, String>,
     start: Duration,
 ) -> Result<KernelTest, Failure> {
-    let definition = catalogue.get(&kernel.definition)?;
+    let definition = match &kernel.nix {
+        None => Some(catalogue.get(&kernel.definition)?),
+        // Its language may be one that no definition has.
+        Some(_) => catalogue.get(&kernel.definition).ok(),
+    };
     let folder = prefix.join("share/jupyter/kernels").join(&kernel.directory);
     let path = folder.join("kernel.json");
     let text = fs_err::read_to_string(&path).map_err(|error| {
@@ -152,8 +156,9 @@ async fn test_one(
     Ok(test_kernel(&KernelTestRequest {
         kernelspec: &kernelspec,
         resource_dir: &folder,
-        smoke: &definition.smoke,
-        interrupt: &definition.interrupt,
+        cells: definition
+            .as_ref()
+            .map(|definition| (&definition.smoke, &definition.interrupt)),
         environment,
         home: &Home::Private,
         limits: Limits {
