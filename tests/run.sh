@@ -12,7 +12,7 @@ need shellcheck="reads the scripts of recipes" openssh-client="reads the ssh con
   curl="asks servers through tunnels" strace="kills at a given system call" \
   fuse3="mounts a file system without hard links and locks" libfuse3-dev="which is compiled" \
   pkg-config="with its headers" \
-  faketime="a clock that is set back"
+  faketime="a clock that is set back" nix-bin="builds kernels"
 tests/world/cluster.sh packages
 tests/world/browser.sh packages
 # Tests that this machine makes impossible (no root, no namespaces) say so here.

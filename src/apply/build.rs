@@ -10,6 +10,7 @@ use super::context::{Context, now};
 use super::error::ApplyError;
 use super::kernels;
 use super::link::link;
+use super::nix;
 use super::observe::Prepared;
 use super::prefixes::LockedPrefix;
 use super::provenance::provenance;
@@ -202,6 +203,7 @@ pub(super) async fn build(
             ..Built::default()
         });
     }
+    nix::refuse_missing(context, &prepared.subject)?;
     // git answers while files are linked.
     let linking = link(context, prepared, &place, prefix, again);
     let (linked, origin) = tokio::join!(linking, origin(prepared));

@@ -6,6 +6,7 @@ use std::path::{Path, PathBuf};
 use miette::Diagnostic;
 use thiserror::Error;
 
+use super::nix::NixError;
 use super::no_solution::NoSolution;
 use crate::conda::CondaError;
 use crate::jupyter::RegistrationError;
@@ -46,6 +47,11 @@ pub enum ApplyError {
     #[error(transparent)]
     #[diagnostic(transparent)]
     Registration(#[from] RegistrationError),
+
+    /// A kernel from Nix.
+    #[error(transparent)]
+    #[diagnostic(transparent)]
+    Nix(#[from] NixError),
 
     /// A file could not be read.
     #[error("could not read {}", path.display())]

@@ -4,9 +4,10 @@ use std::path::{Path, PathBuf};
 
 use super::context::Context;
 use super::error::ApplyError;
+use super::nix;
 use super::prefixes::LockedPrefix;
 use super::resolve::Locked;
-use super::subject::Subject;
+use super::subject::{KernelOrigin, Subject};
 use crate::conda;
 use crate::jupyter::{self, Owner};
 use crate::lock::PackageId;
@@ -71,8 +72,10 @@ pub fn prepare(
     };
     let packages: Vec<PackageId> = prefixes.iter().flat_map(LockedPrefix::packages).collect();
     let (mut cost, mut room) = (Cost::default(), Room::default());
+    let mut store_paths = Vec::new();
     if !generation_exists {
         refuse_lacking(&subject, &packages)?;
+        store_paths = nix::store_paths(context, &subject, &locked.text)?;
         let records = prefixes.iter().map(|prefix| prefix.records.as_slice());
         cost = conda::cost(context.root.path(), &subject.packages(context), records);
         room = store::room(context.root.path());
@@ -102,6 +105,7 @@ pub fn prepare(
         generation,
         packages,
         kernels: subject.desired_kernels(),
+        store_paths,
     };
     let observed = Observed {
         current: before,
@@ -126,7 +130,8 @@ pub fn prepare(
 /// kernel, before anything is built.
 fn refuse_lacking(subject: &Subject, locked: &[PackageId]) -> Result<(), ApplyError> {
     for kernel in &subject.kernels {
-        for package in &kernel.definition.packages {
+        let packages = kernel.definition().map(|definition| &definition.packages);
+        for package in packages.into_iter().flatten() {
             let Some(name) = package.spec.name.as_exact() else {
                 continue;
             };
@@ -183,7 +188,7 @@ fn kernels_text(subject: &Subject) -> String {
         .iter()
         .map(|kernel| {
             let request = &kernel.request;
-            serde_json::json!({
+            let mut text = serde_json::json!({
                 "name": request.name.value,
                 "use": request.definition.as_ref().map(|id| &id.value),
                 "display_name": request.display_name.as_ref().map(|name| &name.value),
@@ -192,8 +197,14 @@ fn kernels_text(subject: &Subject) -> String {
                 "memory": request.limits.memory.as_ref().map(|at| at.value.bytes()),
                 "threads": request.limits.threads.as_ref().map(|at| at.value),
                 "packages": request.packages.iter().map(|at| &at.value).collect::<Vec<_>>(),
-                "definition": kernel.definition.text,
-            })
+            });
+            // What the installable was resolved to is in the lock.
+            let (key, value) = match &kernel.origin {
+                KernelOrigin::Packages(definition) => ("definition", definition.text.as_str()),
+                KernelOrigin::Nix(installable) => ("installable", installable.text()),
+            };
+            text[key] = value.into();
+            text
         })
         .collect();
     serde_json::Value::from(kernels).to_string()

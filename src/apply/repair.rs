@@ -13,6 +13,7 @@ use super::build::{Manner, build};
 use super::context::Context;
 use super::error::ApplyError;
 use super::hold::{WaitingFor, hold};
+use super::nix;
 use super::observe::{Prepared, prepare};
 use super::registration;
 use super::resolve::{LockPolicy, resolve};
@@ -31,6 +32,9 @@ pub enum Repaired {
     Built,
     /// Its kernelspecs were registered again, and nothing else was damaged.
     Registered,
+    /// Store paths of its kernels are in the Nix store again, and nothing else of the
+    /// prefix was damaged.
+    Realised,
     /// Another had repaired it meanwhile.
     ByAnother,
 }
@@ -66,15 +70,26 @@ pub async fn repair(
         .iter()
         .find_map(|place| Receipt::read(place).ok().flatten());
     let of_home = |finding: &Finding| finding.path.starts_with(&context.kernels_dir);
+    let gone = receipt.as_ref().map(nix::gone).unwrap_or_default();
+    let of_nix = |finding: &Finding| gone.contains(&finding.path);
     if let Some(receipt) = &receipt
-        && found.findings.iter().all(of_home)
+        && found
+            .findings
+            .iter()
+            .all(|finding| of_home(finding) || of_nix(finding))
     {
+        if !gone.is_empty() {
+            nix::realise_again(context, &prefix, receipt).await?;
+        }
         drop(umask);
         // Another may be current by now, and Jupyter see its kernels.
         if is_current {
             register(context, &prefix, receipt)?;
         }
-        return Ok(Repaired::Registered);
+        return Ok(match gone.as_slice() {
+            [] => Repaired::Registered,
+            [_, ..] => Repaired::Realised,
+        });
     }
     let prepared = prepared(context, name, &generation, &places, receipt.as_ref()).await?;
     let client = http_client(context.network);
@@ -128,9 +143,11 @@ async fn prepared(
         .iter()
         .map(|place| Receipt::spec_path(place))
         .collect();
-    specs.extend(receipt.map(|receipt| receipt.spec.path.clone()));
+    let origin = receipt.map(|receipt| receipt.spec.path.as_path());
+    specs.extend(origin.map(Path::to_owned));
+    let beside = origin.and_then(Path::parent);
     for spec in specs {
-        match prepared_from(context, name, &spec).await {
+        match prepared_from(context, name, &spec, beside).await {
             Ok(prepared) if prepared.desired.generation.as_str() == generation => {
                 return Ok(prepared);
             }
@@ -147,10 +164,15 @@ async fn prepared_from(
     context: &Context,
     name: &EnvName,
     spec: &Path,
+    beside: Option<&Path>,
 ) -> Result<Prepared, ApplyError> {
     let mut file = SpecFile::open(spec, &spec.to_string_lossy())?;
     // A spec that names none is named by its file, which a copy is not.
     file.spec.name = name.clone();
+    // What is relative in it is so to where it came from.
+    if let Some(beside) = beside {
+        file.beside = beside.to_owned();
+    }
     let subject = file.judge(context)?;
     let locked = resolve(context, &subject, LockPolicy::Frozen).await?;
     locked.prefixes(context)?;

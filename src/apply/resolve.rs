@@ -8,6 +8,7 @@ use rattler_networking::LazyClient;
 
 use super::context::Context;
 use super::error::ApplyError;
+use super::nix;
 use super::no_solution::NoSolution;
 use super::prefixes::LockedPrefix;
 use super::subject::Subject;
@@ -134,11 +135,8 @@ pub async fn resolve(
         (policy, found, _) => {
             // A broken lock is no reason to stop: the solution just starts from
             // nothing then.
-            let earlier = found
-                .as_ref()
-                .filter(|_| policy != LockPolicy::Renew)
-                .and_then(|lock| lock.read().ok());
-            let text = solve(context, subject, &inputs, &channels, earlier.as_ref()).await?;
+            let earlier = found.as_ref().filter(|_| policy != LockPolicy::Renew);
+            let text = solve(context, subject, &inputs, &channels, earlier).await?;
             Ok(Locked {
                 text: LockText::new(name, text),
                 found,
@@ -188,7 +186,9 @@ fn inputs(context: &Context, subject: &Subject) -> Result<(Inputs, Vec<Channel>)
             }
             request
         });
-        let brought = kernel.definition.packages.iter().map(|package| Request {
+        let packages = kernel.definition().into_iter();
+        let packages = packages.flat_map(|definition| &definition.packages);
+        let brought = packages.map(|package| Request {
             spec: package.spec.clone(),
             origin: Origin::Kernel {
                 kernel: kernel.request.name.value.clone(),
@@ -229,6 +229,7 @@ fn inputs(context: &Context, subject: &Subject) -> Result<(Inputs, Vec<Channel>)
         requests,
         isolated,
         post_link: subject.post_link(),
+        nix: nix::inputs(subject),
     };
     refuse_forbidden(context, subject, &inputs)?;
     Ok((inputs, channels))
@@ -289,8 +290,10 @@ async fn solve(
     subject: &Subject,
     inputs: &Inputs,
     channels: &[Channel],
-    earlier: Option<&Lock>,
+    earlier: Option<&LockText>,
 ) -> Result<String, ApplyError> {
+    let from_nix = nix::lock(context, subject, inputs, earlier).await?;
+    let earlier = earlier.and_then(|lock| lock.read().ok());
     let client: LazyClient = http_client(context.network);
     let _umask = context.root.join_group()?;
     let cache = package_cache(&context.root.packages());
@@ -310,6 +313,7 @@ async fn solve(
         let virtual_packages =
             virtual_packages(platform, &inputs.target).map_err(CondaError::from)?;
         let favored: Vec<RepoDataRecord> = earlier
+            .as_ref()
             .and_then(|lock| lock.records(isolated, platform).ok())
             .unwrap_or_default();
         let specs: Vec<MatchSpec> = requests
@@ -341,7 +345,9 @@ async fn solve(
         .unwrap_or_default()
         .to_string_lossy()
         .into_owned();
-    Ok(Lock::render(&spec_name, inputs, channels, &solution)?)
+    Ok(Lock::render(
+        &spec_name, inputs, channels, &solution, &from_nix,
+    )?)
 }
 
 /// Words a conflict in the user's own lines.

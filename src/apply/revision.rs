@@ -1,10 +1,11 @@
 //! A spec and its lock as they were at a revision of git.
 
-use std::path::{Path, PathBuf};
+use std::path::{Component, Path, PathBuf};
 use std::process::{Command, Stdio};
 
 use super::error::ApplyError;
 use super::spec_file::SpecFile;
+use crate::kernel::Installable;
 use crate::lock::LockText;
 use crate::spec::SourceText;
 
@@ -22,6 +23,17 @@ pub struct Revision {
 }
 
 impl Revision {
+    /// The argument that means to Nix a flake beside a spec as it was then.
+    pub(super) fn flake(&self, spec: &Path, installable: &Installable) -> Option<String> {
+        let beside = spec.parent()?.canonicalize().ok()?;
+        let folder = without_dots(&installable.folder(&beside)?);
+        let output = git(spec, &["rev-parse", "--show-toplevel"]).ok()?;
+        let top = String::from_utf8(output.stdout).ok()?;
+        let top = top.trim_end_matches('\n');
+        let below = folder.strip_prefix(top).ok()?.to_str()?;
+        installable.at_commit(top, below, &self.commit)
+    }
+
     /// The text of a file at a path below the spec's folder.
     pub(super) fn file(&self, spec: &Path, below: &Path) -> Option<String> {
         let text = show(spec, &self.commit, below)?;
@@ -88,6 +100,21 @@ pub fn lock_at(path: &Path, shown: &str, revision: &str) -> Result<LockText, App
     })?;
     let text = String::from_utf8_lossy(&text).into_owned();
     Ok(LockText::new(format!("{shown} at {revision}"), text))
+}
+
+/// A path without `.` and `..`; it may not be there any more.
+fn without_dots(path: &Path) -> PathBuf {
+    let mut plain = PathBuf::new();
+    for part in path.components() {
+        match part {
+            Component::CurDir => {}
+            Component::ParentDir => {
+                plain.pop();
+            }
+            part => plain.push(part),
+        }
+    }
+    plain
 }
 
 /// The commit that a revision means, and its date.

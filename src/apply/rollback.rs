@@ -91,6 +91,7 @@ fn desired(name: &EnvName, generation: &str, receipt: &Receipt) -> Desired {
         environment: name.clone(),
         generation: GenerationId::of_built(generation.to_owned()),
         packages: receipt.packages.clone(),
+        store_paths: Vec::new(),
         kernels: receipt
             .kernels
             .iter()

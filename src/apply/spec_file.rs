@@ -7,18 +7,21 @@ use fs_err as fs;
 use super::beside::definition;
 use super::context::Context;
 use super::error::ApplyError;
+use super::nix::store_folder;
 use super::revision::Revision;
-use super::subject::{Subject, SubjectKernel};
-use crate::kernel::RegisteredName;
+use super::subject::{KernelOrigin, Subject, SubjectKernel};
+use crate::kernel::{Installable, RegisteredName};
 use crate::lock::LockText;
 use crate::site::{ResolvedLaunch, Site, SiteError, SiteFault};
-use crate::spec::{self, EnvName, EnvSpec, KernelRequest, Note, SourceText, Span, SpecErrors};
+use crate::spec::{self, At, EnvName, EnvSpec, KernelRequest, Note, SourceText, Span, SpecErrors};
 
 /// A spec's file, understood by itself.
 #[derive(Debug)]
 pub struct SpecFile {
     /// Where it is, absolute.
     pub path: PathBuf,
+    /// The folder that relative installables begin at: its own, but for a copy.
+    pub beside: PathBuf,
     /// Its text.
     pub source: SourceText,
     /// What it says.
@@ -66,8 +69,10 @@ impl SpecFile {
     pub fn of(path: &Path, source: SourceText) -> Result<Self, ApplyError> {
         let stem = path.file_stem().unwrap_or_default().to_string_lossy();
         let (spec, notes) = spec::parse(&source, EnvName::new(&stem))?;
+        let path = std::path::absolute(path).unwrap_or_else(|_| path.to_owned());
         Ok(Self {
-            path: std::path::absolute(path).unwrap_or_else(|_| path.to_owned()),
+            beside: path.parent().unwrap_or(&path).to_owned(),
+            path,
             source,
             spec,
             notes,
@@ -234,13 +239,6 @@ impl SpecFile {
         let fault = |message: String, label: &str, help: String| {
             Box::new(spec::fault(&self.source, span, message, label, help))
         };
-        if request.installable.is_some() {
-            return Err(fault(
-                "kernels from Nix cannot be installed yet".to_owned(),
-                "asked here",
-                "remove the kernel from the spec".to_owned(),
-            ));
-        }
         // The lock calls the environment's own prefix so.
         if request.isolated && request.name.value == "default" {
             return Err(fault(
@@ -253,9 +251,23 @@ impl SpecFile {
             let help = error.help().map(|help| help.to_string());
             fault(error.to_string(), "asked here", help.unwrap_or_default())
         };
-        let definition = definition(self, &context.catalogue, request.definition_id())
-            .map_err(|error| told(error.as_ref()))?;
-        if let (None, Some(package)) = (&definition.add_packages, request.packages.first()) {
+        let definition = || {
+            definition(self, &context.catalogue, request.definition_id())
+                .map_err(|error| told(error.as_ref()))
+        };
+        let origin = match &request.installable {
+            None => KernelOrigin::Packages(definition()?),
+            Some(installable) => {
+                if request.definition.is_some() {
+                    // Its cells test the kernel.
+                    definition()?;
+                }
+                KernelOrigin::Nix(self.judge_installable(context, request, installable)?)
+            }
+        };
+        if let KernelOrigin::Packages(definition) = &origin
+            && let (None, Some(package)) = (&definition.add_packages, request.packages.first())
+        {
             let language = &definition.language;
             return Err(Box::new(spec::fault(
                 &self.source,
@@ -280,8 +292,35 @@ impl SpecFile {
             })?;
         Ok(SubjectKernel {
             request: request.clone(),
-            definition,
+            origin,
             registered,
+        })
+    }
+
+    /// What a kernel from Nix is asked for by.
+    fn judge_installable(
+        &self,
+        context: &Context,
+        request: &KernelRequest,
+        installable: &At<String>,
+    ) -> Result<Installable, Box<SpecErrors>> {
+        let fault = |span: Span, message: String, help: &str| {
+            Box::new(spec::fault(&self.source, span, message, "asked here", help))
+        };
+        let name = &request.name.value;
+        if let Some(package) = request.packages.first() {
+            return Err(fault(
+                package.span,
+                format!("the kernel {name} is from Nix, which knows no `packages`"),
+                "let its installable bring them",
+            ));
+        }
+        Installable::parse(&installable.value, store_folder(context)).map_err(|reason| {
+            fault(
+                installable.span,
+                format!("the installable of the kernel {name} can't be used: {reason}"),
+                "name a package of a flake, such as path:./flake#ocaml, or a store path",
+            )
         })
     }
 }

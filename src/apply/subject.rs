@@ -8,7 +8,7 @@ use rattler_conda_types::{GenericVirtualPackage, PackageName, Version};
 
 use super::context::Context;
 use super::spec_file::SpecFile;
-use crate::kernel::{KernelDefinition, KernelspecSource, RegisteredName};
+use crate::kernel::{Installable, KernelDefinition, KernelspecSource, RegisteredName};
 use crate::lock::LockText;
 use crate::plan::DesiredKernel;
 use crate::site::{Purge, ResolvedLaunch, Site};
@@ -20,10 +20,29 @@ use crate::store::Root;
 pub struct SubjectKernel {
     /// What the spec asks for.
     pub request: KernelRequest,
-    /// What the catalogue knows.
-    pub definition: Arc<KernelDefinition>,
+    /// Where it comes from.
+    pub origin: KernelOrigin,
     /// The name to register it under.
     pub registered: RegisteredName,
+}
+
+/// Where a kernel comes from.
+#[derive(Debug, Clone)]
+pub enum KernelOrigin {
+    /// The packages of a definition.
+    Packages(Arc<KernelDefinition>),
+    /// A store path of Nix.
+    Nix(Installable),
+}
+
+impl SubjectKernel {
+    /// The definition that it is made by; `None` if it is from Nix.
+    pub fn definition(&self) -> Option<&KernelDefinition> {
+        match &self.origin {
+            KernelOrigin::Packages(definition) => Some(definition),
+            KernelOrigin::Nix(_) => None,
+        }
+    }
 }
 
 /// A spec that can be worked on: its kernels are known, its site too.
@@ -97,8 +116,8 @@ impl Subject {
     pub(super) fn post_link(&self) -> BTreeSet<String> {
         let of_spec = self.file.spec.post_link.iter();
         let of_spec = of_spec.map(|package| package.value.as_normalized().to_owned());
-        let of_kernels = self.kernels.iter().filter_map(|kernel| {
-            let KernelspecSource::PostLink { package, .. } = &kernel.definition.kernelspec else {
+        let of_kernels = self.made_by_definitions().filter_map(|definition| {
+            let KernelspecSource::PostLink { package, .. } = &definition.kernelspec else {
                 return None;
             };
             Some(package.as_normalized().to_owned())
@@ -108,10 +127,25 @@ impl Subject {
 
     /// The texts of its kernels' definitions, by their identifiers.
     pub(super) fn definitions(&self) -> BTreeMap<String, String> {
-        let kernels = self.kernels.iter().map(|kernel| &kernel.definition);
-        kernels
+        self.made_by_definitions()
             .map(|definition| (definition.id.to_string(), definition.text.clone()))
             .collect()
+    }
+
+    fn made_by_definitions(&self) -> impl Iterator<Item = &KernelDefinition> {
+        self.kernels.iter().filter_map(SubjectKernel::definition)
+    }
+
+    /// The kernels from Nix, by their names in the spec.
+    pub(super) fn asked_of_nix(&self) -> impl Iterator<Item = (&str, &Installable)> {
+        self.kernels
+            .iter()
+            .filter_map(|kernel| match &kernel.origin {
+                KernelOrigin::Nix(installable) => {
+                    Some((kernel.request.name.value.as_str(), installable))
+                }
+                KernelOrigin::Packages(_) => None,
+            })
     }
 
     /// The roots of others that the site names, which are only read.

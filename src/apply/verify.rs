@@ -13,6 +13,7 @@ use rayon::prelude::*;
 
 use super::context::Context;
 use super::error::ApplyError;
+use super::nix;
 use super::registration;
 use crate::conda::Step;
 use crate::jupyter::{self, Owner};
@@ -37,7 +38,8 @@ pub enum Damage {
 pub struct Finding {
     /// How it differs.
     pub damage: Damage,
-    /// Below the prefix; absolute for a kernelspec in the user's folder.
+    /// Below the prefix; absolute for a kernelspec in the user's folder and for a path in
+    /// the Nix store.
     pub path: PathBuf,
     /// The package that brought it, if one did.
     pub package: Option<String>,
@@ -127,6 +129,12 @@ pub fn verify_generation(
                 package: None,
             }),
     );
+    let receipt = Receipt::read(&prefix).ok().flatten();
+    findings.extend(receipt.iter().flat_map(nix::gone).map(|path| Finding {
+        damage: Damage::Missing,
+        path,
+        package: None,
+    }));
     if current.as_deref() == Some(generation.as_str()) {
         findings.extend(registered(context, &prefix));
     }

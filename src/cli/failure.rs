@@ -5,7 +5,7 @@ use std::any::Any;
 use miette::{Diagnostic, Report};
 use thiserror::Error;
 
-use crate::apply::{AdoptError, ApplyError};
+use crate::apply::{AdoptError, ApplyError, NixError};
 use crate::cluster::ClusterError;
 use crate::conda::CondaError;
 use crate::jupyter::RegistrationError;
@@ -191,6 +191,7 @@ impl From<ApplyError> for Failure {
             | ApplyError::OtherEnvironment { .. }
             | ApplyError::ForeignLock { .. }
             | ApplyError::Lock(_)
+            | ApplyError::Nix(NixError::Taken { .. } | NixError::NoSystem { .. })
             | ApplyError::Store(
                 StoreError::Unknown { .. }
                 | StoreError::Ambiguous { .. }
@@ -200,7 +201,10 @@ impl From<ApplyError> for Failure {
             ApplyError::Conda(error) => conda(error),
             ApplyError::NoLock { .. }
             | ApplyError::StaleLock { .. }
-            | ApplyError::LockLacks { .. } => Exit::Pending,
+            | ApplyError::LockLacks { .. }
+            | ApplyError::Nix(
+                NixError::NotLocked { .. } | NixError::Differs { .. } | NixError::OtherStore { .. },
+            ) => Exit::Pending,
             ApplyError::SpecChanged { .. }
             | ApplyError::NotAgain { .. }
             | ApplyError::Store(_)
@@ -209,7 +213,8 @@ impl From<ApplyError> for Failure {
             | ApplyError::Kernelspec { .. }
             | ApplyError::Installer { .. }
             | ApplyError::InstallerStrays { .. }
-            | ApplyError::LinkScript { .. } => Exit::Cluster,
+            | ApplyError::LinkScript { .. }
+            | ApplyError::Nix(_) => Exit::Cluster,
         };
         Self::new(exit, error)
     }

@@ -49,6 +49,7 @@ fn title(step: Step) -> &'static str {
         Step::Fetch => "Fetching",
         Step::Link => "Linking",
         Step::Compile => "Compiling",
+        Step::Nix => "Nix",
         Step::Kernels => "Kernels",
         Step::Cache => "Package cache",
         Step::Verify => "Verifying",
@@ -59,7 +60,7 @@ fn title(step: Step) -> &'static str {
 fn style(step: Step) -> ProgressStyle {
     let template = match step {
         Step::Index => "{prefix:>20} {spinner} {bytes}",
-        Step::Solve | Step::Wait => "{prefix:>20} {spinner} {elapsed}",
+        Step::Solve | Step::Wait | Step::Nix => "{prefix:>20} {spinner} {elapsed}",
         Step::Fetch | Step::Verify => {
             "{prefix:>20} [{bar:32}] {bytes}/{total_bytes} {bytes_per_sec}"
         }

@@ -23,6 +23,8 @@ pub enum Step {
     Compile,
     /// A generation is compared with what it should be; counted in bytes.
     Verify,
+    /// Nix evaluates, fetches or builds; no total is known.
+    Nix,
     /// Kernels are set up, or tested; counted in kernels.
     Kernels,
     /// What was collected is deleted; counted in files.

@@ -31,10 +31,9 @@ pub struct KernelTestRequest<'a> {
     pub kernelspec: &'a KernelSpec,
     /// The folder that it lies in (`{resource_dir}`).
     pub resource_dir: &'a Path,
-    /// The cell that it has to compute.
-    pub smoke: &'a Smoke,
-    /// How to see that it can be interrupted.
-    pub interrupt: &'a Interrupt,
+    /// The cell that it has to compute, and how it is interrupted; `None` if no
+    /// definition tells: then it is only started and ended.
+    pub cells: Option<(&'a Smoke, &'a Interrupt)>,
     /// The environment of the server that would start it, without HOME; see
     /// [`super::scrubbed_environment`].
     pub environment: &'a BTreeMap<String, String>,
@@ -249,17 +248,35 @@ async fn walk(
     let (mut client, who) = test.take(Step::Start, began, greeted)?;
     test.implementation = Some(who);
 
-    let began = Instant::now();
-    let smoke = within(limits.execute, process, smoke(&mut client, request.smoke)).await;
-    test.take(Step::Execute, began, smoke)?;
+    if let Some(cells) = request.cells {
+        run_cells(request, process, &mut client, test, cells).await?;
+    }
 
-    match request.interrupt {
+    let began = Instant::now();
+    let ended = shut_down(&mut client, process, limits.shutdown).await;
+    test.ending = test.take(Step::Shutdown, began, ended);
+    Some(())
+}
+
+/// Runs the cells of a definition until one fails.
+async fn run_cells(
+    request: &KernelTestRequest<'_>,
+    process: &KernelProcess,
+    client: &mut Client,
+    test: &mut KernelTest,
+    (cell, interrupt): (&Smoke, &Interrupt),
+) -> Option<()> {
+    let limits = &request.limits;
+    let began = Instant::now();
+    let ran = within(limits.execute, process, smoke(client, cell)).await;
+    test.take(Step::Execute, began, ran)?;
+    match interrupt {
         Interrupt::Unsupported(reason) => test.not_interruptible = Some(reason.clone()),
         Interrupt::Cell(code) => {
             let began = Instant::now();
-            let running = within(limits.execute, process, begin(&mut client, code)).await;
-            let cell = match running {
-                Ok(cell) => cell,
+            let running = within(limits.execute, process, begin(client, code)).await;
+            let long = match running {
+                Ok(long) => long,
                 Err(failure) => return test.take(Step::Interrupt, began, Err(failure)),
             };
             let began = Instant::now();
@@ -269,21 +286,16 @@ async fn walk(
                     InterruptMode::Signal => process.interrupt().map_err(TestFailure::Signal)?,
                     InterruptMode::Message => client.interrupt().await?,
                 }
-                Ok(client.reply_to(&cell).await?)
+                Ok(client.reply_to(&long).await?)
             };
             let stopped = within(limits.interrupt, process, stopped).await;
             test.take(Step::Interrupt, began, stopped)?;
-
             let began = Instant::now();
-            let again = once_more(&mut client, request.smoke);
+            let again = once_more(client, cell);
             let again = within(limits.execute, process, again).await;
             test.take(Step::Again, began, again)?;
         }
     }
-
-    let began = Instant::now();
-    let ended = shut_down(&mut client, process, limits.shutdown).await;
-    test.ending = test.take(Step::Shutdown, began, ended);
     Some(())
 }
 

@@ -25,11 +25,13 @@ async fn fake(behaviour: &str, interrupt_mode: &str) -> KernelTest {
     test_kernel(&KernelTestRequest {
         kernelspec: &fake_kernel::kernelspec(behaviour, interrupt_mode),
         resource_dir: Path::new("/nowhere"),
-        smoke: &Smoke {
-            code: "6*7".to_owned(),
-            expect: "42".to_owned(),
-        },
-        interrupt: &Interrupt::Cell("sleep".to_owned()),
+        cells: Some((
+            &Smoke {
+                code: "6*7".to_owned(),
+                expect: "42".to_owned(),
+            },
+            &Interrupt::Cell("sleep".to_owned()),
+        )),
         environment: &scrubbed_environment(|_| None),
         home: &Home::Private,
         limits,
@@ -61,6 +63,22 @@ async fn a_good_kernel_passes_every_step_by_signal_and_by_message() {
         assert_eq!(test.implementation.as_deref(), Some("fake 1"));
         assert!(test.log.contains("fake kernel: is good"));
     }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_kernel_without_cells_is_started_and_ended() {
+    let test = test_kernel(&KernelTestRequest {
+        kernelspec: &fake_kernel::kernelspec("is good", "signal"),
+        resource_dir: Path::new("/nowhere"),
+        cells: None,
+        environment: &scrubbed_environment(|_| None),
+        home: &Home::Private,
+        limits: Limits::default(),
+    })
+    .await;
+    assert!(test.passed(), "{test:#?}");
+    let steps: Vec<Step> = test.steps.iter().map(|outcome| outcome.step).collect();
+    assert_eq!(steps, [Step::Start, Step::Shutdown]);
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -113,11 +131,13 @@ async fn nothing_is_left_of_a_kernel_and_its_children_when_the_test_is_dropped()
         test_kernel(&KernelTestRequest {
             kernelspec: &kernelspec.unwrap(),
             resource_dir: Path::new("/nowhere"),
-            smoke: &Smoke {
-                code: String::new(),
-                expect: String::new(),
-            },
-            interrupt: &Interrupt::Cell(String::new()),
+            cells: Some((
+                &Smoke {
+                    code: String::new(),
+                    expect: String::new(),
+                },
+                &Interrupt::Cell(String::new()),
+            )),
             environment: &scrubbed_environment(|_| None),
             home: &Home::At(home.path().to_owned()),
             limits: Limits::default(),
@@ -177,11 +197,13 @@ async fn a_program_that_is_not_there_is_told_by_name() {
     let test = test_kernel(&KernelTestRequest {
         kernelspec: &kernelspec,
         resource_dir: Path::new("/nowhere"),
-        smoke: &Smoke {
-            code: String::new(),
-            expect: String::new(),
-        },
-        interrupt: &Interrupt::Unsupported("it is not there".to_owned()),
+        cells: Some((
+            &Smoke {
+                code: String::new(),
+                expect: String::new(),
+            },
+            &Interrupt::Unsupported("it is not there".to_owned()),
+        )),
         environment: &BTreeMap::new(),
         home: &Home::Private,
         limits: Limits::default(),

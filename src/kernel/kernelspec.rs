@@ -69,6 +69,17 @@ pub enum KernelSpecError {
         /// The prefix that was looked into.
         prefix: String,
     },
+    /// The program of a kernel from Nix is no program.
+    #[error("the kernel's program `{program}` is not in the store: there is no executable {path}")]
+    #[diagnostic(help(
+        "let its kernel.json name it by its path there: ${{pkgs.program}}/bin/program"
+    ))]
+    StoreProgram {
+        /// The first word of argv.
+        program: String,
+        /// Where it was looked for.
+        path: String,
+    },
 }
 
 /// What makes a kernelspec the one of a generation.

@@ -12,6 +12,8 @@ mod catalogue;
 mod definition;
 #[cfg(test)]
 mod definition_tests;
+mod from_store;
+mod installable;
 mod judge;
 #[cfg(test)]
 mod judge_tests;
@@ -31,6 +33,8 @@ pub use catalogue::{Catalogue, UnknownKernel};
 pub use definition::{
     DefinitionError, Interrupt, KernelDefinition, KernelId, KernelPackage, Smoke, State,
 };
+pub use from_store::FromStore;
+pub use installable::{Installable, StorePath};
 pub use judge::{Fault, Mending, Place, Program, Seen, Verdict, judge, mending};
 pub use kernelspec::{InterruptMode, KernelSpec, KernelSpecError, Rewrite};
 pub use language::is_language;

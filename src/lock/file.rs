@@ -8,6 +8,7 @@ use thiserror::Error;
 
 use super::changes::PackageId;
 use super::inputs::{Inputs, POST_LINK};
+use super::nix::{ANSWERS, LockedNix};
 
 /// The line that opens the inputs; the number is their format's.
 const INPUTS: &str = "# envspec-inputs: 1";
@@ -104,7 +105,18 @@ impl LockText {
     /// The lines of the inputs that the lock was made from; `None` if it was
     /// not written by envspec.
     pub fn inputs(&self) -> Option<Vec<&str>> {
-        let mut lines = self.text.lines().skip_while(|line| *line != INPUTS);
+        self.lines_of(INPUTS)
+    }
+
+    /// The kernels from Nix that it has, for all platforms.
+    pub fn nix(&self) -> Vec<LockedNix> {
+        let lines = self.lines_of(ANSWERS).unwrap_or_default();
+        lines.into_iter().filter_map(LockedNix::read).collect()
+    }
+
+    /// The lines of the comment that a line opens.
+    fn lines_of(&self, opening: &str) -> Option<Vec<&str>> {
+        let mut lines = self.text.lines().skip_while(|line| *line != opening);
         lines.next()?;
         Some(lines.map_while(|line| line.strip_prefix(INPUT)).collect())
     }
@@ -144,6 +156,7 @@ impl Lock {
         inputs: &Inputs,
         channels: &[Channel],
         solution: &[PlatformPackages],
+        nix: &[LockedNix],
     ) -> Result<String, LockError> {
         let rules = "platforms are distinct and declared before their packages";
         let mut platforms: Vec<PlatformData> = solution
@@ -181,6 +194,15 @@ impl Lock {
         for line in inputs.lines() {
             head.push_str(INPUT);
             head.push_str(&line);
+            head.push('\n');
+        }
+        if !nix.is_empty() {
+            head.push_str(ANSWERS);
+            head.push('\n');
+        }
+        for locked in nix {
+            head.push_str(INPUT);
+            head.push_str(&locked.line());
             head.push('\n');
         }
         Ok(head + &body)
@@ -281,6 +303,19 @@ mod tests {
     fn the_inputs_end_with_the_comment_that_holds_them() {
         let text = "# words\n# envspec-inputs: 1\n#   a\n#   b\nversion: 7\n#   c\n";
         assert_eq!(inputs_of(text).unwrap(), ["a", "b"]);
+    }
+
+    #[test]
+    fn the_kernels_from_nix_stand_behind_the_inputs_and_are_none_of_them() {
+        let text =
+            "# envspec-inputs: 1\n#   a\n# envspec-nix: 1\n#   linux-64 k /s/p i\nversion: 7\n";
+        assert_eq!(inputs_of(text).unwrap(), ["a"]);
+        let locked = LockText::new("x.lock".to_owned(), text.to_owned()).nix();
+        assert_eq!(locked.len(), 1);
+        assert_eq!(
+            (locked[0].store_path.as_str(), locked[0].pinned.as_str()),
+            ("/s/p", "i")
+        );
     }
 
     #[test]

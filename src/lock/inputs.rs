@@ -5,6 +5,7 @@ use std::fmt::Write as _;
 
 use rattler_conda_types::{GenericVirtualPackage, MatchSpec, Subdir};
 
+use super::nix::NixInput;
 use crate::spec::{Dependency, Span};
 
 /// One requirement that goes to the solver, and who asked for it.
@@ -85,6 +86,8 @@ pub struct Inputs {
     /// The packages whose post-link scripts are run: the spec's, then those that the
     /// definitions of its kernels vouch for.
     pub post_link: BTreeSet<String>,
+    /// The kernels that are asked of Nix, in the spec's order.
+    pub nix: Vec<NixInput>,
 }
 
 /// What the line of a package whose post-link script is run begins with.
@@ -133,6 +136,7 @@ impl Inputs {
             .chain(target)
             .chain(requests)
             .chain(post_link)
+            .chain(self.nix.iter().map(NixInput::line))
             .collect()
     }
 
@@ -204,6 +208,7 @@ mod tests {
             target: Vec::new(),
             isolated: BTreeMap::new(),
             post_link: BTreeSet::new(),
+            nix: Vec::new(),
             requests: requests
                 .iter()
                 .map(|text| Request {

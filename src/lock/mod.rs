@@ -8,7 +8,9 @@
 mod changes;
 mod file;
 mod inputs;
+mod nix;
 
 pub use changes::{Change, PackageId, changes};
 pub use file::{Lock, LockError, LockText, PlatformPackages};
 pub use inputs::{Inputs, Origin, Request, Staleness};
+pub use nix::{LockedNix, NixInput};

@@ -24,6 +24,9 @@ pub enum Action {
         cost: Cost,
         /// What is left for it.
         left: Room,
+        /// Paths of the Nix store that it refers to, which are fetched or built.
+        #[serde(skip_serializing_if = "Vec::is_empty")]
+        store_paths: Vec<String>,
     },
     /// Make the generation current.
     Switch {
@@ -72,6 +75,7 @@ pub fn plan(desired: &Desired, observed: &Observed) -> Plan {
             packages: desired.packages.len(),
             cost: observed.cost,
             left: observed.room,
+            store_paths: desired.store_paths.clone(),
         });
     }
     // After the generation: if that can't be built, the lock is as before.
@@ -140,6 +144,7 @@ mod tests {
         Desired {
             generation: GenerationId::new(&environment, platform, lock, "", ""),
             environment,
+            store_paths: Vec::new(),
             packages: vec![PackageId {
                 name: "python".to_owned(),
                 version: "3.12.1".to_owned(),

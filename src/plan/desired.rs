@@ -76,6 +76,8 @@ pub struct Desired {
     pub packages: Vec<PackageId>,
     /// The kernels.
     pub kernels: Vec<DesiredKernel>,
+    /// The store paths of those from Nix.
+    pub store_paths: Vec<String>,
 }
 
 /// A kernelspec in the user's folder.

@@ -49,6 +49,19 @@ pub struct KernelReceipt {
     pub registered: String,
     /// What a launcher shows.
     pub display_name: String,
+    /// The Nix store that it is from, if it is from one.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub nix: Option<NixReceipt>,
+}
+
+/// A kernel out of a Nix store. The definition is that whose cells test it then, or
+/// empty.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct NixReceipt {
+    /// The installable as the spec writes it.
+    pub installable: String,
+    /// The store path that it was.
+    pub store_path: String,
 }
 
 /// What a generation is and where it came from.
@@ -209,9 +222,8 @@ impl Receipt {
         for (path, bytes) in &all {
             write_whole(path, bytes)?;
         }
-        close_folder(&definitions)
-            .map_err(StoreError::io("could not make read-only", &definitions))?;
-        close_folder(&folder).map_err(StoreError::io("could not make read-only", &folder))
+        close_folder(&definitions)?;
+        close_folder(&folder)
     }
 
     /// Makes the folder of the receipt and its papers.

@@ -70,7 +70,11 @@ impl Sealing<'_> {
             let kind = entry.file_type()?;
             if kind.is_dir() {
                 let is_own = folder == self.prefix && entry.file_name() == OWN;
-                return if is_own { Ok(()) } else { self.folder(&path) };
+                return if is_own {
+                    self.own(&path)
+                } else {
+                    self.folder(&path)
+                };
             }
             let below = path.strip_prefix(self.prefix).unwrap_or(&path).to_owned();
             let thing = if kind.is_symlink() {
@@ -91,6 +95,17 @@ impl Sealing<'_> {
             Ok(())
         })?;
         self.close(folder, &fs::metadata(folder)?, 0)
+    }
+
+    /// Seals the folders in the receipt's, which itself is still written to.
+    fn own(&self, folder: &Path) -> io::Result<()> {
+        for entry in fs::read_dir(folder)? {
+            let entry = entry?;
+            if entry.file_type()?.is_dir() {
+                self.folder(&entry.path())?;
+            }
+        }
+        Ok(())
     }
 
     fn close(&self, path: &Path, metadata: &std::fs::Metadata, readable: u32) -> io::Result<()> {
@@ -157,8 +172,22 @@ pub fn digest(file: &Path) -> io::Result<String> {
     }
 }
 
+/// Makes a folder writable for its owner.
+pub fn open_folder(folder: &Path) -> Result<(), StoreError> {
+    let open = |metadata: std::fs::Metadata| {
+        let mode = metadata.permissions().mode() & 0o7777;
+        fs::set_permissions(folder, PermissionsExt::from_mode(mode | 0o200))
+    };
+    let opened = fs::metadata(folder).and_then(open);
+    opened.map_err(StoreError::io("could not make writable", folder))
+}
+
 /// Makes a folder read-only with the files in it, and nothing below.
-pub(super) fn close_folder(folder: &Path) -> io::Result<()> {
+pub fn close_folder(folder: &Path) -> Result<(), StoreError> {
+    close_files(folder).map_err(StoreError::io("could not make read-only", folder))
+}
+
+fn close_files(folder: &Path) -> io::Result<()> {
     for entry in fs::read_dir(folder)? {
         let entry = entry?;
         if entry.file_type()?.is_file() {
@@ -198,7 +227,8 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let prefix = folder.path().join("lab-1");
         fs::create_dir_all(prefix.join("a/b")).unwrap();
-        fs::create_dir_all(prefix.join(".envspec")).unwrap();
+        fs::create_dir_all(prefix.join(".envspec/nix")).unwrap();
+        fs_err::os::unix::fs::symlink("/nix/x", prefix.join(".envspec/nix/k")).unwrap();
         fs::write(folder.path().join("cached"), "of a package").unwrap();
         fs::hard_link(folder.path().join("cached"), prefix.join("a/shared")).unwrap();
         fs::write(prefix.join("a/b/own"), "").unwrap();
@@ -212,7 +242,7 @@ mod tests {
                 .permissions()
                 .mode()
         };
-        for path in ["", "a", "a/b", "a/shared", "a/b/own"] {
+        for path in ["", "a", "a/b", "a/shared", "a/b/own", ".envspec/nix"] {
             assert_eq!(mode(path) & 0o222, 0, "{path} can be written");
         }
         assert_eq!(mode("a/b/own") & 0o7777, 0o555);
@@ -221,9 +251,11 @@ mod tests {
         assert_eq!(cached.permissions().mode() & 0o222, 0);
         let told: Vec<_> = manifest.iter().collect();
         let empty = "e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855";
-        assert_eq!(told.len(), 2, "{told:?}");
-        assert_eq!(told[0].0.to_str(), Some("a/b/own"));
-        assert_eq!(*told[0].1, Thing::File(empty.to_owned()));
-        assert_eq!(*told[1].1, Thing::Link("b/own".into()));
+        assert_eq!(told.len(), 3, "{told:?}");
+        assert_eq!(told[0].0.to_str(), Some(".envspec/nix/k"));
+        assert_eq!(*told[0].1, Thing::Link("/nix/x".into()));
+        assert_eq!(told[1].0.to_str(), Some("a/b/own"));
+        assert_eq!(*told[1].1, Thing::File(empty.to_owned()));
+        assert_eq!(*told[2].1, Thing::Link("b/own".into()));
     }
 }

@@ -37,6 +37,8 @@ mod kernels_repair;
 mod kills;
 mod linkless;
 mod lock;
+mod nix;
+mod nix_locked;
 mod personal;
 mod plan;
 mod policy;

@@ -19,8 +19,8 @@ use crate::store::StoreError;
 pub(super) async fn make(
     setting: &Setting<'_>,
     kernel: &SubjectKernel,
+    definition: &KernelDefinition,
 ) -> Result<PathBuf, ApplyError> {
-    let definition = &kernel.definition;
     let source = &definition.kernelspec;
     let folder = setting.prefix.join(KERNELS);
     let mut found = find(&folder, source.dir());

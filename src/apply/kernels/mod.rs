@@ -2,6 +2,7 @@
 //!
 //! How the user's Jupyter comes to see them is `registration`'s.
 
+mod from_nix;
 mod installer;
 mod link_scripts;
 mod staging;
@@ -16,14 +17,15 @@ use self::installer::make;
 pub(super) use self::link_scripts::not_run;
 use self::link_scripts::run_link_scripts;
 use self::staging::Staging;
+pub(super) use self::staging::both_ends;
 use super::context::Context;
 use super::error::ApplyError;
 use super::observe::Prepared;
 use super::prefixes::LockedPrefix;
-use super::subject::{Subject, SubjectKernel};
+use super::subject::{KernelOrigin, Subject, SubjectKernel};
 use crate::conda::{Step, capture_activation};
-use crate::kernel::{ActivationDelta, KernelDir, KernelSpec, Personal, Rewrite};
-use crate::lock::PackageId;
+use crate::kernel::{ActivationDelta, KernelDefinition, KernelDir, KernelSpec, Personal, Rewrite};
+use crate::lock::{LockText, PackageId};
 use crate::store::{KernelReceipt, StoreError};
 
 /// Where kernelspecs are, below a prefix.
@@ -82,6 +84,9 @@ pub(super) async fn set_up(
         .begin(Step::Kernels, subject.kernels.len() as u64);
     let mut kernels = BTreeMap::new();
     let mut activation = BTreeMap::new();
+    // Those from Nix last: what a definition looks for must not be one of them.
+    let mut order: Vec<_> = subject.kernels.iter().enumerate().collect();
+    order.sort_by_key(|(_, kernel)| kernel.definition().is_none());
     for locked in &prepared.prefixes {
         let prefix = &locked.within(generation);
         let staging = Staging::new(context, prefix)?;
@@ -93,17 +98,27 @@ pub(super) async fn set_up(
         let setting = Setting {
             context,
             subject,
+            lock: &prepared.locked.text,
             generation,
             prefix,
             staging: &staging,
             activated: &activated,
             personal: &personal(context, subject, locked),
         };
-        for (index, kernel) in subject.kernels.iter().enumerate() {
-            if kernel.isolated() == locked.isolated.as_deref() {
-                kernels.insert(index, setting.set_up_one(kernel).await?);
-                context.progress.advance(Step::Kernels, 1);
+        for &(place, kernel) in &order {
+            if kernel.isolated() != locked.isolated.as_deref() {
+                continue;
             }
+            let receipt = match &kernel.origin {
+                KernelOrigin::Packages(definition) => {
+                    setting.set_up_one(kernel, definition).await?
+                }
+                KernelOrigin::Nix(installable) => {
+                    from_nix::set_up(&setting, kernel, installable).await?
+                }
+            };
+            kernels.insert(place, receipt);
+            context.progress.advance(Step::Kernels, 1);
         }
         make_personal(context, setting.personal);
         if locked.isolated.is_none() {
@@ -121,6 +136,7 @@ pub(super) async fn set_up(
 struct Setting<'a> {
     context: &'a Context,
     subject: &'a Subject,
+    lock: &'a LockText,
     generation: &'a Path,
     prefix: &'a Path,
     staging: &'a Staging<'a>,
@@ -163,13 +179,17 @@ fn activate(
 }
 
 impl Setting<'_> {
-    async fn set_up_one(&self, kernel: &SubjectKernel) -> Result<KernelReceipt, ApplyError> {
+    async fn set_up_one(
+        &self,
+        kernel: &SubjectKernel,
+        definition: &KernelDefinition,
+    ) -> Result<KernelReceipt, ApplyError> {
         let Self {
             prefix, subject, ..
         } = *self;
         let request = &kernel.request;
         let name = request.name.value.as_str();
-        let made = make(self, kernel).await?;
+        let made = make(self, kernel, definition).await?;
         // A kernel that borrows a definition (`use: python`) gets a folder of its
         // own, so that both stay; else the folder keeps its name, which is the one
         // that notebooks of other installations ask for.
@@ -194,7 +214,7 @@ impl Setting<'_> {
             .rewrite(
                 &Rewrite {
                     prefix: &prefix.to_string_lossy(),
-                    definition: &kernel.definition,
+                    definition,
                     display_name: request.display_name.as_ref().map(|at| at.value.as_str()),
                     limits: &request.limits,
                     env: &request.env,
@@ -213,10 +233,11 @@ impl Setting<'_> {
         };
         Ok(KernelReceipt {
             name: name.to_owned(),
-            definition: kernel.definition.id.to_string(),
+            definition: definition.id.to_string(),
             directory,
             registered: kernel.registered.as_str().to_owned(),
             display_name,
+            nix: None,
         })
     }
 }

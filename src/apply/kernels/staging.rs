@@ -174,7 +174,7 @@ impl Drop for Group {
 }
 
 /// The beginning and the end of a text.
-fn both_ends(text: &str) -> String {
+pub(in crate::apply) fn both_ends(text: &str) -> String {
     let lines: Vec<&str> = text
         .lines()
         .filter(|line| !line.trim().is_empty())

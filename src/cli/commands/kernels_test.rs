@@ -1,6 +1,7 @@
 //! `envspec kernels test`: real execution in each kernel of an environment.
 
 use std::collections::BTreeMap;
+use std::sync::Arc;
 use std::time::Duration;
 
 use serde::Serialize;
@@ -13,7 +14,7 @@ use crate::jupyter::{
     Home, KernelTest, KernelTestRequest, Limits, Step, TestFailure, scrubbed_environment,
     test_kernel,
 };
-use crate::kernel::{KernelDefinition, KernelSpec};
+use crate::kernel::{Catalogue, KernelDefinition, KernelSpec};
 use crate::store::{KernelReceipt, Receipt};
 
 use super::kernels::Answer;
@@ -59,6 +60,7 @@ pub(super) fn run(
             "add one to its spec: envspec add python --apply",
         ));
     }
+    let catalogue = app.catalogue()?;
     let environment = scrubbed_environment(|name| app.variable(name));
     let results = walk::block_on(async {
         let progress = app.progress();
@@ -68,6 +70,7 @@ pub(super) fn run(
         // and the table is about time.
         for kernel in chosen {
             let result = test_one(
+                &catalogue,
                 kernel,
                 &applied.prefix,
                 &environment,
@@ -136,15 +139,25 @@ fn read(path: &std::path::Path) -> Result<String, Failure> {
 }
 
 async fn test_one(
+    catalogue: &Catalogue,
     kernel: &KernelReceipt,
     prefix: &std::path::Path,
     environment: &BTreeMap<String, String>,
     start: Duration,
 ) -> Result<KernelTest, Failure> {
-    // What it was made with, whatever the catalogue says by now.
-    let path = Receipt::definition_path(prefix, &kernel.definition);
-    let definition = read(&path)?;
-    let definition = KernelDefinition::parse(&path.to_string_lossy(), &definition)?;
+    let definition = match &kernel.nix {
+        // What it was made with, whatever the catalogue says by now.
+        None => {
+            let path = Receipt::definition_path(prefix, &kernel.definition);
+            let text = read(&path)?;
+            Some(Arc::new(KernelDefinition::parse(
+                &path.to_string_lossy(),
+                &text,
+            )?))
+        }
+        // Its language may be one that no definition has.
+        Some(_) => catalogue.get(&kernel.definition).ok(),
+    };
     let folder = prefix.join("share/jupyter/kernels").join(&kernel.directory);
     let path = folder.join("kernel.json");
     let text = read(&path)?;
@@ -157,8 +170,9 @@ async fn test_one(
     Ok(test_kernel(&KernelTestRequest {
         kernelspec: &kernelspec,
         resource_dir: &folder,
-        smoke: &definition.smoke,
-        interrupt: &definition.interrupt,
+        cells: definition
+            .as_ref()
+            .map(|definition| (&definition.smoke, &definition.interrupt)),
         environment,
         home: &Home::Private,
         limits: Limits {

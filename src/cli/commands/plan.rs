@@ -65,7 +65,12 @@ pub(super) fn text(plan: &Plan, lock: &str) -> String {
                 packages,
                 cost,
                 left,
-            } => build_line(generation.as_str(), *packages, cost, left),
+                store_paths,
+            } => {
+                let line = build_line(generation.as_str(), *packages, cost, left);
+                let from_nix = store_paths.iter();
+                from_nix.fold(line, |line, path| line + "\n  with " + path)
+            }
             Action::Switch { from, to } => match from {
                 Some(from) => format!("Switch from {} to {}", styled(NAME, from), styled(NAME, to)),
                 None => format!("Switch to {}", styled(NAME, to)),

@@ -45,6 +45,9 @@ struct Kernel {
     registered: String,
     adds: Vec<String>,
     asks: Vec<String>,
+    /// The installable of a kernel from Nix.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    installable: Option<String>,
 }
 
 /// Whether the lock is there. Whether it is stale needs no network either, but
@@ -119,9 +122,9 @@ fn answer(
                 name: kernel.request.name.value.clone(),
                 registered: kernel.registered.to_string(),
                 adds: kernel
-                    .definition
-                    .packages
-                    .iter()
+                    .definition()
+                    .into_iter()
+                    .flat_map(|definition| &definition.packages)
                     .map(|package| package.text.clone())
                     .collect(),
                 asks: kernel
@@ -130,6 +133,11 @@ fn answer(
                     .iter()
                     .map(|dependency| dependency.text.clone())
                     .collect(),
+                installable: kernel
+                    .request
+                    .installable
+                    .as_ref()
+                    .map(|at| at.value.clone()),
             })
             .collect(),
         site: subject.site.name.to_string(),
@@ -161,11 +169,10 @@ fn text(answer: &Answer) -> String {
     ];
     for (index, kernel) in answer.kernels.iter().enumerate() {
         let label = if index == 0 { "kernels" } else { "" };
-        let packages: Vec<&str> = kernel
-            .adds
-            .iter()
-            .chain(&kernel.asks)
-            .map(String::as_str)
+        let from_nix = kernel.installable.iter();
+        let from_nix = from_nix.map(|installable| format!("{installable} from Nix"));
+        let packages: Vec<String> = from_nix
+            .chain(kernel.adds.iter().chain(&kernel.asks).cloned())
             .collect();
         let value = format!(
             "{} {} {}",

@@ -95,7 +95,10 @@ pub(super) fn run(app: &App<'_>, args: &Args) -> Result<Exit, Failure> {
             generation: &found.generation,
             prefix: &found.prefix,
             good: is_good || repaired.is_some(),
-            repaired: matches!(repaired, Some(Repaired::Built | Repaired::Registered)),
+            repaired: matches!(
+                repaired,
+                Some(Repaired::Built | Repaired::Registered | Repaired::Realised)
+            ),
             files: found.files,
             bytes: found.bytes,
             findings: &found.findings,
@@ -110,6 +113,11 @@ pub(super) fn run(app: &App<'_>, args: &Args) -> Result<Exit, Failure> {
             Repaired::Built => format!("Built {name} again, and it is good"),
             Repaired::Registered => {
                 format!("Registered the kernels of {name} again; nothing else was damaged")
+            }
+            Repaired::Realised => {
+                format!(
+                    "The kernels of {name} are in the Nix store again; nothing else was damaged"
+                )
             }
             Repaired::ByAnother => format!("{name} was repaired meanwhile, and is good"),
         });

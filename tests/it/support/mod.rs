@@ -8,6 +8,7 @@ mod installer;
 mod kernelspecs;
 mod lab;
 mod member;
+mod nix;
 mod output;
 mod package;
 mod server;
@@ -27,6 +28,7 @@ pub(crate) use kernelspecs::{
 };
 pub(crate) use lab::{Lab, lab};
 pub(crate) use member::Member;
+pub(crate) use nix::{NixWorld, SHARE, kernel_script, nix_spec, of_flake};
 pub(crate) use output::{CommandOutput, Ran, assert_output};
 pub(crate) use package::{PackageFile, add_package};
 pub(crate) use server::{Cutter, Fault, Server};
