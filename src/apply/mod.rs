@@ -30,6 +30,7 @@ mod served;
 mod spec_file;
 mod subject;
 mod verify;
+mod would_run;
 
 pub use adopt::{AdoptError, adopted};
 pub use beside::definitions_beside;

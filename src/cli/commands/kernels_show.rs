@@ -8,7 +8,7 @@ use crate::kernel::{
 };
 use crate::recipe;
 
-use super::kernels::{catalogue, entry};
+use super::kernels_list::{catalogue, entry};
 
 /// How wide a line of prose may be where a terminal is wider, or there is none.
 const WIDTH: usize = 90;

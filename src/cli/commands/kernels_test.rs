@@ -17,7 +17,7 @@ use crate::jupyter::{
 use crate::kernel::{Catalogue, KernelDefinition, KernelSpec};
 use crate::store::{KernelReceipt, Receipt};
 
-use super::kernels::Answer;
+use super::kernels_list::Answer;
 use super::walk;
 
 /// A tested kernel in JSON; times in seconds.

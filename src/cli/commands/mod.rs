@@ -11,6 +11,7 @@ mod gc;
 mod history;
 mod kernels;
 mod kernels_doctor;
+mod kernels_list;
 mod kernels_mend;
 mod kernels_show;
 mod kernels_test;
