@@ -63,9 +63,8 @@ impl KernelProcess {
             Home::Private => folder.path().join("home"),
             Home::At(path) => path.clone(),
         };
-        if !home.exists() {
-            fs_err::create_dir(&home)?;
-        }
+        // A server has its connection files there, so kernels take it to be there.
+        fs_err::create_dir_all(home.join(".local/share/jupyter/runtime"))?;
         environment.insert("HOME".to_owned(), home.display().to_string());
         // R and Julia leave folders in TMPDIR when they are killed.
         let scratch = folder.path().join("tmp");

@@ -169,18 +169,6 @@ fn which_file_wins_a_clobbered_path_does_not_depend_on_the_run() {
 }
 
 #[test]
-fn post_link_scripts_are_named_and_not_run() {
-    let env = TestEnv::new();
-    env.tiny(&["post-link"]);
-    env.run(&["apply"])
-        .success()
-        .says("post-link scripts are not run")
-        .says("post-link");
-    assert!(!env.prefix("lab").join("share/post-link.txt").exists());
-    assert!(!env.prefix("lab").join(".messages.txt").exists());
-}
-
-#[test]
 fn odd_files_arrive_as_they_are() {
     let env = TestEnv::new();
     env.tiny(&[

@@ -35,6 +35,7 @@ mod kernels_adopt;
 mod kernels_doctor;
 mod kernels_repair;
 mod kills;
+mod languages;
 mod linkless;
 mod lock;
 mod nix;

@@ -163,18 +163,18 @@ fn activate(
         ("HOME".to_owned(), home.to_string_lossy().into_owned()),
         ("LANG".to_owned(), "C.UTF-8".to_owned()),
     ]);
-    let captured = capture_activation(prefix, context.platform, before)?;
-    let mut environment = captured.before.clone();
+    // It is set when scripts run: conda-forge's for Julia make a project of it.
+    let name = subject.file.spec.name.to_string();
+    let mut named = before.clone();
+    named.insert("CONDA_DEFAULT_ENV".to_owned(), name);
+    let captured = capture_activation(prefix, context.platform, named)?;
+    let mut environment = captured.before;
     environment.extend(captured.changed);
-    environment.insert(
-        "CONDA_DEFAULT_ENV".to_owned(),
-        subject.file.spec.name.to_string(),
-    );
     // The spec is untrusted text: its variables reach kernels, and no shell or
     // installer that runs here (BASH_ENV, PATH and their like are commands).
     let mut for_kernels = environment.clone();
     for_kernels.extend(subject.file.spec.variables.clone());
-    let delta = ActivationDelta::between(&captured.before, &for_kernels);
+    let delta = ActivationDelta::between(&before, &for_kernels);
     Ok(Activated { environment, delta })
 }
 

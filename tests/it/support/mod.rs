@@ -19,7 +19,7 @@ mod tools;
 mod tree;
 
 pub(crate) use browser::{Browser, Card, Login};
-pub(crate) use channels::{Channels, channels};
+pub(crate) use channels::{Channels, channels, has_package};
 pub(crate) use cluster::{Cluster, Running};
 pub(crate) use installer::installer_kernel;
 pub(crate) use kernelspecs::{
