@@ -313,7 +313,15 @@ fn the_catalogue_is_read_by_language_state_and_alias() {
     assert_eq!(listed(&["--language", "C++"]), cpp);
     assert_eq!(listed(&["--language", "cpp"]), cpp);
     assert_eq!(listed(&["--language", "js"]), ["javascript", "jslab"]);
-    let tested = ["bash", "deno", "python", "r"];
+    let tested = [
+        "bash",
+        "deno",
+        "octave",
+        "python",
+        "r",
+        "xeus-python",
+        "zsh",
+    ];
     assert_eq!(listed(&["--state", "tested"]), tested);
     assert_eq!(listed(&["--state", "tested", "--language", "R"]), ["r"]);
     assert!(listed(&[]).len() >= 43);
