@@ -34,7 +34,8 @@ ENVSPEC_TEST_PREFIX=$(readlink -f "$target/world/root/envs/jupyter")
 export ENVSPEC_TEST_PREFIX
 
 say "Testing"
-cargo test --locked "$@"
+# One run tells all that fails.
+cargo test --locked --no-fail-fast "$@"
 if [[ -s $ENVSPEC_TEST_SKIPPED ]]; then
   say "$(wc -l <"$ENVSPEC_TEST_SKIPPED") tests were skipped:"
   cat "$ENVSPEC_TEST_SKIPPED" >&2

@@ -11,7 +11,7 @@ use thiserror::Error;
 use crate::conda::{CondaError, capture_activation};
 use crate::jupyter::{is_executable, is_prefix, program_of};
 use crate::kernel::{ActivationDelta, Adoption, KernelSpec, KernelSpecError, Program, Seen};
-use crate::store::Receipt;
+use crate::store;
 
 /// A kernelspec that was not adopted.
 #[derive(Debug, Error, Diagnostic)]
@@ -129,8 +129,7 @@ pub async fn adopted(
     let Some(prefix) = there else {
         return Err(AdoptError::NoPrefix { path });
     };
-    if Receipt::exists(&Path::new(prefix).canonicalize()?) {
-        let prefix = PathBuf::from(prefix);
+    if let Some(prefix) = store::generation_around(Path::new(prefix)) {
         return Err(AdoptError::OfGeneration { path, prefix });
     }
     let adopted = spec.adopted(

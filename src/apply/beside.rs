@@ -1,5 +1,6 @@
 //! Definitions of kernels in the folder beside a spec: its own, which go with it.
 
+use std::io::{self, ErrorKind};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
@@ -7,12 +8,16 @@ use fs_err as fs;
 use miette::Diagnostic;
 
 use super::error::ApplyError;
-use super::spec_file::SpecFile;
+use super::spec_file::{SpecFile, read_guarded};
 use crate::kernel::{Catalogue, KernelDefinition, KernelId};
+use crate::spec::SourceText;
 use crate::store::DEFINITIONS;
 
 /// The endings of such a file, the usual one first.
 const ENDINGS: [&str; 2] = ["yaml", "yml"];
+
+/// The largest file that is taken for a definition. Real ones have a few kilobytes.
+const MAX_BYTES: usize = SourceText::MAX_BYTES;
 
 /// Why there is no definition.
 type Mistake = Box<dyn Diagnostic + Send + Sync>;
@@ -54,10 +59,21 @@ pub(super) fn definition(
 pub fn definitions_beside(specs: &Path) -> Result<Vec<(String, String)>, ApplyError> {
     let folder = specs.join(DEFINITIONS);
     let texts = listed(&folder).into_iter().map(|path| {
-        let text = fs::read_to_string(&path).map_err(ApplyError::unreadable(&path))?;
+        let text = text_of(&path).map_err(ApplyError::unreadable(&path))?;
         Ok((path.to_string_lossy().into_owned(), text))
     });
     texts.collect()
+}
+
+/// The text of a definition's file.
+fn text_of(path: &Path) -> io::Result<String> {
+    let bytes = read_guarded(path, MAX_BYTES)?;
+    if bytes.len() > MAX_BYTES {
+        return Err(io::Error::other(format!(
+            "it is too large for the definition of a kernel, which has at most {MAX_BYTES} bytes"
+        )));
+    }
+    String::from_utf8(bytes).map_err(|_| io::Error::other("it is not UTF-8 text"))
 }
 
 /// Reads one of them; `None` if there is none. One that can't be read is a mistake: to go
@@ -66,7 +82,7 @@ fn read(spec: &SpecFile, below: &Path) -> Option<Result<KernelDefinition, Mistak
     let path = spec.path.with_file_name(below);
     let read = match &spec.revision {
         Some(revision) => Ok(revision.file(&spec.path, below)?),
-        None => fs::read_to_string(&path),
+        None => text_of(&path),
     };
     let text = match read {
         Ok(text) => text,
@@ -85,8 +101,7 @@ fn read(spec: &SpecFile, below: &Path) -> Option<Result<KernelDefinition, Mistak
 }
 
 /// Whether there is no such file, or no folder that it could be in.
-fn is_absent(error: &std::io::Error) -> bool {
-    use std::io::ErrorKind;
+fn is_absent(error: &io::Error) -> bool {
     matches!(
         error.kind(),
         ErrorKind::NotFound | ErrorKind::NotADirectory | ErrorKind::InvalidFilename

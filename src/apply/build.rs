@@ -34,6 +34,8 @@ pub struct Outcome {
     pub clobbered: Vec<PathBuf>,
     /// Packages whose post-link script was not run, if a generation was built.
     pub scripts: Vec<String>,
+    /// What the post-link scripts said that were run.
+    pub messages: Vec<kernels::Message>,
     /// Why not all Python sources have bytecode, if a generation was built.
     pub no_bytecode: Option<String>,
     /// Kernelspecs that were another root's until now.
@@ -106,6 +108,7 @@ pub async fn carry_out(
         renewed: built.renewed,
         clobbered: built.clobbered,
         scripts: built.scripts,
+        messages: built.messages,
         no_bytecode: built.no_bytecode,
         replaced,
     })
@@ -142,6 +145,7 @@ pub(super) struct Built {
     pub(super) receipt: Option<Receipt>,
     clobbered: Vec<PathBuf>,
     scripts: Vec<String>,
+    messages: Vec<kernels::Message>,
     no_bytecode: Option<String>,
 }
 
@@ -208,6 +212,7 @@ pub(super) async fn build(
     let linking = link(context, prepared, &place, prefix, again);
     let (linked, origin) = tokio::join!(linking, origin(prepared));
     let linked = linked?;
+    kernels::refuse_offline(context, prepared, &place)?;
     if again {
         // What takes the place of others is to be on the disk.
         store::flush(&place)?;
@@ -236,6 +241,7 @@ pub(super) async fn build(
         write_variables(&locked.within(prefix), &spec.variables)?;
     }
 
+    let scripts = kernels::not_run(prepared, prefix);
     let manifest = close(context, prepared, prefix, &linked.bytecode)?;
     let receipt = Receipt {
         version: Receipt::VERSION,
@@ -256,14 +262,23 @@ pub(super) async fn build(
         kernels: set_up.kernels,
         activation: set_up.activation,
         clobbered: clobbered.clone(),
+        scripts_not_run: scripts.clone(),
     };
+    let mut definitions = prepared.subject.definitions();
+    for kernel in &receipt.kernels {
+        // One whose cells test a kernel from Nix by its language.
+        if let Some(known) = context.catalogue.by_id(&kernel.definition) {
+            let kept = definitions.entry(kernel.definition.clone());
+            kept.or_insert_with(|| known.text.clone());
+        }
+    }
     lease.confirm()?;
     receipt.write(
         prefix,
         Papers {
             spec: prepared.subject.file.source.text(),
             lock: prepared.locked.text.as_str(),
-            definitions: &prepared.subject.definitions(),
+            definitions: &definitions,
             manifest: &manifest,
         },
     )?;
@@ -273,7 +288,8 @@ pub(super) async fn build(
         copied_from: linked.copied_from,
         renewed: linked.renewed,
         clobbered,
-        scripts: kernels::not_run(prepared, prefix),
+        scripts,
+        messages: set_up.messages,
         no_bytecode: linked.no_bytecode,
     })
 }

@@ -175,7 +175,7 @@ pub enum ApplyError {
     },
 
     /// No kernelspec where the definition says that there is one.
-    #[error("the kernel {kernel}: its packages brought no kernelspec {directory}")]
+    #[error("the kernel {kernel}: its packages brought no kernelspec {directory}{messages}")]
     #[diagnostic(help(
         "see what the definition expects with: envspec kernels show {definition}. The packages may be too old or too new for it"
     ))]
@@ -186,6 +186,8 @@ pub enum ApplyError {
         definition: String,
         /// The folder that is missing.
         directory: String,
+        /// What post-link scripts said, each in a line of its own.
+        messages: String,
     },
 
     /// A kernelspec that can't be used.
@@ -199,10 +201,25 @@ pub enum ApplyError {
         source: KernelSpecError,
     },
 
+    /// Another kernelspec of the generation has the folder.
+    #[error(
+        "the kernel {kernel}: {} brings a kernelspec named {folder}",
+        by.as_ref().map_or_else(|| "a package or an installer".to_owned(), |by| format!("the kernel {by}"))
+    )]
+    #[diagnostic(help("give the kernel another name in the spec"))]
+    FolderTaken {
+        /// The kernel.
+        kernel: String,
+        /// The folder of its kernelspec.
+        folder: String,
+        /// The kernel that has it, if it is one of the spec's.
+        by: Option<String>,
+    },
+
     /// A kernel's own installer failed.
     #[error("the kernel {kernel}: its installer failed: {command}\n{output}")]
     #[diagnostic(help(
-        "nothing was switched. The installer may need the network; its words are above. Without the kernel: envspec remove {kernel}"
+        "nothing was switched. The installer may need the network; its words are above. Or take {kernel} out of the spec"
     ))]
     Installer {
         /// The kernel.
@@ -213,16 +230,34 @@ pub enum ApplyError {
         output: String,
     },
 
-    /// An installer wrote into the user's own folder.
-    #[error("the kernel {kernel}: its installer wrote past its staging folder, into {path}")]
+    /// A kernel is made by commands that download, which was forbidden.
+    #[error(
+        "the kernel {kernel} needs the network to be made, and --offline forbids it: {command}"
+    )]
     #[diagnostic(help(
-        "nothing was switched, and what it wrote there was removed. Have it write where HOME says, in the definition: envspec kernels show {kernel} --yaml"
+        "nothing was changed and nothing of it ran. Run this without --offline, or take {kernel} out of the spec"
+    ))]
+    InstallerOffline {
+        /// The kernel.
+        kernel: String,
+        /// The first command that would have been run.
+        command: String,
+    },
+
+    /// An installer wrote into the user's own folder, or somebody else meanwhile.
+    #[error(
+        "the kernel {kernel}: its installer wrote past its staging folder, among your own kernelspecs\n{strays}{failure}"
+    )]
+    #[diagnostic(help(
+        "nothing was switched. What is left there names nothing of the installer's: if it is your own, run this again; if not, remove it or mend it, and have the installer write where HOME says, in the definition: envspec kernels show {kernel} --yaml"
     ))]
     InstallerStrays {
         /// The kernel.
         kernel: String,
-        /// What it wrote.
-        path: PathBuf,
+        /// What it wrote and what has become of that, a line for each.
+        strays: String,
+        /// How it failed besides.
+        failure: String,
     },
 
     /// A post-link script failed.

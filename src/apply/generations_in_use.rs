@@ -90,14 +90,8 @@ pub(super) fn observe(
             .generations
             .remove(&generation)
             .unwrap_or_default();
-        uses.extend(
-            references
-                .environments
-                .get(&environment)
-                .cloned()
-                .into_iter()
-                .flatten(),
-        );
+        let of_environment = references.environments.get(&environment);
+        uses.extend(of_environment.into_iter().flatten().cloned());
         if let Some(by) = busy.get(&environment) {
             uses.insert(Kept::Busy { by: by.clone() });
         }
@@ -106,10 +100,12 @@ pub(super) fn observe(
         }
         uses.extend(store::other_owner(&prefix).map(|owner| Kept::Theirs { owner }));
         let made = receipt.as_ref().map(|receipt| receipt.created.as_str());
-        let (idle, switch) = idle(root, &environment, &generation, made, now)?;
+        let is_deleted = is_deleted(root, &environment);
+        let (idle, switch) = idle(root, &environment, &generation, made, is_deleted, now)?;
         let candidate = Candidate {
             generation,
             environment,
+            is_deleted,
             shape,
             idle,
             uses,
@@ -140,6 +136,12 @@ pub(super) fn observe(
         running_scripts: processes.scripts.into_keys().collect(),
         logs: files.logs,
     })
+}
+
+/// Whether an environment was deleted. What can't be read was not.
+fn is_deleted(root: &Root, environment: &str) -> bool {
+    let name = EnvName::new(environment);
+    name.is_some_and(|name| store::is_deleted(root, &name).unwrap_or_default())
 }
 
 /// The user's kernelspecs that run from a generation of the root, and from which.
@@ -231,21 +233,26 @@ impl References {
 }
 
 /// How long ago a generation was left for another, and by which switch it came; if it never was current, how
-/// long ago it was made. What can't be told counts as now.
+/// long ago it was made; if its environment was deleted, how long ago that was. What can't
+/// be told counts as now.
 fn idle(
     root: &Root,
     environment: &str,
     generation: &str,
     made: Option<&str>,
+    is_deleted: bool,
     now: jiff::Timestamp,
 ) -> Result<(Duration, Option<usize>), StoreError> {
     let mut since = made.map(str::to_owned);
     let mut switch = None;
     if let Some(name) = EnvName::new(environment) {
-        let switches = store::switches(root, &name)?;
-        if let Some(last) = switches.iter().rposition(|to| to.to == generation) {
-            since = switches.get(last + 1).map(|next| next.at.clone());
+        let past = store::past(root, &name)?;
+        if let Some(last) = past.iter().rposition(|to| to.to == generation) {
+            since = past.get(last + 1).map(|left| left.at.clone());
             switch = Some(last);
+        }
+        if is_deleted {
+            since = past.last().map(|deleted| deleted.at.clone());
         }
     }
     let since = since.and_then(|at| at.parse::<jiff::Timestamp>().ok());

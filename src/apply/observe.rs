@@ -74,6 +74,9 @@ pub fn prepare(
     let (mut cost, mut room) = (Cost::default(), Room::default());
     let mut store_paths = Vec::new();
     if !generation_exists {
+        for locked in &prefixes {
+            store::refuse_too_long(&locked.within(&prefix))?;
+        }
         refuse_lacking(&subject, &packages)?;
         store_paths = nix::store_paths(context, &subject, &locked.text)?;
         let records = prefixes.iter().map(|prefix| prefix.records.as_slice());
@@ -204,6 +207,9 @@ fn kernels_text(subject: &Subject) -> String {
                 KernelOrigin::Nix(installable) => ("installable", installable.text()),
             };
             text[key] = value.into();
+            if let Some(definition) = &kernel.tested_by {
+                text["definition"] = definition.text.as_str().into();
+            }
             text
         })
         .collect();

@@ -71,7 +71,7 @@ pub(super) fn publish(context: &Context, publishing: Publishing<'_>) -> Result<(
 
 /// Records the switch to what was current until now, if the process that made it
 /// was killed before it could: else nobody could go back to it.
-fn record_what_was_missed(
+pub(super) fn record_what_was_missed(
     context: &Context,
     environment: &EnvName,
     from: &str,
@@ -89,7 +89,8 @@ fn record_what_was_missed(
     record(context, environment, event, from, None)
 }
 
-fn record(
+/// Writes into the history of an environment.
+pub(super) fn record(
     context: &Context,
     environment: &EnvName,
     event: Event,

@@ -229,7 +229,7 @@ fn inputs(context: &Context, subject: &Subject) -> Result<(Inputs, Vec<Channel>)
         requests,
         isolated,
         post_link: subject.post_link(),
-        nix: nix::inputs(subject),
+        nix: nix::inputs(subject)?,
     };
     refuse_forbidden(context, subject, &inputs)?;
     Ok((inputs, channels))

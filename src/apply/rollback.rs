@@ -162,6 +162,8 @@ fn earlier(context: &Context, name: &EnvName, current: &str) -> Result<String, A
     for switched in store::switches(&context.root, name)? {
         match switched.event {
             Event::Apply => stack.push(switched.to),
+            // Nowhere.
+            Event::Delete => {}
             // To a generation that was current: what came after it is undone.
             Event::Rollback => match stack.iter().rposition(|id| *id == switched.to) {
                 Some(position) => stack.truncate(position + 1),

@@ -1,5 +1,6 @@
 //! A spec on disk, read and judged against the catalogue and its site.
 
+use std::io::{self, Read as _};
 use std::path::{Path, PathBuf};
 
 use fs_err as fs;
@@ -15,6 +16,19 @@ use crate::kernel::{Installable, RegisteredName};
 use crate::lock::LockText;
 use crate::site::{ResolvedLaunch, Site, SiteError, SiteFault};
 use crate::spec::{self, At, EnvName, EnvSpec, KernelRequest, Note, SourceText, Span, SpecErrors};
+
+/// Reads a file that a stranger may have put there: nothing that would block or never
+/// end, as a pipe or a device does, and one byte more than `most` at most, which tells
+/// that it has too many.
+pub(super) fn read_guarded(path: &Path, most: usize) -> io::Result<Vec<u8>> {
+    if !fs::metadata(path)?.is_file() {
+        return Err(io::Error::other("it is not a file"));
+    }
+    let mut bytes = Vec::new();
+    let file = fs::File::open(path)?;
+    file.take(most as u64 + 1).read_to_end(&mut bytes)?;
+    Ok(bytes)
+}
 
 /// A spec's file, understood by itself.
 #[derive(Debug)]
@@ -36,33 +50,21 @@ pub struct SpecFile {
 impl SpecFile {
     /// Reads a spec. `shown` is the path as the user gave it.
     pub fn open(path: &Path, shown: &str) -> Result<Self, ApplyError> {
-        use std::io::Read as _;
-        let failed = ApplyError::unreadable(path);
-        let metadata = match fs::metadata(path) {
-            Err(error) if error.kind() == std::io::ErrorKind::NotFound => {
-                return Err(ApplyError::NoSpec {
-                    path: path.to_owned(),
-                });
-            }
-            metadata => metadata.map_err(&failed)?,
-        };
-        if !metadata.is_file() {
-            return Err(failed(std::io::Error::other("it is not a file")));
-        }
         // The lock's name is made from the spec's: with another ending the two
         // could be one file.
-        if !matches!(path.extension(), Some(ending) if ending == "yaml" || ending == "yml") {
-            return Err(ApplyError::NotYaml {
-                path: path.to_owned(),
-            });
-        }
-        // One byte more than a spec may have tells that it has too many.
-        let mut bytes = Vec::new();
-        fs::File::open(path)
-            .map_err(&failed)?
-            .take(SourceText::MAX_BYTES as u64 + 1)
-            .read_to_end(&mut bytes)
-            .map_err(&failed)?;
+        let is_yaml =
+            matches!(path.extension(), Some(ending) if ending == "yaml" || ending == "yml");
+        let bytes = match read_guarded(path, SourceText::MAX_BYTES) {
+            Err(error) if error.kind() == io::ErrorKind::NotFound => {
+                let path = path.to_owned();
+                return Err(ApplyError::NoSpec { path });
+            }
+            Ok(_) if !is_yaml => {
+                let path = path.to_owned();
+                return Err(ApplyError::NotYaml { path });
+            }
+            read => read.map_err(ApplyError::unreadable(path))?,
+        };
         Self::of(path, SourceText::from_bytes(shown, bytes)?)
     }
 
@@ -91,7 +93,7 @@ impl SpecFile {
         };
         match read {
             Ok(text) => Ok(Some(LockText::new(self.lock_name(), text))),
-            Err(error) if error.kind() == std::io::ErrorKind::NotFound => Ok(None),
+            Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
             Err(error) => Err(ApplyError::unreadable(&path)(error)),
         }
     }
@@ -250,18 +252,22 @@ impl SpecFile {
         }
         let told = |error: &dyn miette::Diagnostic| {
             let help = error.help().map(|help| help.to_string());
-            fault(error.to_string(), "asked here", help.unwrap_or_default())
+            let message = match error.source() {
+                Some(reason) => format!("{error}: {reason}"),
+                None => error.to_string(),
+            };
+            fault(message, "asked here", help.unwrap_or_default())
         };
         let definition = || {
             definition(self, &context.catalogue, request.definition_id())
                 .map_err(|error| told(error.as_ref()))
         };
+        let mut tested_by = None;
         let origin = match &request.installable {
             None => KernelOrigin::Packages(definition()?),
             Some(installable) => {
                 if request.definition.is_some() {
-                    // Its cells test the kernel.
-                    definition()?;
+                    tested_by = Some(definition()?);
                 }
                 KernelOrigin::Nix(self.judge_installable(context, request, installable)?)
             }
@@ -294,6 +300,7 @@ impl SpecFile {
         Ok(SubjectKernel {
             request: request.clone(),
             origin,
+            tested_by,
             registered,
         })
     }

@@ -22,6 +22,8 @@ pub struct SubjectKernel {
     pub request: KernelRequest,
     /// Where it comes from.
     pub origin: KernelOrigin,
+    /// The definition that `use` names for a kernel from Nix, whose cells test it.
+    pub tested_by: Option<Arc<KernelDefinition>>,
     /// The name to register it under.
     pub registered: RegisteredName,
 }
@@ -127,7 +129,12 @@ impl Subject {
 
     /// The texts of its kernels' definitions, by their identifiers.
     pub(super) fn definitions(&self) -> BTreeMap<String, String> {
+        let tested_by = self
+            .kernels
+            .iter()
+            .filter_map(|kernel| kernel.tested_by.as_deref());
         self.made_by_definitions()
+            .chain(tested_by)
             .map(|definition| (definition.id.to_string(), definition.text.clone()))
             .collect()
     }

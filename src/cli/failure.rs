@@ -191,13 +191,19 @@ impl From<ApplyError> for Failure {
             | ApplyError::OtherEnvironment { .. }
             | ApplyError::ForeignLock { .. }
             | ApplyError::Lock(_)
-            | ApplyError::Nix(NixError::Taken { .. } | NixError::NoSystem { .. })
+            | ApplyError::FolderTaken { .. }
+            | ApplyError::Nix(
+                NixError::NoSystem { .. }
+                | NixError::TooManySources { .. }
+                | NixError::Sources { .. },
+            )
             | ApplyError::Store(
                 StoreError::Unknown { .. }
                 | StoreError::Ambiguous { .. }
                 | StoreError::NothingEarlier { .. },
             ) => Exit::Usage,
             ApplyError::NoSolution(_) => Exit::NoSolution,
+            ApplyError::InstallerOffline { .. } => Exit::Network,
             ApplyError::Conda(error) => conda(error),
             ApplyError::NoLock { .. }
             | ApplyError::StaleLock { .. }

@@ -194,6 +194,46 @@ pub(super) fn current(app: &App<'_>, said: Option<&str>) -> Result<Current, Fail
     ))
 }
 
+/// An environment that there is, or was.
+pub(super) struct Past {
+    pub(super) root: Root,
+    pub(super) name: EnvName,
+    /// The name of its current generation; `None` if it was deleted.
+    pub(super) generation: Option<String>,
+}
+
+/// The environment that is meant, also if it was deleted.
+pub(super) fn past(app: &App<'_>, said: Option<&str>) -> Result<Past, Failure> {
+    let failure = match current(app, said) {
+        Ok(current) => {
+            return Ok(Past {
+                root: current.root,
+                name: current.name,
+                generation: Some(current.generation),
+            });
+        }
+        Err(failure) => failure,
+    };
+    if let Some(name) = name_of(app, said) {
+        for root in app.roots(&app.sites()?)? {
+            if store::is_deleted(&root, &name)? {
+                return Ok(Past {
+                    root,
+                    name,
+                    generation: None,
+                });
+            }
+        }
+    }
+    Err(failure)
+}
+
+/// The name of the environment that is meant, whether there is one or not.
+pub(super) fn name_of(app: &App<'_>, said: Option<&str>) -> Option<EnvName> {
+    let name = said.filter(|said| !is_path(said)).and_then(EnvName::new);
+    name.or_else(|| Some(spec(app, said).ok()?.spec.name))
+}
+
 /// Looks for an environment below every root that there may be.
 fn find_current(app: &App<'_>, name: &EnvName) -> Result<Vec<Current>, Failure> {
     let mut found = Vec::new();

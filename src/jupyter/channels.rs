@@ -84,10 +84,38 @@ pub(super) async fn listens(info: &ConnectionInfo, channel: u16) -> bool {
         Transport::IPC => UnixStream::connect(format!("{}-{channel}", info.ip))
             .await
             .is_ok(),
-        Transport::TCP => TcpStream::connect((info.ip.as_str(), channel))
-            .await
-            .is_ok(),
+        // Without a call where the system tells: a kernel on zeromq's Rust port (evcxr)
+        // gives a channel up when its first caller hangs up.
+        Transport::TCP => match is_listened_on(channel) {
+            Some(is) => is,
+            None => TcpStream::connect((info.ip.as_str(), channel))
+                .await
+                .is_ok(),
+        },
     }
+}
+
+/// Whether a TCP socket listens on a port, by Linux' tables; `None` where there are none.
+fn is_listened_on(port: u16) -> Option<bool> {
+    const LISTENS: &str = "0A";
+    let local = format!(":{port:04X}");
+    // Java listens on a socket of IPv6 for both.
+    let tables = ["/proc/net/tcp", "/proc/net/tcp6"].map(std::fs::read_to_string);
+    let lines: Vec<&str> = match &tables {
+        [Err(_), Err(_)] => return None,
+        tables => tables
+            .iter()
+            .flatten()
+            .flat_map(|table| table.lines())
+            .collect(),
+    };
+    Some(lines.into_iter().any(|line| {
+        let mut words = line.split_ascii_whitespace().skip(1);
+        words
+            .next()
+            .is_some_and(|address| address.ends_with(&local))
+            && words.nth(1) == Some(LISTENS)
+    }))
 }
 
 /// Five ports that no other kernel of this process gets, until dropped.
@@ -134,4 +162,31 @@ fn random<const N: usize>() -> io::Result<[u8; N]> {
     let mut bytes = [0; N];
     getrandom::fill(&mut bytes).map_err(io::Error::other)?;
     Ok(bytes)
+}
+
+#[cfg(test)]
+mod tests {
+    use std::net::{TcpListener, TcpStream};
+
+    use super::is_listened_on;
+
+    #[test]
+    fn a_port_is_listened_on_while_somebody_does_and_not_by_who_only_calls() {
+        if is_listened_on(0).is_none() {
+            return;
+        }
+        let now = |port| is_listened_on(port).unwrap();
+        // As Java does, if this machine has IPv6, and as all others do.
+        for place in ["[::]:0", "127.0.0.1:0"] {
+            let Ok(listener) = TcpListener::bind(place) else {
+                continue;
+            };
+            let port = listener.local_addr().unwrap().port();
+            assert!(now(port), "{place}");
+            let caller = TcpStream::connect(("127.0.0.1", port)).unwrap();
+            let _answered = listener.accept().unwrap();
+            drop(listener);
+            assert!(!now(port) && !now(caller.local_addr().unwrap().port()));
+        }
+    }
 }

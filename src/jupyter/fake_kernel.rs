@@ -121,7 +121,11 @@ async fn serve() {
                     }
                     JupyterMessageContent::ExecuteRequest(_) if aborting => {
                         aborting = false;
-                        let reply = ExecuteReply { status: ReplyStatus::Aborted, ..ExecuteReply::default() };
+                        let reply: JupyterMessageContent = if behaviour == "aborts in its own word" {
+                            abort().into()
+                        } else {
+                            ExecuteReply { status: ReplyStatus::Aborted, ..ExecuteReply::default() }.into()
+                        };
                         shell.send(JupyterMessage::new(reply, Some(&message))).await.unwrap();
                     }
                     JupyterMessageContent::ExecuteRequest(_) => {
@@ -157,7 +161,7 @@ async fn serve() {
         };
         if stopped && let Some(cell) = running.take() {
             assert_ne!(behaviour, "dies of an interrupt");
-            aborting = behaviour == "aborts what comes next";
+            aborting = behaviour.starts_with("aborts");
             shell
                 .send(JupyterMessage::new(abort(), Some(&cell)))
                 .await

@@ -9,7 +9,7 @@ use rustix::fs::{Access, access};
 use super::program::{is_executable, is_prefix, program_of};
 use super::registration::KERNEL_JSON;
 use super::search_path::SearchPath;
-use crate::kernel::{KernelSpec, Place, Program, Seen};
+use crate::kernel::{KernelSpec, MarkedRoot, Place, Program, Seen};
 
 /// More than any kernel.json has, in bytes.
 const LONGEST: u64 = 1 << 20;
@@ -67,6 +67,10 @@ pub async fn look(path: &SearchPath, environment: &BTreeMap<String, String>) -> 
         {
             all[at].shadowed_by = Some(all[*first].path.clone());
         }
+        // What would not run either is nobody's loss.
+        if !all[at].program.as_ref().is_some_and(Program::runs) {
+            continue;
+        }
         let hidden = all[at].path.clone();
         for winner in others {
             if !all[winner].shadows.contains(&hidden) {
@@ -114,6 +118,7 @@ async fn look_at(path: &Path, place: &Place, environment: &BTreeMap<String, Stri
     let mut program = None;
     let mut in_prefix = None;
     let mut lost = Vec::new();
+    let mut root = MarkedRoot::There;
     if let Ok(spec) = &content {
         program = program_of(spec, &shown, own, environment).await;
         in_prefix = match (spec.wrapped(), &program) {
@@ -126,7 +131,11 @@ async fn look_at(path: &Path, place: &Place, environment: &BTreeMap<String, Stri
         };
         lost = spec.named_folders();
         lost.retain(|folder| is_gone(Path::new(folder)));
+        if let Some(mark) = spec.mark() {
+            root = marked_root(Path::new(&mark.root));
+        }
     }
+    let lacks = program.as_ref().and_then(Program::lacks);
     Seen {
         name: name.to_lowercase(),
         is_link: path.is_symlink(),
@@ -134,9 +143,11 @@ async fn look_at(path: &Path, place: &Place, environment: &BTreeMap<String, Stri
         path: shown,
         place: place.clone(),
         content,
+        prefix_lacks_it: lacks.is_some_and(|file| prefix_lacks(Path::new(file))),
         program,
         in_prefix,
         lost,
+        root,
         shadowed_by: None,
         shadows: Vec::new(),
     }
@@ -171,6 +182,26 @@ fn told_program(spec: &KernelSpec, folder: &str, word: &str) -> Option<String> {
         None => format!("{prefix}/bin/{word}"),
     };
     is_executable(Path::new(&program)).then_some(program)
+}
+
+/// Whether the prefix that a file was in is there, without it. A link that leads
+/// nowhere is there: to a Python on a disk that is not mounted here, for example.
+fn prefix_lacks(file: &Path) -> bool {
+    let is_there = file.symlink_metadata().is_ok();
+    let prefix = file.parent().filter(|folder| folder.ends_with("bin"));
+    let prefix = prefix.and_then(Path::parent);
+    !is_there && prefix.is_some_and(is_prefix)
+}
+
+/// Whether the root of a mark is there. An empty folder in its place is what is left
+/// of a disk that is not mounted.
+fn marked_root(root: &Path) -> MarkedRoot {
+    let is_filled = fs_err::read_dir(root).is_ok_and(|mut entries| entries.next().is_some());
+    if is_filled {
+        MarkedRoot::There
+    } else {
+        MarkedRoot::Unseen
+    }
 }
 
 /// Whether there certainly is nothing at a path.

@@ -16,6 +16,7 @@ mod probe;
 #[cfg(test)]
 mod probe_tests;
 mod process;
+mod process_group;
 mod program;
 mod registration;
 #[cfg(test)]
@@ -28,6 +29,7 @@ pub use place::{Home, scrubbed_environment, user_kernels_dir};
 pub use probe::{
     Ending, KernelTest, KernelTestRequest, Limits, Step, StepOutcome, TestFailure, test_kernel,
 };
+pub use process_group::{Ended, ProcessGroup};
 pub use program::{is_executable, is_prefix, program_of, which};
 pub use registration::{
     MayReplace, Owner, Registered, RegistrationError, Resource, Staged, observed, read_resources,

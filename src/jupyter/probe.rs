@@ -291,8 +291,7 @@ async fn run_cells(
             let stopped = within(limits.interrupt, process, stopped).await;
             test.take(Step::Interrupt, began, stopped)?;
             let began = Instant::now();
-            let again = once_more(client, cell);
-            let again = within(limits.execute, process, again).await;
+            let again = within(limits.execute, process, once_more(client, cell)).await;
             test.take(Step::Again, began, again)?;
         }
     }
@@ -333,13 +332,14 @@ async fn smoke(client: &mut Client, smoke: &Smoke) -> Result<(), TestFailure> {
     }
 }
 
-/// Runs the smoke cell after an interrupt. A request that comes while the kernel
-/// still throws away what was queued behind the interrupted cell is answered
-/// with `aborted` (`IRkernel` does so after it has replied): it is sent again.
+/// Runs the smoke cell after an interrupt, again while the kernel still throws away what was
+/// queued behind the interrupted cell and answers `aborted` (`IRkernel`) or `abort` (tslab).
 async fn once_more(client: &mut Client, cell: &Smoke) -> Result<(), TestFailure> {
     loop {
         match smoke(client, cell).await {
-            Err(TestFailure::Cell { status, .. }) if status == "aborted" => sleep(SETTLE).await,
+            Err(TestFailure::Cell { status, .. }) if status.starts_with("abort") => {
+                sleep(SETTLE).await;
+            }
             done => return done,
         }
     }

@@ -94,8 +94,10 @@ async fn a_kernel_that_only_a_signal_ends_is_ended_as_jupyter_does() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_kernel_that_empties_its_queue_after_an_interrupt_is_asked_again() {
-    let test = fake("aborts what comes next", "signal").await;
-    assert!(test.passed(), "{test:#?}");
+    for behaviour in ["aborts what comes next", "aborts in its own word"] {
+        let test = fake(behaviour, "signal").await;
+        assert!(test.passed(), "{behaviour}: {test:#?}");
+    }
 }
 
 #[tokio::test(flavor = "multi_thread")]

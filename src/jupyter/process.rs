@@ -2,40 +2,38 @@
 //! group and its files, when its value is dropped.
 //!
 //! Jupyter's launcher (`jupyter_client/launcher.py`) starts a kernel in a
-//! session of its own; here it is a process group of its own, which is what
-//! signals go to. (std cannot make a session yet, and `unsafe` is forbidden.)
+//! session of its own; here it is a [`ProcessGroup`].
 
 use std::collections::BTreeMap;
 use std::io::{self, Read as _, Seek as _, SeekFrom, Write as _};
 use std::os::unix::fs::PermissionsExt as _;
-use std::os::unix::process::CommandExt as _;
 use std::path::Path;
-use std::process::{Child, Command, Stdio};
+use std::process::{Command, Stdio};
 use std::time::Duration;
 
 use fs_err::os::unix::fs::OpenOptionsExt as _;
 use jupyter_protocol::ConnectionInfo;
-use rustix::process::{Pid, Signal, WaitId, WaitIdOptions, kill_process_group, waitid};
+use rustix::process::Signal;
 use tempfile::TempDir;
 
 use super::channels::Channels;
 use super::place::Home;
+use super::process_group::ProcessGroup;
 use crate::kernel::{KernelSpec, substitute};
 
 /// The end of what a kernel wrote to its standard streams that is kept, in bytes.
 const LOG_TAIL: u64 = 4096;
 
-/// How often a look is taken whether the process has ended.
-const LOOK: Duration = Duration::from_millis(10);
-
-/// How often the private folder's removal is tried.
+/// How often the private folder's removal is tried, and how long it is waited between.
 const REMOVALS: usize = 20;
+const PAUSE: Duration = Duration::from_millis(10);
 
 /// A running kernel and the private folder (0700) that holds its connection
-/// file, its log and, if asked for, its home.
+/// file, its log and, if asked for, its home. It goes after the kernel: fields are
+/// dropped in their order.
 pub(super) struct KernelProcess {
-    child: Child,
-    folder: TempDir,
+    group: ProcessGroup,
+    folder: Folder,
     channels: Channels,
 }
 
@@ -103,15 +101,13 @@ impl KernelProcess {
             .current_dir(&home)
             .stdin(Stdio::null())
             .stdout(log.try_clone()?.into_parts().0)
-            .stderr(log.into_parts().0)
-            .process_group(0);
+            .stderr(log.into_parts().0);
         let channels = channels.released();
-        let child = command
-            .spawn()
+        let group = ProcessGroup::start(&mut command)
             .map_err(|error| io::Error::new(error.kind(), format!("{program}: {error}")))?;
         Ok(Self {
-            child,
-            folder,
+            group,
+            folder: Folder(folder),
             channels,
         })
     }
@@ -121,44 +117,25 @@ impl KernelProcess {
         self.channels.info()
     }
 
-    /// Waits until the process has ended; says how it did. It stays a zombie,
-    /// so that its number still names its group and nothing else.
+    /// Waits until the process has ended; says how it did.
     pub(super) async fn ended(&self) -> String {
-        loop {
-            if let Some(how) = self.has_ended() {
-                return how;
-            }
-            tokio::time::sleep(LOOK).await;
-        }
-    }
-
-    fn has_ended(&self) -> Option<String> {
-        let options = WaitIdOptions::EXITED | WaitIdOptions::NOHANG | WaitIdOptions::NOWAIT;
-        match waitid(WaitId::Pid(self.group()), options) {
-            Ok(None) => None,
-            Ok(Some(status)) => Some(match (status.exit_status(), status.terminating_signal()) {
-                (Some(code), _) => format!("exit code {code}"),
-                (None, Some(signal)) => format!("signal {signal}"),
-                (None, None) => "an unknown status".to_owned(),
-            }),
-            Err(error) => Some(format!("a status that can't be read ({error})")),
-        }
+        self.group.ended().await.to_string()
     }
 
     /// Interrupts the kernel by signal, as Jupyter does: SIGINT to its group.
     pub(super) fn interrupt(&self) -> io::Result<()> {
-        Ok(kill_process_group(self.group(), Signal::INT)?)
+        self.group.signal(Signal::INT)
     }
 
     /// Asks the kernel by signal to end: SIGTERM to its group.
     pub(super) fn terminate(&self) -> io::Result<()> {
-        Ok(kill_process_group(self.group(), Signal::TERM)?)
+        self.group.signal(Signal::TERM)
     }
 
     /// The end of what the kernel wrote to its standard streams.
     pub(super) fn log_tail(&self) -> String {
         let read = || -> io::Result<Vec<u8>> {
-            let mut log = fs_err::File::open(self.folder.path().join("log"))?;
+            let mut log = fs_err::File::open(self.folder.0.path().join("log"))?;
             let length = log.metadata()?.len();
             log.seek(SeekFrom::Start(length.saturating_sub(LOG_TAIL)))?;
             let mut bytes = Vec::new();
@@ -168,25 +145,20 @@ impl KernelProcess {
         let text = read().unwrap_or_default();
         anstream::adapter::strip_str(&String::from_utf8_lossy(&text)).to_string()
     }
-
-    fn group(&self) -> Pid {
-        Pid::from_child(&self.child)
-    }
 }
 
-impl Drop for KernelProcess {
+/// What goes after all of the group has ended.
+struct Folder(TempDir);
+
+impl Drop for Folder {
     fn drop(&mut self) {
-        // The leader is not reaped yet, so the group's number is still its own;
-        // an error can only mean that nobody is left in it.
-        let _gone = kill_process_group(self.group(), Signal::KILL);
-        let _reaped = self.child.wait();
         // A shell that the kernel had on a terminal of its own outlives it for
         // a moment, to save its history: it may write while its home goes.
         for _ in 0..REMOVALS {
-            if fs_err::remove_dir_all(self.folder.path()).is_ok() {
+            if fs_err::remove_dir_all(self.0.path()).is_ok() {
                 break;
             }
-            std::thread::sleep(LOOK);
+            std::thread::sleep(PAUSE);
         }
     }
 }

@@ -42,7 +42,7 @@ pub async fn program_of(
     server: Option<&Path>,
     environment: &BTreeMap<String, String>,
 ) -> Option<Program> {
-    let word = *spec.argv().first()?;
+    let word = *spec.command().first()?;
     let own = server.map(|prefix| prefix.to_string_lossy().into_owned());
     let mut filled = word.replace("{resource_dir}", folder);
     if let Some(own) = &own {

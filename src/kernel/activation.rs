@@ -11,7 +11,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use serde::{Deserialize, Serialize};
 
-use super::template::escape;
+use super::template::{escape, substitute};
 
 /// Variables of the shell that ran the activation, or that only a later
 /// `deactivate` reads. `CONDA_PREFIX` and `CONDA_DEFAULT_ENV` are not among them:
@@ -61,9 +61,10 @@ const EMPTY_MEANS_HERE: [&str; 5] = [
 ///
 /// The values are templates as Jupyter fills them in: literal text with each
 /// `$` doubled, `${PATH}` where the activation extended the PATH that it found,
-/// `${HOME}` where it built on the home folder. No other reference is ever
+/// `${HOME}` and `${USER}` where it built on them. No other reference is ever
 /// written: Jupyter leaves one to a variable that isn't set as it stands, and
-/// only these two are always set.
+/// only these are set wherever people log in or a job is started for them (USER is
+/// missing in some containers).
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct ActivationDelta {
     set: BTreeMap<String, String>,
@@ -74,22 +75,23 @@ impl ActivationDelta {
     /// Compares the whole environment before an activation with the whole
     /// environment after it.
     ///
-    /// Give the activation a short PATH (`/usr/bin:/bin`) and a HOME that no
-    /// other path begins with (an empty folder made for it), so that what it
-    /// took from there can be told from what it set. A variable that is missing
-    /// in `after` counts as unset.
+    /// Give the activation a short PATH (`/usr/bin:/bin`), and a HOME (an empty folder
+    /// made for it) and a USER that occur in no other text, so that what it took from
+    /// there can be told from what it set. A variable that is missing in `after` counts
+    /// as unset.
     pub fn between(before: &BTreeMap<String, String>, after: &BTreeMap<String, String>) -> Self {
-        let home = before
-            .get("HOME")
-            .map_or("", String::as_str)
-            .trim_end_matches('/');
-        let prefix = after.get("CONDA_PREFIX").map(String::as_str);
+        let given = |name| before.get(name).map_or("", String::as_str);
+        let hosts = Hosts {
+            home: given("HOME").trim_end_matches('/'),
+            user: given("USER"),
+            prefix: after.get("CONDA_PREFIX").map_or("", String::as_str),
+        };
         let set = after
             .iter()
             .filter(|(name, value)| !is_noise(name) && before.get(*name) != Some(value))
             .map(|(name, value)| {
                 let found = before.get(name).map(String::as_str);
-                (name.clone(), templated(name, value, found, home, prefix))
+                (name.clone(), templated(name, value, found, &hosts))
             })
             .collect();
         let unset = before
@@ -98,6 +100,33 @@ impl ActivationDelta {
             .cloned()
             .collect();
         Self { set, unset }
+    }
+
+    /// The same with more variables, as literal values, whatever their names are.
+    #[must_use]
+    pub fn with(mut self, variables: &BTreeMap<String, String>) -> Self {
+        for (name, value) in variables {
+            self.unset.remove(name);
+            self.set.insert(name.clone(), escape(value));
+        }
+        self
+    }
+
+    /// The folders of a prefix in which an activated shell looks for programs, in order;
+    /// its `bin` at least.
+    pub fn program_folders(&self, prefix: &str) -> Vec<String> {
+        let path = self.set.get("PATH").map_or("", String::as_str);
+        let literal = |folder: &str| substitute(folder, |_| None);
+        let below = |folder: &String| {
+            let rest = folder.strip_prefix(prefix);
+            rest.is_some_and(|rest| rest.starts_with('/'))
+        };
+        let mut folders: Vec<String> = path.split(':').map(literal).filter(below).collect();
+        let bin = format!("{prefix}/bin");
+        if !folders.contains(&bin) {
+            folders.push(bin);
+        }
+        folders
     }
 
     /// The variables to set, as templates, in order.
@@ -113,28 +142,57 @@ impl ActivationDelta {
 }
 
 fn is_noise(name: &str) -> bool {
-    NOISE.contains(&name) || NOISE_BEGINNINGS.iter().any(|start| name.starts_with(start))
+    NOISE.contains(&name)
+        || NOISE_BEGINNINGS.iter().any(|start| name.starts_with(start))
+        // conda-forge's scripts for Julia and Octave note the old value for the way back.
+        || name.ends_with("_BACKUP")
+}
+
+/// What differs from host to host, as the activation was given it.
+struct Hosts<'a> {
+    home: &'a str,
+    user: &'a str,
+    /// The prefix, which may be below the home and is the same everywhere.
+    prefix: &'a str,
+}
+
+impl Hosts<'_> {
+    /// A text as a template, with references where it was made from what was given.
+    fn template(&self, text: &str) -> String {
+        if !self.prefix.is_empty()
+            && let Some((start, end)) = text.split_once(self.prefix)
+        {
+            let prefix = escape(self.prefix);
+            return format!("{}{prefix}{}", self.template(start), self.template(end));
+        }
+        let text = referring(&escape(text), &escape(self.home), "${HOME}");
+        referring(&text, &escape(self.user), "${USER}")
+    }
+}
+
+/// A text with a reference wherever a value stands whole: `/h` is not the beginning of
+/// `/hh`.
+fn referring(text: &str, value: &str, reference: &str) -> String {
+    if value.is_empty() {
+        return text.to_owned();
+    }
+    let goes_on = |c: char| c.is_alphanumeric() || "._-".contains(c);
+    let mut written = String::with_capacity(text.len());
+    let mut rest = text;
+    while let Some((start, end)) = rest.split_once(value) {
+        written.push_str(start);
+        written.push_str(if end.starts_with(goes_on) {
+            value
+        } else {
+            reference
+        });
+        rest = end;
+    }
+    written + rest
 }
 
 /// One variable's new value as a template.
-fn templated(
-    name: &str,
-    value: &str,
-    found: Option<&str>,
-    home: &str,
-    prefix: Option<&str>,
-) -> String {
-    let within_prefix = |element: &str| prefix.is_some_and(|p| element.starts_with(p));
-    let literal = |element: &str| match element.strip_prefix(home) {
-        Some(rest)
-            if !home.is_empty()
-                && (rest.is_empty() || rest.starts_with('/'))
-                && !within_prefix(element) =>
-        {
-            format!("${{HOME}}{}", escape(rest))
-        }
-        _ => escape(element),
-    };
+fn templated(name: &str, value: &str, found: Option<&str>, hosts: &Hosts<'_>) -> String {
     let elements: Vec<&str> = value.split(':').collect();
     let found: Vec<&str> = found.map_or_else(Vec::new, |text| text.split(':').collect());
     let extended = (!found.is_empty())
@@ -153,7 +211,7 @@ fn templated(
             continue;
         }
         if !(elements[at].is_empty() && EMPTY_MEANS_HERE.contains(&name)) {
-            written.push(literal(elements[at]));
+            written.push(hosts.template(elements[at]));
         }
         at += 1;
     }
@@ -235,6 +293,41 @@ mod tests {
     }
 
     #[test]
+    fn home_and_user_are_told_wherever_they_stand() {
+        let before = [("HOME", "/tmp/h"), ("USER", "envspec-user")];
+        let after = [
+            ("CONDA_PREFIX", "/tmp/h/g"),
+            ("SCRATCH", "/scratch/envspec-user/x"),
+            ("FLAGS", "-I/tmp/h/inc -L/tmp/h/g/lib file:///tmp/h $5"),
+            ("OTHER", "envspec-user2"),
+        ];
+        let of = |name| value(&before, &after, name).unwrap();
+        assert_eq!(of("SCRATCH"), "/scratch/${USER}/x");
+        assert_eq!(
+            of("FLAGS"),
+            "-I${HOME}/inc -L/tmp/h/g/lib file://${HOME} $$5"
+        );
+        assert_eq!(of("OTHER"), "envspec-user2");
+    }
+
+    #[test]
+    fn what_the_spec_says_is_set_whatever_was_found_and_whatever_its_name() {
+        let said = [("LANG", "C"), ("PS1", "> "), ("COST", "5$")];
+        let said = said.map(|(name, value)| (name.to_owned(), value.to_owned()));
+        let delta = delta(&[("LANG", "C")], &[("LANG", "C")]).with(&BTreeMap::from(said));
+        let set: Vec<&str> = delta.set().values().map(String::as_str).collect();
+        assert_eq!(set, ["5$$", "C", "> "]);
+    }
+
+    #[test]
+    fn programs_are_looked_for_where_an_activated_shell_finds_them_in_the_prefix() {
+        let path = "/g/bin:/opt/bin:/g/share/rubygems/bin:/gg/bin:/usr/bin";
+        let found = delta(&[("PATH", "/usr/bin")], &[("PATH", path)]).program_folders("/g");
+        assert_eq!(found, ["/g/bin", "/g/share/rubygems/bin"]);
+        assert_eq!(ActivationDelta::default().program_folders("/g"), ["/g/bin"]);
+    }
+
+    #[test]
     fn the_shells_own_variables_are_left_out_and_those_that_programs_ask_for_stay() {
         let after = [
             ("PS1", "(lab) "),
@@ -242,6 +335,7 @@ mod tests {
             ("CONDA_SHLVL", "1"),
             ("CONDA_PREFIX_1", "/base"),
             ("_CONDA_SET_PROJ_DATA", "1"),
+            ("JULIA_PROJECT_BACKUP", ""),
             ("BASH_FUNC_module%%", "() { :; }"),
             ("CONDA_PREFIX", "/g"),
             ("CONDA_DEFAULT_ENV", "lab"),

@@ -1,12 +1,11 @@
 //! A kernelspec that somebody else made: what it tells of its prefix, and how it
 //! becomes one that is right whichever server starts it.
 
-use std::collections::BTreeMap;
-
 use serde_json::{Map, Value, json};
 
 use super::activation::ActivationDelta;
-use super::kernelspec::{KernelSpec, KernelSpecError, absolute_argv, metadata};
+use super::kernelspec::{KernelSpec, KernelSpecError, metadata};
+use super::rewrite::{absolute_argv, servers_python_forgotten, without_empty_part};
 use super::template::compose;
 use super::wrapper::{Wrapped, unwrap};
 
@@ -41,7 +40,7 @@ impl KernelSpec {
     /// one that it sets or that `nb_conda_kernels` noted. Whether there is an
     /// environment at a path is not looked at.
     pub fn told_prefixes(&self, folder: &str) -> Vec<String> {
-        let program = self.argv().first().copied().unwrap_or_default();
+        let program = self.command().first().copied().unwrap_or_default();
         let of_wrapper = self.wrapped();
         let of_program = match &of_wrapper {
             // A wrapper's own prefix is conda's.
@@ -86,7 +85,7 @@ impl KernelSpec {
     /// The module that a Python runs as the kernel: the word behind `-m`, without
     /// its submodules.
     pub fn module(&self) -> Option<&str> {
-        let argv = self.argv();
+        let argv = self.command();
         let (program, words) = argv.split_first()?;
         let base = program.rsplit('/').next()?;
         let version = base.strip_prefix("python")?;
@@ -112,9 +111,10 @@ impl KernelSpec {
     #[must_use]
     pub fn with_program(&self, program: &str) -> Self {
         let mut document = self.document.clone();
+        let before = self.argv().len() - self.command().len();
         let words = document.get_mut("argv").and_then(Value::as_array_mut);
-        if let Some(first) = words.and_then(|words| words.first_mut()) {
-            *first = program.into();
+        if let Some(word) = words.and_then(|words| words.get_mut(before)) {
+            *word = program.into();
         }
         Self { document }
     }
@@ -144,10 +144,16 @@ impl KernelSpec {
             return Err(KernelSpecError::Field { field, expected });
         }
         let words: Vec<&str> = argv.iter().map(String::as_str).collect();
-        let argv = absolute_argv(&words, to.prefix, is_executable)?;
+        let argv = absolute_argv(
+            &words,
+            to.prefix,
+            &to.activation.program_folders(to.prefix),
+            is_executable,
+        )?;
         document.insert("argv".to_owned(), argv.into());
 
-        let mut env: BTreeMap<String, String> = to.activation.set().clone();
+        let mut env = servers_python_forgotten();
+        env.extend(to.activation.set().clone());
         let own = self.env().into_iter();
         let own: Vec<(String, String)> = own
             .filter(|(name, _)| !WHICH.contains(&name.as_str()))
@@ -161,6 +167,7 @@ impl KernelSpec {
             })
             .collect();
         env.extend(own);
+        without_empty_part(&mut env);
         let env: Map<String, Value> = env
             .into_iter()
             .map(|(name, value)| (name, value.into()))
@@ -190,6 +197,8 @@ fn without_gone(path: &str, is_folder: impl Fn(&str) -> bool) -> String {
 
 #[cfg(test)]
 mod tests {
+    use std::collections::BTreeMap;
+
     use super::*;
 
     fn spec(text: &str) -> KernelSpec {
@@ -261,7 +270,8 @@ mod tests {
     #[test]
     fn an_adopted_kernelspec_is_absolute_has_the_activation_and_keeps_the_rest_in_its_order() {
         let text = r#"{"x-first": [1], "display_name": "mine", "argv": ["python", "-m", "k"],
-            "env": {"TZ": "UTC", "PATH": "/gone/bin:/tools:${PATH}", "CONDA_PREFIX": "/gone"},
+            "env": {"TZ": "UTC", "PATH": "/gone/bin:/tools:${PATH}", "CONDA_PREFIX": "/gone",
+                "PYTHONPATH": "/mine:${PYTHONPATH}"},
             "metadata": {"debugger": true}, "x-last": null}"#;
         let spec = adopted(text).unwrap();
         assert_eq!(spec.argv(), ["/e/bin/python", "-m", "k"]);
@@ -270,6 +280,7 @@ mod tests {
         assert_eq!(env["CONDA_PREFIX"], "/e");
         assert_eq!(env["PROJ_DATA"], "/e/share/proj");
         assert_eq!(env["TZ"], "UTC");
+        assert_eq!(env["PYTHONPATH"], "/mine");
         assert!(spec.is_adopted() && spec.mark().is_none());
         let keys: Vec<_> = spec.document.keys().map(String::as_str).collect();
         let wanted = [
@@ -320,6 +331,12 @@ mod tests {
         let text = r#"{"argv": ["R", "--slave"], "display_name": "R"}"#;
         let changed = spec(text).with_program("/e/bin/R");
         assert_eq!(changed.argv(), ["/e/bin/R", "--slave"]);
+        let text = r#"{"argv": ["/usr/bin/env", "-u", "X", "R", "--slave"], "display_name": "R"}"#;
+        let changed = spec(text).with_program("/e/bin/R");
+        assert_eq!(
+            changed.argv(),
+            ["/usr/bin/env", "-u", "X", "/e/bin/R", "--slave"]
+        );
         assert_eq!(changed.display_name(), "R");
     }
 }

@@ -2,10 +2,11 @@
 
 use std::collections::BTreeMap;
 
-use serde_json::{Map, Value};
-
 use super::kernelspec::{KernelSpec, KernelSpecError};
-use super::template::{compose, escape};
+use super::limits::limited;
+use super::rewrite::{layered, said};
+use super::template::escape;
+use crate::spec::Limits;
 
 /// What makes a kernelspec out of a Nix store the one of a generation.
 #[derive(Debug, Clone, Copy)]
@@ -16,6 +17,8 @@ pub struct FromStore<'a> {
     pub folder: &'a str,
     /// What a launcher shows: what the spec says, else the kernelspec's own name.
     pub display_name: &'a str,
+    /// What it may take of the node.
+    pub limits: &'a Limits,
     /// The variables that the spec gives it, as literal values.
     pub env: &'a BTreeMap<String, String>,
 }
@@ -56,23 +59,14 @@ impl KernelSpec {
                 env.insert("PATH".to_owned(), format!("{}:${{PATH}}", escape(&bin)));
             }
         }
+        let argv = limited(argv, from.limits, &is_executable)?;
         let mut document = self.document.clone();
         document.insert("argv".to_owned(), argv.into());
         document.insert("display_name".to_owned(), from.display_name.into());
-        let own = self.env();
-        let own = own
-            .iter()
-            .map(|(name, value)| (name.clone(), compose(value, &env)));
-        env.extend(own.collect::<Vec<_>>());
-        let of_spec = from.env.iter();
-        env.extend(of_spec.map(|(name, value)| (name.clone(), escape(value))));
-        if !env.is_empty() {
-            let env: Map<String, Value> = env
-                .into_iter()
-                .map(|(name, value)| (name, value.into()))
-                .collect();
-            document.insert("env".to_owned(), env.into());
-        }
+        // The environment's variables are no more its own than the activation is.
+        let spec = said(&BTreeMap::new(), from.limits, from.env);
+        let env = layered(env, &[&self.env()], &spec);
+        document.insert("env".to_owned(), env.into());
         Ok(Self { document })
     }
 }
@@ -83,21 +77,48 @@ mod tests {
 
     use super::FromStore;
     use crate::kernel::{KernelSpec, KernelSpecError};
+    use crate::spec::{At, Limits, Span};
 
     const JSON: &str = r#"{"argv": ["k", "{prefix}/lib", "{resource_dir}/run.py", "{connection_file}"],
         "display_name": "K", "language": "k", "interrupt_mode": "message"}"#;
 
     fn from_store(json: &str) -> Result<KernelSpec, KernelSpecError> {
+        limited_from_store(json, &Limits::default())
+    }
+
+    fn limited_from_store(json: &str, limits: &Limits) -> Result<KernelSpec, KernelSpecError> {
         let from = FromStore {
             store_path: "/s/a$b",
             folder: "/s/c/kernels/k",
             display_name: "K of the lab",
+            limits,
             env: &BTreeMap::from([("COST".to_owned(), "5$".to_owned())]),
         };
-        let programs = ["/s/a$b/bin/k", "/s/d/bin/k"];
+        let programs = ["/s/a$b/bin/k", "/s/d/bin/k", "/usr/bin/prlimit"];
         KernelSpec::parse(json)
             .unwrap()
             .rewrite_from_store(&from, |path| programs.contains(&path))
+    }
+
+    #[test]
+    fn it_is_limited_as_one_of_a_prefix_is() {
+        fn at<T>(value: T) -> At<T> {
+            let span = Span { offset: 0, len: 0 };
+            At { value, span }
+        }
+        let limits = Limits {
+            memory: Some(at("1G".parse().unwrap())),
+            threads: Some(at(3)),
+        };
+        let made = limited_from_store(JSON, &limits).unwrap();
+        let argv = [
+            "/usr/bin/prlimit",
+            "--data=1073741824",
+            "--",
+            "/s/a$b/bin/k",
+        ];
+        assert_eq!(made.argv()[..4], argv);
+        assert_eq!(made.env()["OMP_NUM_THREADS"], "3");
     }
 
     #[test]
@@ -115,7 +136,8 @@ mod tests {
         let env = made.env();
         assert_eq!(env["PATH"], "/s/a$$b/bin:${PATH}");
         assert_eq!(env["COST"], "5$$");
-        assert_eq!(env.len(), 2);
+        assert_eq!(env["PYTHONPATH"], "");
+        assert_eq!(env.len(), 3);
         assert_eq!(made.display_name(), "K of the lab");
         assert_eq!(made.language(), "k");
     }
@@ -136,7 +158,7 @@ mod tests {
                 .unwrap()
                 .env()
                 .len(),
-            1
+            2
         );
     }
 

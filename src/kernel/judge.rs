@@ -2,146 +2,20 @@
 //! to be done: from facts that were looked up.
 //!
 //! What can be mended without guessing is told apart from what its owner has to
-//! decide. Nothing of envspec's own is mended here: `apply` and `verify` do that.
+//! decide. Of envspec's own only what a root left behind that is gone is mended
+//! here: `apply` and `verify` do the rest.
+//!
+//! What is not on this machine is not gone for that: a home is often shared by
+//! several machines, and software is on compute nodes that a login node does not
+//! have. So nothing is taken for gone whose prefix is not there either.
 
 use serde::Serialize;
 
 use super::kernelspec::KernelSpec;
+use super::mark::Mark;
+use super::seen::{MarkedRoot, Place, Program, Seen};
 use super::wrapper::Wrapper;
-
-/// Why a folder is searched for kernelspecs.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Place {
-    /// The user named it on the command line.
-    Given,
-    /// `JUPYTER_PATH` names it.
-    JupyterPath,
-    /// It is in the user's data folder.
-    User,
-    /// It is in the current generation of this environment of envspec's.
-    Generation(String),
-    /// It is in this prefix, which envspec did not make.
-    Prefix(String),
-    /// It is the machine's.
-    System,
-}
-
-impl Place {
-    /// In a word or two, for a table.
-    pub fn text(&self) -> String {
-        match self {
-            Self::Given => "--dir".to_owned(),
-            Self::JupyterPath => "JUPYTER_PATH".to_owned(),
-            Self::User => "user".to_owned(),
-            Self::Generation(name) => format!("env {name}"),
-            Self::Prefix(_) => "prefix".to_owned(),
-            Self::System => "system".to_owned(),
-        }
-    }
-
-    /// Whether people put kernelspecs there one by one; what is in a prefix is a
-    /// package's, what is the machine's is its administrator's.
-    fn is_of_people(&self) -> bool {
-        matches!(self, Self::Given | Self::JupyterPath | Self::User)
-    }
-}
-
-/// What the first word of a command is on this machine.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Program {
-    /// An executable file that lacks nothing that can be seen from outside.
-    Runs(String),
-    /// There is no such file.
-    Missing(String),
-    /// It may not be executed.
-    NotExecutable(String),
-    /// A script whose interpreter is gone.
-    NoInterpreter {
-        /// The script.
-        script: String,
-        /// What its first line names.
-        interpreter: String,
-    },
-    /// A Python that does not have the kernel's module.
-    NoModule {
-        /// The interpreter.
-        python: String,
-        /// The module.
-        module: String,
-    },
-    /// The system does not let it be looked at.
-    Unseen {
-        /// The program.
-        program: String,
-        /// The system's word.
-        reason: String,
-    },
-    /// A word without a folder, or a path that is no absolute one.
-    Bare {
-        /// The word.
-        word: String,
-        /// What would run now, if anything would.
-        now: Option<String>,
-        /// Whether Jupyter takes it for the server's own interpreter.
-        is_servers: bool,
-    },
-}
-
-impl Program {
-    /// Why it can't run; `None` if it can, or if that depends on who starts it.
-    pub fn dead(&self) -> Option<String> {
-        Some(match self {
-            Self::Missing(program) => format!("{program} is not there"),
-            Self::NotExecutable(program) => format!("{program} can't be executed"),
-            Self::NoInterpreter {
-                script,
-                interpreter,
-            } => format!("{script} is a script for {interpreter}, which is not there"),
-            Self::NoModule { python, module } => format!("{python} has no module {module}"),
-            Self::Unseen { program, reason } => format!("{program} can't be looked at: {reason}"),
-            Self::Runs(_) | Self::Bare { .. } => return None,
-        })
-    }
-}
-
-/// A kernelspec and what was looked up about it.
-#[derive(Debug, Clone)]
-pub struct Seen {
-    /// Its name as Jupyter lists it: the folder's in lower case.
-    pub name: String,
-    /// Its folder.
-    pub path: String,
-    /// Why that was searched.
-    pub place: Place,
-    /// Whether the folder is a link.
-    pub is_link: bool,
-    /// What its kernel.json says; why it can't be used.
-    pub content: Result<KernelSpec, String>,
-    /// What its command is; `None` if there is none to be read.
-    pub program: Option<Program>,
-    /// The program in the prefix that the kernelspec tells, if its own is bare or a
-    /// wrapper.
-    pub in_prefix: Option<String>,
-    /// Folders of an environment that its variables name and that are gone.
-    pub lost: Vec<String>,
-    /// The kernelspec that is found in its stead, whichever server looks.
-    pub shadowed_by: Option<String>,
-    /// Those that some server does not find because of this one.
-    pub shadows: Vec<String>,
-    /// Whether the user may change it.
-    pub can_change: bool,
-}
-
-impl Seen {
-    /// Whether envspec made it.
-    pub fn is_envspecs(&self) -> bool {
-        let has_mark = self
-            .content
-            .as_ref()
-            .is_ok_and(|spec| spec.mark().is_some());
-        has_mark || matches!(self.place, Place::Generation(_))
-    }
-}
+use crate::spec::EnvName;
 
 /// What a kernelspec is found to be.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize)]
@@ -203,7 +77,7 @@ pub enum Mending {
 
 /// Everything that is wrong with a kernelspec, the worst first.
 pub fn judge(seen: &Seen) -> Vec<Fault> {
-    let mended = match mending(seen) {
+    let mended = match mending(seen, false) {
         Some(Mending::MoveAside) => Some("`envspec kernels doctor --repair` moves it aside"),
         Some(Mending::Absolute(_)) => Some("`envspec kernels doctor --repair` writes it"),
         None => None,
@@ -240,6 +114,10 @@ pub fn judge(seen: &Seen) -> Vec<Fault> {
         if let Some(found) = program.dead() {
             let remedy = revive(seen, spec, program, mended);
             add(Verdict::Dead, found, remedy);
+        } else if let Some(mark) = spec.mark().filter(|_| seen.root == MarkedRoot::Unseen) {
+            // From a Nix store, with what the root had for it gone.
+            let found = format!("its root {} is not there", mark.root);
+            add(Verdict::Dead, found, again(seen, &mark, mended));
         }
         if let Some(wrapped) = spec.wrapped() {
             let found = match wrapped.by {
@@ -250,7 +128,15 @@ pub fn judge(seen: &Seen) -> Vec<Fault> {
                     "it needs the conda that nb_conda_kernels wrote it for, and activates at every start"
                 }
             };
-            add(Verdict::Wrapper, found.to_owned(), adopt(seen));
+            let remedy = if seen.in_prefix.is_some() || matches!(seen.place, Place::Generation(_)) {
+                adopt(seen)
+            } else {
+                format!(
+                    "its environment, or the program in it, is not there: make it again, or remove {}",
+                    seen.path
+                )
+            };
+            add(Verdict::Wrapper, found.to_owned(), remedy);
         } else if let Program::Bare {
             word,
             now,
@@ -284,18 +170,19 @@ pub fn judge(seen: &Seen) -> Vec<Fault> {
     faults
 }
 
-/// What can be done about a kernelspec without guessing.
-pub fn mending(seen: &Seen) -> Option<Mending> {
-    if seen.is_envspecs() || !seen.can_change {
+/// What can be done about a kernelspec without guessing; if somebody named it, who
+/// knows that it is of no use anywhere, also what only that tells.
+pub fn mending(seen: &Seen, is_named: bool) -> Option<Mending> {
+    if !seen.can_change || matches!(seen.place, Place::Generation(_)) {
         return None;
     }
-    let in_the_way = !seen.shadows.is_empty();
-    let is_stale = match (&seen.content, &seen.program) {
-        (Ok(_), Some(Program::Missing(_) | Program::NoInterpreter { .. })) => true,
-        // Mended by a hand, a package or a permission, if nobody waits for the name.
-        (Err(_), _) | (_, Some(Program::NotExecutable(_) | Program::NoModule { .. })) => in_the_way,
-        _ => false,
-    };
+    let aside = seen.place.is_of_people().then_some(Mending::MoveAside);
+    if seen.is_envspecs() {
+        return match seen.root {
+            MarkedRoot::There => None,
+            MarkedRoot::Unseen => aside.filter(|_| is_named),
+        };
+    }
     let wrapped = seen
         .content
         .as_ref()
@@ -304,8 +191,20 @@ pub fn mending(seen: &Seen) -> Option<Mending> {
         // Its conda may be gone; the kernel is there, to be adopted.
         return None;
     }
-    if is_stale && seen.place.is_of_people() {
-        return Some(Mending::MoveAside);
+    let in_the_way = !seen.shadows.is_empty();
+    let is_stale = match (&seen.content, &seen.program) {
+        // It may be there tomorrow.
+        (Ok(_), Some(Program::Unseen { .. })) => is_named,
+        (Ok(_), Some(program)) if program.lacks().is_some() => {
+            in_the_way || seen.prefix_lacks_it || is_named
+        }
+        // Mended by a hand, a package or a permission, if nobody waits for the name.
+        (Ok(_), Some(program)) if program.dead().is_some() => in_the_way || is_named,
+        (Ok(_), _) => false,
+        (Err(_), _) => in_the_way || is_named,
+    };
+    if is_stale && aside.is_some() {
+        return aside;
     }
     match (&seen.program, &seen.in_prefix) {
         // Through a link it would be another folder that is changed.
@@ -316,16 +215,24 @@ pub fn mending(seen: &Seen) -> Option<Mending> {
     }
 }
 
+/// How somebody says that a kernelspec is of no use on any machine.
+fn by_name(seen: &Seen) -> String {
+    let name = if is_accepted(&seen.name) {
+        &seen.name
+    } else {
+        "NAME"
+    };
+    format!(
+        "if it is of no use on any machine, `envspec kernels doctor --repair {name}` moves it aside"
+    )
+}
+
 /// What to do about a program that can't run.
 fn revive(seen: &Seen, spec: &KernelSpec, program: &Program, mended: Option<&str>) -> String {
     if let Some(mark) = spec.mark() {
-        let (name, root) = (&mark.environment, &mark.root);
-        return format!(
-            "its generation {} in {root} is gone, or not seen from here: apply {name} again, \
-             with --root if {root} is not the default one",
-            mark.generation
-        );
+        return again(seen, &mark, mended);
     }
+    let can_be_named = matches!(mending(seen, true), Some(Mending::MoveAside));
     match (program, mended) {
         (_, Some(mended)) => mended.to_owned(),
         (Program::NoModule { module, .. }, None) => {
@@ -334,8 +241,38 @@ fn revive(seen: &Seen, spec: &KernelSpec, program: &Program, mended: Option<&str
         (Program::Unseen { .. }, None) => "see that the file system is mounted".to_owned(),
         _ => match &seen.place {
             Place::Generation(name) => format!("envspec verify {name} --repair"),
+            _ if program.lacks().is_some() && can_be_named => format!(
+                "it may be there on another machine that sees this folder, a compute node or \
+                 another cluster; {}",
+                by_name(seen)
+            ),
             _ => format!("remove {}, or install what is missing", seen.path),
         },
+    }
+}
+
+/// What to do about one of envspec's own whose program is not there.
+fn again(seen: &Seen, mark: &Mark, mended: Option<&str>) -> String {
+    let (name, root) = (&mark.environment, &mark.root);
+    match (seen.root, mended) {
+        (MarkedRoot::Unseen, Some(mended)) => format!("its root {root} is gone: {mended}"),
+        (MarkedRoot::Unseen, None) => format!(
+            "its root {root} is gone, or not seen from here: see that the file system is mounted, \
+             or apply {name} again with --root {root}; {}",
+            by_name(seen)
+        ),
+        _ => {
+            // What a mark says may be any text.
+            let deletes = match EnvName::new(name) {
+                Some(name) => format!(", or envspec delete {name}"),
+                None => String::new(),
+            };
+            format!(
+                "its generation {} in {root} is gone, or not seen from here: apply {name} again\
+                 {deletes}, with --root if {root} is not the default one",
+                mark.generation
+            )
+        }
     }
 }
 

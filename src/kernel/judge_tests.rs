@@ -1,7 +1,8 @@
 //! What each kernelspec is found to be, and which are mended.
 
-use super::judge::{Mending, Place, Program, Seen, Verdict, judge, mending};
+use super::judge::{Mending, Verdict, judge, mending};
 use super::kernelspec::KernelSpec;
+use super::seen::{MarkedRoot, Place, Program, Seen};
 
 const PLAIN: &str = r#"{"argv": ["/e/bin/python", "-m", "ipykernel_launcher"]}"#;
 const MARKED: &str = r#"{"argv": ["/r/gen/lab-1/bin/python"], "metadata": {"envspec":
@@ -22,6 +23,8 @@ fn seen(text: &str) -> Seen {
         program: Some(Program::Runs("/e/bin/python".to_owned())),
         in_prefix: None,
         lost: Vec::new(),
+        prefix_lacks_it: false,
+        root: MarkedRoot::There,
         shadowed_by: None,
         shadows: Vec::new(),
         can_change: true,
@@ -37,6 +40,19 @@ fn no_module() -> Program {
         python: "/e/bin/python".to_owned(),
         module: "ipykernel_launcher".to_owned(),
     }
+}
+
+fn no_interpreter() -> Program {
+    Program::NoInterpreter {
+        script: "/e/bin/k".to_owned(),
+        interpreter: "/gone/python".to_owned(),
+    }
+}
+
+/// The prefix of what it lacks is there.
+fn lack(seen: &mut Seen, program: Program) {
+    seen.program = Some(program);
+    seen.prefix_lacks_it = true;
 }
 
 fn bare(is_servers: bool) -> Program {
@@ -64,7 +80,7 @@ fn verdicts(text: &str, change: impl FnOnce(&mut Seen)) -> (Vec<Verdict>, Option
     }
     (
         faults.iter().map(|fault| fault.verdict).collect(),
-        mending(&seen),
+        mending(&seen, false),
     )
 }
 
@@ -103,30 +119,33 @@ fn each_fault_has_its_verdict_and_a_good_one_none() {
 fn what_is_mended_is_what_needs_no_guess() {
     let aside = Some(Mending::MoveAside);
     let written = Some(Mending::Absolute("/e/bin/python".to_owned()));
-    let table: [(Option<Mending>, Change); 17] = [
+    let table: [(Option<Mending>, Change); 20] = [
         (None, |_| {}),
-        (aside.clone(), |seen| seen.program = Some(missing())),
+        // Both may be there on another machine that has this home.
+        (None, |seen| seen.program = Some(missing())),
+        (None, |seen| seen.program = Some(no_interpreter())),
+        // Its prefix is there without it, or it hides one that runs.
+        (aside.clone(), |seen| lack(seen, missing())),
+        (aside.clone(), |seen| lack(seen, no_interpreter())),
         (aside.clone(), |seen| {
-            seen.program = Some(Program::NoInterpreter {
-                script: "/e/bin/k".to_owned(),
-                interpreter: "/gone/python".to_owned(),
-            });
+            seen.program = Some(missing());
+            seen.shadows = vec![other()];
         }),
         // A package's, and the administrator's.
         (None, |seen| {
-            seen.program = Some(missing());
+            lack(seen, missing());
             seen.place = Place::Prefix("/e".to_owned());
         }),
         (None, |seen| {
-            seen.program = Some(missing());
+            lack(seen, missing());
             seen.place = Place::System;
         }),
         (aside.clone(), |seen| {
-            seen.program = Some(missing());
+            lack(seen, missing());
             seen.place = Place::Given;
         }),
         (None, |seen| {
-            seen.program = Some(missing());
+            lack(seen, missing());
             seen.can_change = false;
         }),
         // It may be there tomorrow.
@@ -174,15 +193,67 @@ fn what_is_mended_is_what_needs_no_guess() {
         None
     );
     // The conda that wraps it is gone; the kernel itself can be adopted, if it is there.
-    let lost_conda = |seen: &mut Seen| seen.program = Some(missing());
+    let lost_conda = |seen: &mut Seen| lack(seen, missing());
     assert_eq!(verdicts(WRAPPED, lost_conda).1, Some(Mending::MoveAside));
     for program in [bare(false), missing()] {
         let kernel_is_there = |seen: &mut Seen| {
-            seen.program = Some(program);
+            lack(seen, program);
             seen.in_prefix = Some("/b/envs/x/bin/python".to_owned());
         };
         assert_eq!(verdicts(WRAPPED, kernel_is_there).1, None);
     }
+}
+
+#[test]
+fn who_names_a_dead_kernelspec_knows_that_it_is_of_no_use_anywhere() {
+    let unseen = || Program::Unseen {
+        program: "/net/bin/python".to_owned(),
+        reason: "Stale file handle".to_owned(),
+    };
+    let named = |change: &dyn Fn(&mut Seen)| {
+        let mut seen = seen(PLAIN);
+        change(&mut seen);
+        mending(&seen, true)
+    };
+    for program in [missing(), no_interpreter(), no_module(), unseen()] {
+        let dead = |seen: &mut Seen| seen.program = Some(program.clone());
+        assert_eq!(named(&dead), Some(Mending::MoveAside), "{program:?}");
+        let theirs = |seen: &mut Seen| {
+            dead(seen);
+            seen.can_change = false;
+        };
+        assert_eq!(named(&theirs), None);
+        let packages = |seen: &mut Seen| {
+            dead(seen);
+            seen.place = Place::Generation("lab".to_owned());
+        };
+        assert_eq!(named(&packages), None);
+    }
+    let broken = |seen: &mut Seen| seen.content = Err("not JSON".to_owned());
+    assert_eq!(named(&broken), Some(Mending::MoveAside));
+    assert_eq!(named(&|_| {}), None);
+}
+
+#[test]
+fn of_envspecs_own_only_what_a_root_left_that_is_not_seen_is_moved_and_only_by_name() {
+    let table = [
+        (MarkedRoot::There, [None, None]),
+        (MarkedRoot::Unseen, [None, Some(Mending::MoveAside)]),
+    ];
+    for (root, [by_itself, named]) in table {
+        // One from a Nix store can still have its program.
+        for program in [missing(), Program::Runs("/nix/store/x/bin/k".to_owned())] {
+            let mut seen = seen(MARKED);
+            seen.program = Some(program);
+            seen.root = root;
+            assert_eq!(mending(&seen, false), by_itself, "{root:?}");
+            assert_eq!(mending(&seen, true), named, "{root:?}");
+            seen.place = Place::Generation("lab".to_owned());
+            assert_eq!(mending(&seen, true), None);
+        }
+    }
+    let runs = |seen: &mut Seen| seen.root = MarkedRoot::Unseen;
+    assert_eq!(verdicts(MARKED, runs).0, [Verdict::Dead]);
 }
 
 /// What is said of a kernelspec with one thing changed.
@@ -200,6 +271,24 @@ fn a_fault_names_what_it_is_about_and_who_can_do_something() {
     for word in ["/gone/bin/python", "lab-1", "apply lab", "--root", "/r"] {
         assert!(text.contains(word), "{word}: {text}");
     }
+    let text = said(MARKED, |seen| {
+        seen.program = Some(missing());
+        seen.root = MarkedRoot::Unseen;
+    });
+    assert!(
+        text.contains("mounted") && text.contains("--repair k"),
+        "{text}"
+    );
+    let text = said(PLAIN, |seen| seen.program = Some(missing()));
+    assert!(
+        text.contains("another machine") && text.contains("--repair k`"),
+        "{text}"
+    );
+    let text = said(PLAIN, |seen| {
+        seen.program = Some(missing());
+        seen.name = "k; reboot".to_owned();
+    });
+    assert!(text.contains("--repair NAME`"), "{text}");
     let text = said(PLAIN, |seen| seen.shadowed_by = Some(other()));
     assert!(text.contains("/other/k is found first"), "{text}");
     let text = said(PLAIN, |seen| seen.program = Some(bare(true)));
@@ -224,9 +313,17 @@ fn a_fault_names_what_it_is_about_and_who_can_do_something() {
         seen.can_change = false;
     });
     assert!(text.contains("the spec of lab"), "{text}");
-    let text = said(WRAPPED, |_| {});
+    let text = said(WRAPPED, |seen| {
+        seen.in_prefix = Some("/b/envs/x/bin/python".to_owned());
+    });
     assert!(
         text.contains("interrupts") && text.contains("--adopt k"),
+        "{text}"
+    );
+    // Without its environment it could not be adopted.
+    let text = said(WRAPPED, |_| {});
+    assert!(
+        text.contains("not there") && !text.contains("--adopt"),
         "{text}"
     );
 }

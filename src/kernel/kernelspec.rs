@@ -13,12 +13,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 use thiserror::Error;
 
-use super::activation::ActivationDelta;
-use super::definition::KernelDefinition;
 use super::mark::Mark;
-use super::personal::Personal;
-use super::template::{compose, escape};
-use crate::spec::Limits;
 
 /// How Jupyter interrupts a kernel.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
@@ -60,6 +55,10 @@ pub enum KernelSpecError {
     #[error("there is no `prlimit` in /usr/bin, which limits a kernel's memory")]
     #[diagnostic(help("take `memory` out of the kernel's limits, or install util-linux"))]
     NoPrlimit,
+    /// Nothing here can keep a kernel from the server's variables.
+    #[error("there is no `env` in /usr/bin, which keeps a kernel from the environment's variables")]
+    #[diagnostic(help("install coreutils, or take `isolated` out of the kernel"))]
+    NoEnv,
     /// The program is neither absolute nor in the prefix.
     #[error("the kernel's program `{program}` is not in {prefix}/bin")]
     #[diagnostic(help("add the package that brings `{program}` to the kernel's dependencies"))]
@@ -68,6 +67,22 @@ pub enum KernelSpecError {
         program: String,
         /// The prefix that was looked into.
         prefix: String,
+    },
+    /// The program is absolute, and none.
+    #[error("the kernel's program {program} is no executable file")]
+    #[diagnostic(help(
+        "let its definition name a program of the prefix: a bare `name`, or {{prefix}}/…"
+    ))]
+    NoProgram {
+        /// The first word of argv.
+        program: String,
+    },
+    /// The command or a variable names a folder that is there for the installer alone.
+    #[error("its kernelspec names {path}, which is deleted when the installer has ended")]
+    #[diagnostic(help("let the installer put what the kernel needs below {{prefix}}"))]
+    Gone {
+        /// The folder.
+        path: String,
     },
     /// The program of a kernel from Nix is no program.
     #[error("the kernel's program `{program}` is not in the store: there is no executable {path}")]
@@ -80,25 +95,6 @@ pub enum KernelSpecError {
         /// Where it was looked for.
         path: String,
     },
-}
-
-/// What makes a kernelspec the one of a generation.
-#[derive(Debug, Clone, Copy)]
-pub struct Rewrite<'a> {
-    /// The generation's prefix, an absolute path.
-    pub prefix: &'a str,
-    /// The kernel's definition.
-    pub definition: &'a KernelDefinition,
-    /// The name that the spec gives it, if it does.
-    pub display_name: Option<&'a str>,
-    /// What it may take of the node.
-    pub limits: &'a Limits,
-    /// The variables that the spec gives it, as literal values.
-    pub env: &'a BTreeMap<String, String>,
-    /// What activating the prefix changes.
-    pub activation: &'a ActivationDelta,
-    /// Where the user's own packages go.
-    pub personal: &'a Personal,
 }
 
 impl KernelSpec {
@@ -179,6 +175,16 @@ impl KernelSpec {
             .collect()
     }
 
+    /// Whether its command or a variable names a path.
+    pub fn names(&self, path: &str) -> bool {
+        let env = self.env();
+        let mut texts = self
+            .argv()
+            .into_iter()
+            .chain(env.values().map(String::as_str));
+        texts.any(|text| text.contains(path))
+    }
+
     /// The variables, as templates that Jupyter fills in.
     pub fn env(&self) -> BTreeMap<String, String> {
         let variables = self.document.get("env").and_then(Value::as_object);
@@ -217,65 +223,6 @@ impl KernelSpec {
         Mark::deserialize(mark).ok()
     }
 
-    /// The kernelspec for a generation: argv is absolute, `env` holds what the
-    /// activation would give, then the definition's variables, the package's
-    /// own and the user's, a later one in front of an earlier one.
-    ///
-    /// `is_executable` tells whether a path is an executable file.
-    pub fn rewrite(
-        &self,
-        to: &Rewrite<'_>,
-        is_executable: impl Fn(&str) -> bool,
-    ) -> Result<Self, KernelSpecError> {
-        let mut document = self.document.clone();
-        let mut argv = absolute_argv(&self.argv(), to.prefix, &is_executable)?;
-        if let Some(memory) = &to.limits.memory {
-            argv = limited(argv, memory.value.bytes(), is_executable)?;
-        }
-        document.insert("argv".to_owned(), argv.into());
-        let display_name = to.display_name.unwrap_or(&to.definition.display_name);
-        document.insert("display_name".to_owned(), display_name.into());
-        if self.language().is_empty() {
-            document.insert(
-                "language".to_owned(),
-                to.definition.language.as_str().into(),
-            );
-        }
-        if let Some(mode) = to.definition.interrupt_mode {
-            let word = if mode == InterruptMode::Message {
-                "message"
-            } else {
-                "signal"
-            };
-            document.insert("interrupt_mode".to_owned(), word.into());
-        }
-        if to.definition.ipc {
-            metadata(&mut document).insert(TRANSPORT.to_owned(), vec!["tcp", "ipc"].into());
-        }
-        let mut env = to.personal.with(to.activation.set());
-        if let Some(threads) = &to.limits.threads {
-            let variables = THREADS.map(|name| (name.to_owned(), threads.value.to_string()));
-            env.extend(variables);
-        }
-        for layer in [&to.definition.env, &self.env()] {
-            let composed = layer
-                .iter()
-                .map(|(name, value)| (name.clone(), compose(value, &env)));
-            env.extend(composed.collect::<Vec<_>>());
-        }
-        env.extend(
-            to.env
-                .iter()
-                .map(|(name, value)| (name.clone(), escape(value))),
-        );
-        let env: Map<String, Value> = env
-            .into_iter()
-            .map(|(name, value)| (name, value.into()))
-            .collect();
-        document.insert("env".to_owned(), env.into());
-        Ok(Self { document })
-    }
-
     /// The kernelspec to register for the user: with envspec's mark, and with
     /// the environment's name in the one that a launcher shows, unless
     /// `display_name` says what to show.
@@ -311,24 +258,9 @@ impl KernelSpec {
     }
 }
 
-/// What the libraries that compute in threads read how many to start from.
-const THREADS: [&str; 8] = [
-    "BLIS_NUM_THREADS",
-    "JULIA_NUM_THREADS",
-    "MKL_NUM_THREADS",
-    "NUMBA_NUM_THREADS",
-    "NUMEXPR_NUM_THREADS",
-    "OMP_NUM_THREADS",
-    "OPENBLAS_NUM_THREADS",
-    "RAYON_NUM_THREADS",
-];
-
-/// Where `prlimit` of util-linux is, which sets a limit and becomes the program.
-const PRLIMIT: [&str; 2] = ["/usr/bin/prlimit", "/bin/prlimit"];
-
 /// The field of the metadata that lists the transports which a kernel knows,
 /// beside `jupyter_client`'s own `supported_encryption`.
-const TRANSPORT: &str = "supported_transport";
+pub(super) const TRANSPORT: &str = "supported_transport";
 
 /// The metadata of a document, which [`KernelSpec::parse`] has seen to be a mapping.
 pub(super) fn metadata(document: &mut Map<String, Value>) -> &mut Map<String, Value> {
@@ -345,44 +277,4 @@ fn mode(value: &Value) -> Option<InterruptMode> {
         "message" => Some(InterruptMode::Message),
         _ => None,
     }
-}
-
-/// The command with a limit for what each of its processes may allocate. It is that of
-/// memory which is written to: what is only reserved, as Julia and Java do, is free.
-fn limited(
-    argv: Vec<String>,
-    bytes: u64,
-    is_executable: impl Fn(&str) -> bool,
-) -> Result<Vec<String>, KernelSpecError> {
-    let prlimit = PRLIMIT.into_iter().find(|path| is_executable(path));
-    let prlimit = prlimit.ok_or(KernelSpecError::NoPrlimit)?.to_owned();
-    let mut limited = vec![prlimit, format!("--data={bytes}"), "--".to_owned()];
-    limited.extend(argv);
-    Ok(limited)
-}
-
-/// The command with an absolute program.
-///
-/// Jupyter takes a bare `python` for the *server's* interpreter, looks any other
-/// bare word up on the server's PATH, and puts the server's own prefix in the
-/// place of `{prefix}`: none of these may be left.
-pub(super) fn absolute_argv(
-    argv: &[&str],
-    prefix: &str,
-    is_executable: impl Fn(&str) -> bool,
-) -> Result<Vec<String>, KernelSpecError> {
-    let mut argv: Vec<String> = argv
-        .iter()
-        .map(|word| word.replace("{prefix}", prefix))
-        .collect();
-    let bare = argv.first_mut().filter(|program| !program.starts_with('/'));
-    if let Some(program) = bare {
-        let inside = format!("{prefix}/bin/{program}");
-        if program.contains('/') || !is_executable(&inside) {
-            let (program, prefix) = (program.clone(), prefix.to_owned());
-            return Err(KernelSpecError::Program { program, prefix });
-        }
-        *program = inside;
-    }
-    Ok(argv)
 }

@@ -1,9 +1,10 @@
 //! What a rewritten kernelspec says, and which ones are refused.
 
 use super::activation::ActivationDelta;
-use super::kernelspec::{InterruptMode, KernelSpec, KernelSpecError, Rewrite};
+use super::kernelspec::{InterruptMode, KernelSpec, KernelSpecError};
 use super::mark::Mark;
 use super::personal::Personal;
+use super::rewrite::Rewrite;
 use crate::kernel::{Catalogue, substitute};
 use crate::spec::Limits;
 use serde_json::{Map, Value};
@@ -25,9 +26,11 @@ fn rewritten(id: &str, json: &str, user: &[(&str, &str)]) -> Result<KernelSpec, 
     let catalogue = Catalogue::builtin();
     let to = Rewrite {
         prefix: "/g",
+        folder: "/g/share/jupyter/kernels/k",
         definition: &catalogue.get(id).unwrap(),
         display_name: None,
         limits: &Limits::default(),
+        variables: &map(&[("OF_ALL", "5$")]),
         env: &map(user),
         activation: &activation,
         personal: &Personal::default(),
@@ -39,6 +42,7 @@ fn rewritten(id: &str, json: &str, user: &[(&str, &str)]) -> Result<KernelSpec, 
         "/g/bin/deno",
         "/g/bin/../bin/R",
         "/g/bin/bin/R",
+        "/g/bin/evcxr_jupyter",
     ];
     KernelSpec::parse(json)
         .unwrap()
@@ -77,7 +81,7 @@ fn the_servers_prefix_does_not_get_into_the_command() {
     let json = IR.replace("IRkernel::main()", "{prefix}/x {resource_dir}");
     assert_eq!(
         rewritten("r", &json, &[]).unwrap().argv()[3],
-        "/g/x {resource_dir}"
+        "/g/x /g/share/jupyter/kernels/k"
     );
 }
 
@@ -86,6 +90,19 @@ fn the_kernel_finds_its_prefix_first_and_keeps_the_servers_path() {
     let env = rewritten("r", IR, &[]).unwrap().env();
     assert_eq!(env["PATH"], "/g/bin:${PATH}");
     assert_eq!(env["CONDA_PREFIX"], "/g");
+}
+
+#[test]
+fn where_the_servers_python_looks_is_empty_unless_somebody_sets_it_for_the_kernel() {
+    let env = rewritten("r", IR, &[]).unwrap().env();
+    assert_eq!(env["PYTHONPATH"], "");
+    let json = r#"{"argv": ["R"], "env": {"PYTHONPATH": "/pkg:${PYTHONPATH}"}}"#;
+    let env = rewritten("r", json, &[]).unwrap().env();
+    assert_eq!(env["PYTHONPATH"], "/pkg");
+    let env = rewritten("r", json, &[("PYTHONPATH", "/mine")])
+        .unwrap()
+        .env();
+    assert_eq!(env["PYTHONPATH"], "/mine");
 }
 
 #[test]

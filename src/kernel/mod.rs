@@ -8,6 +8,7 @@
 
 mod activation;
 mod adoption;
+mod apart;
 mod catalogue;
 mod definition;
 #[cfg(test)]
@@ -21,8 +22,11 @@ mod kernelspec;
 #[cfg(test)]
 mod kernelspec_tests;
 mod language;
+mod limits;
 mod mark;
 mod personal;
+mod rewrite;
+mod seen;
 mod source;
 mod template;
 mod wrapper;
@@ -35,11 +39,13 @@ pub use definition::{
 };
 pub use from_store::FromStore;
 pub use installable::{Installable, StorePath};
-pub use judge::{Fault, Mending, Place, Program, Seen, Verdict, judge, mending};
-pub use kernelspec::{InterruptMode, KernelSpec, KernelSpecError, Rewrite};
+pub use judge::{Fault, Mending, Verdict, judge, mending};
+pub use kernelspec::{InterruptMode, KernelSpec, KernelSpecError};
 pub use language::is_language;
 pub use mark::{KERNELSPEC_MARK_VERSION, Mark, RegisteredName, RegisteredNameError};
 pub use personal::{Personal, below_home, installers};
+pub use rewrite::Rewrite;
+pub use seen::{MarkedRoot, Place, Program, Seen};
 pub use source::{Argv, Installer, KernelDir, KernelspecSource};
 pub use template::{escape, substitute};
 pub use wrapper::{Wrapped, Wrapper};

@@ -15,6 +15,8 @@ use super::template::{escape, substitute};
 pub struct Personal {
     variables: BTreeMap<String, String>,
     folders: Vec<String>,
+    /// Julia's project, in which users note what they install.
+    project: Option<String>,
 }
 
 impl Personal {
@@ -50,6 +52,10 @@ impl Personal {
                 "julia" => {
                     let folder = format!("{base}/julia-{minor}");
                     personal.folder(folder.clone());
+                    // What `@lab` stands for, which Julia before 1.7 takes for a folder
+                    // of the working directory.
+                    let named = format!("{folder}/environments/{}", escape(environment));
+                    personal.project = Some(named);
                     personal.set("JULIA_DEPOT_PATH", folder);
                 }
                 _ => {}
@@ -77,7 +83,9 @@ impl Personal {
 
     /// A kernel's variables: what activation sets and, where it says nothing,
     /// what leads to the personal library. Julia installs into the first of its
-    /// depots, so the personal one goes before those that activation names.
+    /// depots, so the personal one goes before those that activation names. Its project is
+    /// the environment's: conda-forge's activation names it after the prefix's folder,
+    /// which is another in each generation.
     pub(super) fn with(&self, activation: &BTreeMap<String, String>) -> BTreeMap<String, String> {
         let mut all = self.variables.clone();
         all.extend(activation.clone());
@@ -93,6 +101,9 @@ impl Personal {
                 // An empty part at the end means Julia's own depots.
                 all.insert(name.to_owned(), format!("{personal}:{others}"));
             }
+        }
+        if let Some(project) = &self.project {
+            all.insert("JULIA_PROJECT".to_owned(), project.clone());
         }
         all
     }
@@ -158,8 +169,10 @@ mod tests {
         assert_eq!(all["PYTHONUSERBASE"], format!("{base}/python"));
         assert_eq!(all["R_LIBS_USER"], format!("{base}/R-4.5"));
         assert_eq!(all["JULIA_DEPOT_PATH"], format!("{base}/julia-1.11:"));
+        let project = format!("{base}/julia-1.11/environments/lab");
+        assert_eq!(all["JULIA_PROJECT"], project);
         assert_eq!(all["PYTHONNOUSERSITE"], "");
-        assert_eq!(all.len(), 4);
+        assert_eq!(all.len(), 5);
     }
 
     #[test]
@@ -176,11 +189,13 @@ mod tests {
         let set = [
             ("R_LIBS_USER", "/mine"),
             ("JULIA_DEPOT_PATH", "/g/share/julia:"),
+            ("JULIA_PROJECT", "@lab-6d1f3c"),
         ];
         let all = with("/r", &set);
         assert_eq!(all["R_LIBS_USER"], "/mine");
         let depots = "${HOME}/.local/share/envspec/personal/lab/julia-1.11:/g/share/julia:";
         assert_eq!(all["JULIA_DEPOT_PATH"], depots);
+        assert!(all["JULIA_PROJECT"].ends_with("/personal/lab/julia-1.11/environments/lab"));
     }
 
     #[test]

@@ -46,7 +46,8 @@ pub enum KernelspecSource {
     Installer(Installer),
     /// envspec writes it, because nobody else does.
     Written {
-        /// Its folder.
+        /// Its folder, without a `*`.
+        #[serde(deserialize_with = "plain")]
         dir: KernelDir,
         /// What starts the kernel, with `{connection_file}` in it.
         argv: Argv,
@@ -161,13 +162,15 @@ impl KernelDir {
 
     /// Whether a folder of this name is meant.
     pub fn matches(&self, name: &str) -> bool {
+        self.part(name).is_some()
+    }
+
+    /// What of a folder's name stands in the place of the `*`, empty without one; `None`
+    /// if that folder is not meant.
+    pub fn part<'n>(&self, name: &'n str) -> Option<&'n str> {
         match self.0.split_once('*') {
-            None => name == self.0,
-            Some((start, end)) => {
-                name.len() >= start.len() + end.len()
-                    && name.starts_with(start)
-                    && name.ends_with(end)
-            }
+            None => (name == self.0).then_some(""),
+            Some((start, end)) => name.strip_prefix(start)?.strip_suffix(end),
         }
     }
 
@@ -197,6 +200,11 @@ impl<'de> Deserialize<'de> for Argv {
             ))
         })
     }
+}
+
+fn plain<'de, D: Deserializer<'de>>(deserializer: D) -> Result<KernelDir, D::Error> {
+    let name = |text: &str| KernelDir::new(text).filter(|dir| !dir.as_str().contains('*'));
+    checked(deserializer, "is no name of a folder", name)
 }
 
 fn package<'de, D: Deserializer<'de>>(deserializer: D) -> Result<PackageName, D::Error> {

@@ -3,7 +3,8 @@
 //!
 //! What is in use stays, whatever was asked for. Of the rest, those stay that
 //! one may want to go back to: the last few of each environment and the young
-//! ones.
+//! ones. Of an environment that was deleted only the young ones stay: a kernel may
+//! still run on a machine that can't be seen from here.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
@@ -108,6 +109,8 @@ pub struct Candidate {
     pub generation: String,
     /// Its environment.
     pub environment: String,
+    /// Whether that was deleted.
+    pub is_deleted: bool,
     /// What shape it is in.
     pub shape: Shape,
     /// How long ago it was left, or made if it never was current.
@@ -132,8 +135,9 @@ pub fn judge(candidates: &[Candidate], retention: Retention) -> BTreeMap<String,
             Shape::Whole => {
                 let before = earlier.entry(&candidate.environment).or_default();
                 *before += 1;
+                let is_earlier = !candidate.is_deleted && *before <= retention.keep;
                 first_use
-                    .or_else(|| (*before <= retention.keep).then_some(Kept::Earlier))
+                    .or_else(|| is_earlier.then_some(Kept::Earlier))
                     .or_else(|| (candidate.idle < retention.younger_than).then_some(Kept::Young))
             }
         };
@@ -186,6 +190,7 @@ mod tests {
         Candidate {
             generation: (*name).to_owned(),
             environment: name.rsplit_once('-').unwrap().0.to_owned(),
+            is_deleted: uses.contains(&"deleted"),
             idle: DAY * days.parse().unwrap(),
             shape: match *shape {
                 "whole" => Shape::Whole,
@@ -194,6 +199,7 @@ mod tests {
             },
             uses: uses
                 .iter()
+                .filter(|word| **word != "deleted")
                 .map(|word| match *word {
                     "current" => Kept::Current,
                     "busy" => Kept::Busy {
@@ -273,6 +279,20 @@ mod tests {
         ";
         let verdicts = kept(young, default);
         assert_eq!(verdicts[4..], ["lab-5 young", "lab-6 goes"]);
+    }
+
+    #[test]
+    fn of_a_deleted_environment_what_is_young_or_in_use_stays_and_nothing_to_go_back_to() {
+        let deleted = "
+            lab-1 2  whole deleted
+            lab-2 29 whole deleted
+            lab-3 31 whole deleted
+            lab-4 40 whole deleted session
+        ";
+        let wanted = ["lab-1 young", "lab-2 young", "lab-3 goes", "lab-4 session"];
+        assert_eq!(kept(deleted, Retention::new(None, None)), wanted);
+        let all = kept(deleted, Retention::new(Some(5), None));
+        assert_eq!(all[..3], ["lab-1 goes", "lab-2 goes", "lab-3 goes"]);
     }
 
     #[test]

@@ -8,7 +8,7 @@ use crate::lock::PackageId;
 use crate::spec::EnvName;
 
 /// Changes whenever a generation of the same lock would be laid out otherwise.
-const LAYOUT: &str = "2";
+const LAYOUT: &str = "3";
 
 /// The name of a generation: the environment's name and a digest of everything
 /// that decides its content.

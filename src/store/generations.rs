@@ -116,6 +116,15 @@ pub fn generations(
     Ok((found, broken))
 }
 
+/// The generation that a path leads into, by whatever links: its own prefix, that of
+/// an isolated kernel, a folder below. Its prefix is given without links. One that is
+/// damaged or was moved is one too.
+pub fn generation_around(path: &Path) -> Option<PathBuf> {
+    let real = path.canonicalize().ok()?;
+    let is_generation = |prefix: &&Path| Receipt::path(prefix).is_file();
+    real.ancestors().find(is_generation).map(Path::to_owned)
+}
+
 /// Where the packages of a generation are linked before they are at its prefix.
 fn building(root: &Root, prefix: &Path) -> PathBuf {
     let name = prefix.file_name().unwrap_or_default().to_string_lossy();
@@ -271,11 +280,21 @@ pub fn publish(root: &Root, name: &EnvName, generation: &str) -> Result<(), Stor
     fs::rename(&new, &link).map_err(StoreError::io("could not switch", &link))
 }
 
+/// Takes the link of an environment away, in one step: it has no current generation
+/// then.
+pub fn unpublish(root: &Root, name: &EnvName) -> Result<(), StoreError> {
+    let link = root.environment(name);
+    if current(root, name)?.is_none() {
+        return Ok(());
+    }
+    fs::remove_file(&link).map_err(StoreError::io("could not remove", &link))
+}
+
 #[cfg(test)]
 mod tests {
     use fs_err as fs;
 
-    use super::{current, publish, put_in_place, stage};
+    use super::{current, publish, put_in_place, stage, unpublish};
     use crate::spec::EnvName;
     use crate::store::{Root, StoreError, clear_rubble};
 
@@ -297,6 +316,13 @@ mod tests {
             assert!(link.is_dir(), "the link leads to the generation");
         }
         assert_eq!(fs::read_dir(root.environments()).unwrap().count(), 1);
+        // Once more, and there is nothing to do.
+        for _ in 0..2 {
+            unpublish(&root, &name).unwrap();
+            assert_eq!(current(&root, &name).unwrap(), None);
+        }
+        assert_eq!(fs::read_dir(root.environments()).unwrap().count(), 0);
+        assert_eq!(fs::read_dir(root.generations()).unwrap().count(), 2);
     }
 
     #[test]
@@ -306,6 +332,8 @@ mod tests {
         fs::create_dir_all(&foreign).unwrap();
         fs::write(foreign.join("mine"), "").unwrap();
         let refused = publish(&root, &name, "lab-1").unwrap_err();
+        assert!(matches!(refused, StoreError::Foreign { .. }), "{refused}");
+        let refused = unpublish(&root, &name).unwrap_err();
         assert!(matches!(refused, StoreError::Foreign { .. }), "{refused}");
         assert!(foreign.join("mine").exists());
     }

@@ -1,4 +1,5 @@
-//! What was switched when: one line for each switch, appended.
+//! What was switched when: one line for each switch, appended; and when an environment
+//! was deleted.
 
 use std::io::Write as _;
 
@@ -6,6 +7,7 @@ use fs_err as fs;
 use serde::{Deserialize, Serialize};
 
 use super::error::StoreError;
+use super::generations::current;
 use super::layout::Root;
 use super::receipt::SpecOrigin;
 use crate::spec::EnvName;
@@ -18,6 +20,8 @@ pub enum Event {
     Apply,
     /// `rollback` went back to it.
     Rollback,
+    /// `delete` took the environment away, which was at it.
+    Delete,
 }
 
 /// One switch.
@@ -55,9 +59,26 @@ pub fn record(root: &Root, name: &EnvName, switched: &Switched) -> Result<(), St
         .map_err(failed())
 }
 
-/// The environment's switches, oldest first. A line that a crash cut short is
-/// passed over.
+/// The environment's switches, oldest first.
 pub fn switches(root: &Root, name: &EnvName) -> Result<Vec<Switched>, StoreError> {
+    let mut all = past(root, name)?;
+    all.retain(|switched| switched.event != Event::Delete);
+    Ok(all)
+}
+
+/// Whether deleting it is the last that happened to the environment. One whose link is
+/// there was not deleted: who noted it was killed.
+pub fn is_deleted(root: &Root, name: &EnvName) -> Result<bool, StoreError> {
+    if current(root, name)?.is_some() {
+        return Ok(false);
+    }
+    let last = past(root, name)?.pop();
+    Ok(last.is_some_and(|last| last.event == Event::Delete))
+}
+
+/// All that happened to the environment, oldest first: its switches, and when it was
+/// deleted. A line that a crash cut short is passed over.
+pub fn past(root: &Root, name: &EnvName) -> Result<Vec<Switched>, StoreError> {
     let path = root.history(name);
     match fs::read_to_string(&path) {
         Ok(text) => Ok(text
@@ -75,7 +96,7 @@ mod tests {
 
     use fs_err as fs;
 
-    use super::{Event, Switched, record, switches};
+    use super::{Event, Switched, is_deleted, past, record, switches};
     use crate::spec::EnvName;
     use crate::store::Root;
 
@@ -100,5 +121,39 @@ mod tests {
         record(&root, &name, &switched("lab-2")).unwrap();
         let found = switches(&root, &name).unwrap();
         assert_eq!(found, [switched("lab-1"), switched("lab-2")]);
+    }
+
+    #[test]
+    fn a_deletion_is_told_and_is_no_switch() {
+        let folder = tempfile::tempdir().unwrap();
+        let root = Root::new(folder.path().to_owned());
+        let name = EnvName::new("lab").unwrap();
+        let mut events = Vec::new();
+        for (event, deleted) in [
+            (Event::Apply, false),
+            (Event::Delete, true),
+            (Event::Apply, false),
+        ] {
+            let switched = Switched {
+                at: "2026-01-01T00:00:00Z".to_owned(),
+                by: "me@here".to_owned(),
+                event,
+                to: "lab-1".to_owned(),
+                spec: None,
+            };
+            record(&root, &name, &switched).unwrap();
+            events.push(switched);
+            assert_eq!(is_deleted(&root, &name).unwrap(), deleted);
+        }
+        assert_eq!(past(&root, &name).unwrap(), events);
+        // Killed before the link went.
+        let mut delete = events[1].clone();
+        delete.at = "2026-01-02T00:00:00Z".to_owned();
+        record(&root, &name, &delete).unwrap();
+        assert!(is_deleted(&root, &name).unwrap());
+        fs::create_dir_all(root.environments()).unwrap();
+        fs::os::unix::fs::symlink("../gen/lab-1", root.environment(&name)).unwrap();
+        assert!(!is_deleted(&root, &name).unwrap());
+        assert_eq!(switches(&root, &name).unwrap().len(), 2);
     }
 }

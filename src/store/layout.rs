@@ -14,6 +14,19 @@ const PREFIX_LIMIT: usize = 254;
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Root(PathBuf);
 
+/// Refuses a prefix at a path that is too long for packages to be installed at.
+pub fn refuse_too_long(prefix: &Path) -> Result<(), StoreError> {
+    let length = prefix.as_os_str().len();
+    if length <= PREFIX_LIMIT {
+        return Ok(());
+    }
+    Err(StoreError::PrefixTooLong {
+        prefix: prefix.to_owned(),
+        length,
+        limit: PREFIX_LIMIT,
+    })
+}
+
 impl Root {
     /// `path` is absolute.
     pub fn new(path: PathBuf) -> Self {
@@ -43,14 +56,7 @@ impl Root {
     /// A generation's prefix, if packages can be installed at so long a path.
     pub fn generation(&self, generation: &str) -> Result<PathBuf, StoreError> {
         let prefix = self.generations().join(generation);
-        let length = prefix.as_os_str().len();
-        if length > PREFIX_LIMIT {
-            return Err(StoreError::PrefixTooLong {
-                prefix,
-                length,
-                limit: PREFIX_LIMIT,
-            });
-        }
+        refuse_too_long(&prefix)?;
         Ok(prefix)
     }
 

@@ -24,12 +24,13 @@ mod write;
 
 pub use error::{StoreError, is_full};
 pub use generations::{
-    Generation, abandon, clear_unfinished, current, damaged, environments, generations, half_built,
-    is_unfinished, keep_damaged, publish, put_back, put_in_place, stage,
+    Generation, abandon, clear_unfinished, current, damaged, environments, generation_around,
+    generations, half_built, is_unfinished, keep_damaged, publish, put_back, put_in_place, stage,
+    unpublish,
 };
 pub use group::{GroupsUmask, Member, other_owner, user_name};
-pub use history::{Event, Switched, record, switches};
-pub use layout::Root;
+pub use history::{Event, Switched, is_deleted, past, record, switches};
+pub use layout::{Root, refuse_too_long};
 pub use lease::{Asker, Granted, Lease, pass_gate, shut_gate};
 pub use manifest::{Manifest, Thing};
 pub use packages::{Bytecode, Cache, ISOLATED, cache, linked, note, package_folder};

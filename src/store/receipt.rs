@@ -97,6 +97,9 @@ pub struct Receipt {
     /// Paths that more than one package brings.
     #[serde(default)]
     pub clobbered: Vec<PathBuf>,
+    /// Packages whose post-link script was not run: nobody vouches for it.
+    #[serde(default)]
+    pub scripts_not_run: Vec<String>,
 }
 
 /// What a receipt is written with: the texts that a generation is made from

@@ -1,4 +1,4 @@
-//! Bytecode (issue 4): compiled once for a package and a Python, linked into
+//! Bytecode: compiled once for a package and a Python, linked into
 //! every generation, and what Python runs.
 
 use std::collections::{BTreeMap, BTreeSet};

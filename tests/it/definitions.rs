@@ -225,6 +225,7 @@ fn what_is_no_definition_is_refused_by_the_schema_and_by_envspec() {
     }
     refused(&written, "argv: [mine]", "argv: []");
     refused(&written, ", argv: [mine]", "");
+    refused(&written, "dir: mine", "dir: \"mine*\"");
     refused(&post_link, "package: mine, ", "");
     refused(&post_link, "package: mine", "package: \"mi ne\"");
     for (change, mistake) in judged(&documents) {
@@ -316,10 +317,16 @@ fn the_catalogue_is_read_by_language_state_and_alias() {
     let tested = [
         "bash",
         "deno",
+        "gnuplot",
+        "jslab",
         "octave",
         "python",
         "r",
+        "rust",
+        "tslab",
         "xeus-python",
+        "xeus-python-raw",
+        "xonsh",
         "zsh",
     ];
     assert_eq!(listed(&["--state", "tested"]), tested);
@@ -338,6 +345,8 @@ fn the_catalogue_is_read_by_language_state_and_alias() {
         .run(&["kernels", "show", "evcxr", "--json"])
         .success()
         .json();
+    assert_eq!(rust["version"], 1);
+    let rust = &rust["kernel"];
     assert_eq!(rust["id"], "rust");
     assert_eq!(rust["aliases"], json!(["evcxr"]));
     let way = json!({"way": "post-link", "dir": "rust", "package": "evcxr"});

@@ -1,6 +1,8 @@
 //! Definitions of kernels in `kernels/` beside a spec: they go with it, through git, into
 //! the generation and back out of it.
 
+use std::time::Duration;
+
 use serde_json::Value;
 
 use crate::support::{Ran, TestEnv, installer_kernel};
@@ -117,6 +119,28 @@ fn a_mistake_in_one_is_told_with_its_place_to_whom_it_concerns() {
     env.run(&["apply"])
         .fails_with(2)
         .says("the kernel in it is `yours`");
+}
+
+#[test]
+fn what_is_no_file_or_never_ends_is_refused_and_not_read() {
+    let env = TestEnv::new();
+    let path = env.work().join("envs/kernels/mine.yaml");
+    beside(&env, "mine", &format!("{}\n#", "x".repeat(1024 * 1024)));
+    env.spec("lab", &spec("mine"));
+    let refused = |reason: &str| {
+        for command in [&["check"] as &[&str], &["kernels", "list"]] {
+            let ran = env.start(command).wait_within(Duration::from_secs(20));
+            ran.fails_with(2).says("kernels/mine.yaml").says(reason);
+        }
+    };
+    refused("too large for the definition of a kernel");
+    fs_err::remove_file(&path).unwrap();
+    let mut mkfifo = env.program("mkfifo");
+    env.output(mkfifo.arg(&path)).success();
+    refused("it is not a file");
+    fs_err::remove_file(&path).unwrap();
+    fs_err::os::unix::fs::symlink("/dev/zero", &path).unwrap();
+    refused("it is not a file");
 }
 
 #[test]
@@ -245,5 +269,8 @@ fn a_kernelspec_that_names_its_own_folder_names_the_one_in_the_prefix() {
     assert_eq!(fs_err::read_to_string(&jar).unwrap(), "jar\n");
     assert_eq!(kernelspec(&env, "mine")["argv"][2], jar.to_str().unwrap());
     let read = |name: &str| fs_err::read_to_string(folder.join(name)).unwrap();
-    assert_eq!(read("java"), format!("-Duser.home={}", read("home")));
+    let home = read("home");
+    let home = home.trim();
+    let told = format!("-Duser.home={home} -Djava.io.tmpdir={home}/tmp\n");
+    assert_eq!(read("java"), told);
 }

@@ -135,9 +135,14 @@ fn a_spec_among_the_items_is_pointed_to_its_flag() {
 fn a_kernel_that_needs_the_network_says_so_when_it_is_added() {
     let env = TestEnv::new();
     env.spec("lab", SPEC);
-    env.run(&["add", "julia", "--no-lock"])
-        .success()
-        .says("the kernel julia has an installer of its own, which needs the network");
+    for kernel in ["julia", "tslab", "java"] {
+        let told =
+            format!("the kernel {kernel} has an installer of its own, which needs the network");
+        let added = env.run(&["add", kernel, "--no-lock"]).success();
+        added.says(&told);
+    }
+    let added = env.run(&["add", "deno", "--no-lock"]).success();
+    assert!(!added.stderr.contains("network"), "{added}");
 }
 
 #[test]

@@ -1,8 +1,8 @@
-//! A kernel with a prefix of its own in the generation of its environment (issue 5).
+//! A kernel with a prefix of its own in the generation of its environment.
 
 use std::path::Path;
 
-use crate::support::TestEnv;
+use crate::support::{TestEnv, has_package, in_activated_server, skipped};
 
 const HEAD: &str = "channels: [conda-forge, tiny]\n";
 
@@ -41,8 +41,11 @@ fn kernels_that_clash_are_told_which_to_isolate_and_then_run_side_by_side() {
         let text = fs_err::read_to_string(kernels.join(kernel).join("kernel.json")).unwrap();
         let kernelspec: serde_json::Value = serde_json::from_str(&text).unwrap();
         let python = prefix.join("bin/python").to_string_lossy().into_owned();
-        let program = kernelspec["argv"][0].as_str().unwrap();
-        assert!(program.starts_with(&python), "{kernel}: {program}");
+        let argv = kernelspec["argv"].as_array().unwrap();
+        // What stands in front of it unsets what is of the other prefix.
+        let mut words = argv.iter().map(|word| word.as_str().unwrap());
+        let program = words.find(|word| word.ends_with("/bin/python")).unwrap();
+        assert!(program.starts_with(&python), "{kernel}: {argv:?}");
         let of = kernelspec["env"]["CONDA_PREFIX"].as_str().unwrap();
         assert_eq!(Path::new(of), prefix);
     }
@@ -52,6 +55,42 @@ fn kernels_that_clash_are_told_which_to_isolate_and_then_run_side_by_side() {
         assert!(env.user_kernels().join(name).join("kernel.json").exists());
     }
     env.run(&["apply"]).success().says("Nothing to do");
+}
+
+#[test]
+fn in_an_activated_server_an_isolated_kernel_has_nothing_of_the_environments_activation() {
+    if !has_package("libgdal-core") {
+        skipped("the channel has no GDAL");
+        return;
+    }
+    let env = TestEnv::new();
+    env.spec(
+        "lab",
+        "channels: [conda-forge]\ndependencies: [python, nbclient, libgdal-core]\n\
+         variables: {LAB_VARIABLE: of the spec}\n\
+         kernels:\n  - deno\n  - alone: {use: deno, isolated: true}\n",
+    );
+    env.run(&["apply"]).success();
+    let generation = env.prefix("lab").to_str().unwrap().to_owned();
+    let data = format!("{generation}/share/");
+    let of_environment = in_activated_server(&env, "lab-deno");
+    for variable in ["GDAL_DATA", "PROJ_DATA"] {
+        assert!(of_environment[variable].starts_with(&data), "{variable}");
+    }
+    let own = format!("{generation}/envs/alone");
+    // Of the environment's own folder, and of the user's, Jupyter finds the same.
+    for kernel in ["alone", "lab-alone"] {
+        let alone = in_activated_server(&env, kernel);
+        assert_eq!(alone["CONDA_PREFIX"], own);
+        assert_eq!(alone["LAB_VARIABLE"], "of the spec");
+        assert!(alone["PATH"].starts_with(&format!("{own}/bin:{generation}/bin:")));
+        for (name, value) in &alone {
+            // `_` is the shell's: what it started the server with.
+            let is_ones = value.replace(&own, "").contains(&generation);
+            assert!(!is_ones || name == "PATH" || name == "_", "{name}={value}");
+            assert!(!name.starts_with("_CONDA_SET"), "{name}={value}");
+        }
+    }
 }
 
 #[test]
@@ -153,4 +192,20 @@ fn an_isolated_kernel_that_the_lock_does_not_know_is_told() {
     env.run(&["apply", "--frozen"])
         .fails_with(2)
         .says("no packages for the isolated kernel two");
+}
+
+#[test]
+fn a_root_in_which_only_the_isolated_prefix_is_too_deep_is_refused_before_anything_is_written() {
+    let env = TestEnv::new();
+    spec(&env, ", isolated: true");
+    // The generation's own prefix has the longest path that fits.
+    let below = "/gen/lab-0123456789ab".len();
+    let room = 254 - below - env.path("").to_str().unwrap().len();
+    let deep = env.path(&"d".repeat(room));
+    let deep = deep.to_str().unwrap().trim_end_matches('/').to_owned();
+    assert_eq!(deep.len() + below, 254);
+    env.run(&["apply", "--root", &deep])
+        .fails_with(7)
+        .says("envs/two is 263 bytes long; packages have room for 254");
+    assert!(!Path::new(&deep).join("gen").exists());
 }

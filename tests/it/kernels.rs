@@ -6,7 +6,7 @@ use std::path::Path;
 
 use serde_json::Value;
 
-use crate::support::{Lab, TestEnv, lab, world_python};
+use crate::support::{Lab, TestEnv, cell, lab, world_python};
 
 #[test]
 fn every_kernel_of_the_lab_passes_its_test() {
@@ -166,25 +166,11 @@ sys.stdout.buffer.write(run.stdout)
     );
 }
 
-/// Executes a cell in a kernel with the environment's own nbclient, nothing
-/// activated, and gives what it printed.
-fn cell(kernel: &str, code: &str) -> String {
-    const RUN: &str = r#"
-import sys, nbformat, nbclient
-kernel, cell = sys.argv[1:]
-notebook = nbformat.v4.new_notebook(cells=[nbformat.v4.new_code_cell(cell)])
-nbclient.NotebookClient(notebook, kernel_name=kernel, timeout=60).execute()
-print("".join(output.get("text", "") for output in notebook.cells[0].outputs), end="")
-"#;
-    let lab = lab();
-    let output = lab
-        .program(lab.prefix().join("bin/python"))
-        .args(["-c", RUN, kernel, code])
-        .output()
-        .unwrap();
-    let said = String::from_utf8_lossy(&output.stderr);
-    assert!(output.status.success(), "{kernel}: {said}");
-    String::from_utf8(output.stdout).unwrap()
+/// What a cell prints that the environment's own nbclient executes, nothing activated.
+#[track_caller]
+fn printed(kernel: &str, code: &str) -> String {
+    let python = lab().prefix().join("bin/python");
+    cell(lab().program(python), kernel, code)
 }
 
 /// What the spec's variable holds.
@@ -197,7 +183,7 @@ fn nbclient_executes_a_notebook_in_python() {
         "import os, sys, shutil\nprint(sys.prefix, shutil.which('R'), os.environ['LAB_VARIABLE'])";
     let said = format!("{0} {0}/bin/R {VARIABLE}\n", own.display());
     for kernel in ["python3", "lab-python"] {
-        assert_eq!(cell(kernel, code), said);
+        assert_eq!(printed(kernel, code), said);
     }
 }
 
@@ -207,7 +193,7 @@ fn nbclient_executes_a_notebook_in_r() {
     let code = "cat(R.home(), Sys.which('python'), Sys.getenv('LAB_VARIABLE'), sum(1:4))";
     let said = format!("{0}/lib/R {0}/bin/python {VARIABLE} 10", own.display());
     for kernel in ["ir", "lab-r"] {
-        assert_eq!(cell(kernel, code), said);
+        assert_eq!(printed(kernel, code), said);
     }
 }
 
@@ -217,7 +203,7 @@ fn nbclient_executes_a_notebook_in_bash() {
     let code = "printf '%s %s %s\\n' \"$(command -v python)\" \"$LAB_VARIABLE\" $((6 * 7))";
     let said = format!("{}/bin/python {VARIABLE} 42\n", own.display());
     for kernel in ["bash", "lab-bash"] {
-        assert_eq!(cell(kernel, code), said);
+        assert_eq!(printed(kernel, code), said);
     }
 }
 
@@ -247,4 +233,23 @@ fn the_catalogue_is_listed_and_shown() {
     env.run(&["kernels", "show", "pyton"])
         .fails_with(2)
         .says("python");
+    let shown = |id: &str| {
+        let shown = env.run(&["kernels", "show", id, "--json"]).success().json();
+        assert_eq!(shown["version"], 1);
+        shown["kernel"].clone()
+    };
+    // All that a definition says.
+    let julia = shown("julia");
+    assert_eq!(julia["source"]["way"], "installer");
+    assert!(julia["source"]["seconds"].is_number());
+    let inherit = julia["source"]["inherit"].as_array().unwrap();
+    assert!(inherit.contains(&"JULIA_PKG_SERVER".into()), "{inherit:?}");
+    assert_eq!(julia["add_packages"][0], "julia");
+    assert!(julia["smoke"]["code"].is_string() && julia["smoke"]["expect"].is_string());
+    assert_eq!(julia["not_interruptible"], Value::Null);
+    assert!(julia["interrupt_cell"].is_string());
+    assert_eq!(shown("deno")["interrupt_mode"], "message");
+    let not = shown("c");
+    assert_eq!(not["interrupts"], false);
+    assert!(not["not_interruptible"].is_string());
 }

@@ -60,12 +60,12 @@ fn a_command_that_can_not_run_or_that_the_server_decides_is_found() {
             (
                 put("dead", &["/gone/bin/k"]),
                 "dead",
-                ["/gone/bin/k", "--repair"],
+                ["/gone/bin/k", "another machine"],
             ),
             (
                 put("script", &[&text(&stale)]),
                 "dead",
-                ["/gone/bin/python", "--repair"],
+                ["/gone/bin/python", "--repair script"],
             ),
             (
                 put("text", &[&text(&not_executable)]),
@@ -80,7 +80,7 @@ fn a_command_that_can_not_run_or_that_the_server_decides_is_found() {
             (
                 put_kernelspec(&user, "lab-python", MARKED_KERNELSPEC),
                 "dead",
-                ["apply lab", "/gone/root"],
+                ["is mounted", "/gone/root"],
             ),
             (
                 put("path", &["sh", "-c", "x"]),
@@ -100,7 +100,7 @@ fn a_command_that_can_not_run_or_that_the_server_decides_is_found() {
             (
                 put("wrapped", &wrapped),
                 "wrapper",
-                ["interrupts", "--adopt wrapped"],
+                ["interrupts", "is not there"],
             ),
         ],
     );

@@ -2,6 +2,7 @@
 
 use std::process::Command;
 
+use fs_err::os::unix::fs::symlink;
 use serde_json::{Value, json};
 
 use crate::support::{
@@ -58,6 +59,89 @@ fn a_repair_takes_a_stale_kernelspec_out_of_the_way_and_a_second_one_has_nothing
         .fails_with(6)
         .says("nothing that can be mended");
     assert_eq!(before, tree(&env.path("home")));
+}
+
+#[test]
+fn what_another_machine_may_have_stays_until_it_is_named() {
+    let mut env = TestEnv::new();
+    let (user, first) = (env.user_kernels(), env.path("first"));
+    env.set("JUPYTER_PATH", first.to_str().unwrap());
+    let python = |prefix: &str| {
+        let python = env.path(prefix).join("bin/python");
+        python.to_str().unwrap().to_owned()
+    };
+    // A disk of another machine; a venv in this home, of whose Python that is so.
+    let node = put_command(&user, "node", &["/gone/bin/python"]);
+    let venv = put_command(&user, "venv", &[&python("venv")]);
+    fs_err::create_dir_all(env.path("venv/bin")).unwrap();
+    fs_err::write(env.path("venv/pyvenv.cfg"), "home = /gone/bin\n").unwrap();
+    symlink("/gone/bin/python3", python("venv")).unwrap();
+    // Hidden by one that is not there either: nobody gains by its going.
+    let twice = [first.join("kernels"), user.clone()]
+        .map(|folder| put_command(&folder, "twice", &["/gone/bin/k"]));
+    // Its environment is there and has no Python any more.
+    let deleted = put_command(&user, "deleted", &[&python("conda")]);
+    fs_err::create_dir_all(env.path("conda/conda-meta")).unwrap();
+
+    drop(env.run(&["kernels", "doctor", "--repair"]).fails_with(6));
+    assert!(!deleted.exists());
+    let answer = judged(&env, &[]);
+    for path in [&node, &venv, &twice[0], &twice[1]] {
+        let said = faults_of(&judgement(&answer, path));
+        assert!(said.contains("another machine"), "{said}");
+    }
+
+    let before = tree(&user);
+    let repair = |names: &[&str]| env.run(&[&["kernels", "doctor", "--repair"], names].concat());
+    drop(
+        repair(&["node", "--dry-run"])
+            .fails_with(6)
+            .says("Would do"),
+    );
+    drop(
+        repair(&["node", "nose"])
+            .fails_with(2)
+            .says("there is no kernelspec nose"),
+    );
+    assert_eq!(before, tree(&user));
+    drop(repair(&["node", "Venv"]).fails_with(6).says("node-20"));
+    assert!(!node.exists() && !venv.exists());
+    assert!(twice.iter().all(|path| path.exists()));
+}
+
+#[test]
+fn what_a_root_left_that_is_not_seen_goes_by_name_alone() {
+    let env = TestEnv::new();
+    let user = env.user_kernels();
+    let marked = |name: &str, root: &str| {
+        let root = env.path(root);
+        let text = MARKED_KERNELSPEC.replace("/gone/root", root.to_str().unwrap());
+        put_kernelspec(&user, name, &text)
+    };
+    fs_err::create_dir_all(env.path("mount")).unwrap();
+    fs_err::create_dir_all(env.path("there/gen")).unwrap();
+    let kept = [
+        // Deleted, or of another cluster with this home; where a disk would be mounted; one
+        // whose generation alone is gone.
+        (marked("lab-gone", "deleted"), "--repair lab-gone"),
+        (marked("lab-mount", "mount/root"), "is mounted"),
+        (marked("lab-on", "mount"), "is mounted"),
+        (marked("lab-below", "no/such/root"), "is mounted"),
+        (marked("lab-there", "there"), "envspec delete lab"),
+    ];
+    let answer = judged(&env, &["--repair"]);
+    assert_eq!(answer["changes"], json!([]));
+    for (path, word) in &kept {
+        let said = faults_of(&judgement(&answer, path));
+        assert!(said.contains(word), "{said}");
+    }
+    // Who knows that it will not come back names it.
+    for name in ["lab-gone", "lab-mount", "lab-on", "lab-below"] {
+        let output = env.run(&["kernels", "doctor", "--repair", name]).either();
+        assert!(output.stderr.contains(&format!("{name}-20")), "{output}");
+    }
+    let left: Vec<bool> = kept.iter().map(|(path, _)| path.exists()).collect();
+    assert_eq!(left, [false, false, false, false, true]);
 }
 
 #[test]
@@ -132,6 +216,46 @@ fn nothing_in_a_generation_is_changed_also_by_root() {
             .says("envspec's own"),
     );
     assert_eq!(before, tree(&prefix));
+}
+
+#[test]
+fn the_prefix_of_an_isolated_kernel_is_its_generations_and_nothing_leads_into_it() {
+    let env = TestEnv::new();
+    let kernel = "{use: deno, isolated: true, dependencies: [shared-lib]}";
+    env.spec(
+        "lab",
+        &format!("channels: [conda-forge, tiny]\nkernels:\n  - two: {kernel}\n"),
+    );
+    env.run(&["apply"]).success();
+    let own = env.prefix("lab").join("envs/two");
+    let writable = Command::new("chmod").args(["-R", "u+w"]).arg(&own).status();
+    assert!(writable.unwrap().success());
+    let kernels = own.join("share/jupyter/kernels");
+    let dead = put_command(&kernels, "dead", &["/gone/k"]);
+    put_script(&own.join("bin/k"), "#!/bin/sh\n");
+    let bare = put_command(&kernels, "bare", &["k"]);
+    // By the generation's name, and by the environment's.
+    let user = env.user_kernels();
+    let by_link = env.root().join("envs/lab/envs/two");
+    for (name, prefix) in [("straight", &own), ("by-link", &by_link)] {
+        let program = prefix.join("bin/k");
+        put_command(&user, name, &[program.to_str().unwrap()]);
+    }
+    let before = (tree(&own), tree(&user));
+    let answer = judged(&env, &["--repair", "--dir", kernels.to_str().unwrap()]);
+    assert_eq!(answer["changes"], json!([]), "{answer:#}");
+    for path in [&bare, &dead] {
+        let row = judgement(&answer, path);
+        assert_eq!(row["place"], "env lab", "{row:#}");
+    }
+    for name in ["straight", "by-link"] {
+        drop(
+            env.run(&["kernels", "doctor", "--adopt", name])
+                .fails_with(2)
+                .says("a generation of envspec's"),
+        );
+    }
+    assert_eq!(before, (tree(&own), tree(&user)));
 }
 
 #[test]

@@ -8,6 +8,7 @@
 
 #![expect(clippy::unwrap_used, reason = "a test says what is wrong by panicking")]
 
+mod activation;
 mod apply;
 mod at_once;
 mod browser_world;
@@ -18,6 +19,7 @@ mod cluster_world;
 mod crash;
 mod definitions;
 mod definitions_beside;
+mod delete;
 mod doctor;
 mod edit;
 mod errors;
@@ -38,6 +40,8 @@ mod kills;
 mod languages;
 mod linkless;
 mod lock;
+mod made_kernels;
+mod names;
 mod nix;
 mod nix_locked;
 mod personal;
@@ -51,8 +55,10 @@ mod rollback;
 mod servers;
 mod session;
 mod space;
+mod staging;
 mod support;
 mod transport;
+mod two_pythons;
 mod vanishing;
 mod verify;
 mod ways;
@@ -66,6 +72,9 @@ fn every_file_here_is_a_module_of_the_suite() {
     for (folder, named_in) in [(folder.clone(), main), (folder.join("support"), support)] {
         for entry in fs_err::read_dir(folder).unwrap() {
             let path = entry.unwrap().path();
+            if path.extension().is_some_and(|extension| extension == "py") {
+                continue;
+            }
             let stem = path.file_stem().unwrap().to_str().unwrap();
             if matches!(stem, "main" | "mod" | "snapshots") {
                 continue;

@@ -6,10 +6,18 @@ use std::time::Duration;
 
 use serde_json::Value;
 
-use crate::support::{NixWorld, SHARE, kernel_script, nix_spec, of_flake, soon};
+use crate::support::{
+    NixWorld, SHARE, in_activated_server, installer_kernel, kernel_script, nix_spec, of_flake, soon,
+};
 
 fn json(path: &Path) -> Value {
     serde_json::from_slice(&fs_err::read(path).unwrap()).unwrap()
+}
+
+/// Whether a command names a program; what stands in front of it unsets variables.
+fn starts(kernel: &Value, program: &str) -> bool {
+    let argv = kernel["argv"].as_array().unwrap();
+    argv[0] == "/usr/bin/env" && argv.iter().any(|word| word == program)
 }
 
 #[test]
@@ -26,12 +34,13 @@ fn a_kernel_of_a_flake_is_built_locked_registered_and_runs() {
     let deno = nix.env.prefix("tools").join("bin/deno");
     let script = kernel_script(SHARE, "ts", deno.to_str().unwrap());
     let flake = nix.flake(&[("ts", &script)]);
-    nix.env.spec(
-        "lab",
-        &nix_spec(
-            "  - nix: {installable: \"path:./flake#ts\", env: {TZ: Europe/Berlin}}\n  - deno\n",
-        ),
+    // GDAL has activation scripts.
+    let text = nix_spec(
+        "  - nix: {installable: \"path:./flake#ts\", env: {TZ: Europe/Berlin}}\n  - deno\n",
     );
+    let text = text.replace("[executable]", "[python, nbclient, libgdal-core]");
+    nix.env
+        .spec("lab", &(text + "variables: {LAB_VARIABLE: of the spec}\n"));
     let shown = nix.env.run(&["show", "envs/lab.yaml"]).success().stdout;
     assert!(shown.contains("path:./flake#ts from Nix"), "{shown}");
     let planned = nix.env.run(&["plan", "envs/lab.yaml"]).success().stdout;
@@ -60,11 +69,11 @@ fn a_kernel_of_a_flake_is_built_locked_registered_and_runs() {
     let registered = nix.env.user_kernels().join("lab-nix");
     let users = json(&registered.join("kernel.json"));
     for kernel in [&own, &users] {
-        assert_eq!(kernel["argv"][0], format!("{path}/bin/wrapped"));
+        assert!(starts(kernel, &format!("{path}/bin/wrapped")), "{kernel}");
         assert_eq!(kernel["interrupt_mode"], "message");
-        // Nothing of the activation.
-        let wanted =
-            serde_json::json!({"PATH": format!("{path}/bin:${{PATH}}"), "TZ": "Europe/Berlin"});
+        // Nothing of the activation, and nothing of the server's Python.
+        let path = format!("{path}/bin:${{PATH}}");
+        let wanted = serde_json::json!({"PATH": path, "PYTHONPATH": "", "TZ": "Europe/Berlin"});
         assert_eq!(kernel["env"], wanted);
     }
     assert_eq!(users["display_name"], "Wrapped (lab)");
@@ -85,6 +94,24 @@ fn a_kernel_of_a_flake_is_built_locked_registered_and_runs() {
     for step in ["start", "execute", "interrupt", "again", "shutdown"] {
         assert!(kernel["seconds"][step].is_number(), "{step}: {kernel:#}");
     }
+    assert_eq!(kernel["verdict"], "works");
+    for (name, value) in in_activated_server(&nix.env, "nix") {
+        let is_ones = value.contains(prefix.to_str().unwrap());
+        assert!(!is_ones || name == "PATH" || name == "_", "{name}={value}");
+        let is_foreign = ["CONDA_", "_CONDA_", "GDAL_", "LAB_"];
+        assert!(
+            !is_foreign.iter().any(|start| name.starts_with(start)),
+            "{name}={value}"
+        );
+    }
+    assert!(in_activated_server(&nix.env, "lab-deno").contains_key("GDAL_DATA"));
+    let list = nix.env.run(&["list", "--json"]).success().json();
+    let of_lab = list["generations"].as_array().unwrap().iter();
+    let of_nix: Vec<_> = of_lab.map(|generation| &generation["nix"]).collect();
+    assert!(
+        of_nix.contains(&&serde_json::json!({"nix": path})),
+        "{of_nix:?}"
+    );
     nix.env.run(&["verify", "lab"]).success();
     assert!(
         !flake.join("flake.lock").exists(),
@@ -101,7 +128,7 @@ fn a_kernel_of_a_flake_is_built_locked_registered_and_runs() {
 }
 
 #[test]
-fn a_kernel_of_a_language_that_no_definition_has_is_started_and_ended() {
+fn a_kernel_that_no_definition_has_cells_for_is_started_only_and_use_names_some() {
     let Some(nix) = NixWorld::new() else { return };
     nix.env.spec(
         "tools",
@@ -113,15 +140,53 @@ fn a_kernel_of_a_language_that_no_definition_has_is_started_and_ended() {
     nix.flake(&[("wrapped", &script)]);
     nix.env.spec("lab", &of_flake("wrapped"));
     nix.env.run(&["apply", "envs/lab.yaml"]).success();
-    let tested = nix
-        .env
-        .run(&["kernels", "test", "lab", "--json"])
-        .success()
-        .json();
+    let in_json = &["kernels", "test", "lab", "--json"];
+    let tested = nix.env.run(in_json).success().json();
     let kernel = &tested["kernels"][0];
-    assert_eq!(kernel["passed"], true, "{kernel:#}");
+    assert_eq!(kernel["verdict"], "started-only", "{kernel:#}");
+    assert_eq!(kernel["passed"], false);
     let steps: Vec<_> = kernel["seconds"].as_object().unwrap().keys().collect();
     assert_eq!(steps, ["start", "shutdown"]);
+    let told = nix.env.run(&["kernels", "test", "lab"]).success();
+    assert!(told.stdout.contains("started only"), "{told}");
+    assert!(!told.stdout.contains("works"), "{told}");
+    told.says("`use`");
+
+    // A definition beside the spec, by another name that it has.
+    let beside = nix.env.work().join("envs/kernels/mine.yaml");
+    fs_err::create_dir(beside.parent().unwrap()).unwrap();
+    let mine = |expect: &str| {
+        let cells = format!(
+            "smoke: {{code: \"console.log(6*7)\", expect: \"{expect}\"}}\n\
+             interrupt: {{cell: \"console.log(1); while (true) {{}}\"}}\n"
+        );
+        let text = installer_kernel("mine", "");
+        let (form, _) = text.split_once("\nsmoke:").unwrap();
+        let text = format!("{form}\n{cells}state: recipe-only\naliases: [ours]\n");
+        fs_err::write(&beside, text).unwrap();
+    };
+    mine("43");
+    let text = of_flake("wrapped").replace("\"}", "\", use: ours}");
+    nix.env.spec("lab", &text);
+    nix.env.run(&["apply", "envs/lab.yaml"]).success();
+    nix.env.run(in_json).fails_with(6).says("43");
+    // Another definition is another generation, which keeps it.
+    mine("42");
+    nix.env.run(&["apply", "envs/lab.yaml"]).success();
+    fs_err::remove_file(&beside).unwrap();
+    let tested = nix.env.run(in_json).success().json();
+    let kernel = &tested["kernels"][0];
+    assert_eq!(kernel["verdict"], "works", "{kernel:#}");
+    assert!(kernel["seconds"]["interrupt"].is_number());
+    // One from before that was so.
+    let kept = nix.env.prefix("lab").join(".envspec/kernels");
+    let mut chmod = nix.env.program("chmod");
+    nix.env.output(chmod.arg("u+w").arg(&kept)).success();
+    fs_err::remove_file(kept.join("mine.yaml")).unwrap();
+    nix.env
+        .run(in_json)
+        .fails_with(2)
+        .says("the definition mine, whose cells test the kernel wrapped, is neither in");
 }
 
 #[test]
@@ -155,7 +220,7 @@ fn a_store_path_lives_as_long_as_a_generation_refers_to_it() {
     assert_eq!(nix.env.prefix("lab"), first);
     let registered = nix.env.user_kernels().join("lab-wrapped/kernel.json");
     let kernel = json(&registered);
-    assert_eq!(kernel["argv"][0], format!("{path}/bin/wrapped"));
+    assert!(starts(&kernel, &format!("{path}/bin/wrapped")), "{kernel}");
     assert_eq!(kernel["display_name"], "Wrapped (lab)");
 
     // One goes, the other keeps it.
@@ -198,7 +263,7 @@ fn a_store_path_is_taken_as_it_is_without_an_evaluation() {
         nix.env.run(&["apply"]).success();
         assert_eq!(nix.store_path(), named);
         let kernel = json(&nix.env.user_kernels().join("lab-taken/kernel.json"));
-        assert_eq!(kernel["argv"][0], format!("{path}/bin/wrapped"));
+        assert!(starts(&kernel, &format!("{path}/bin/wrapped")), "{kernel}");
         let root = nix.env.prefix("lab").join(".envspec/nix/taken");
         assert_eq!(fs_err::read_link(root).unwrap(), Path::new(&path));
         nix.env.run(&["verify", "lab"]).success();

@@ -1,6 +1,7 @@
 //! Kernels from Nix: what the lock holds, and what is refused with which words.
 
 use std::path::Path;
+use std::time::Duration;
 
 use crate::support::{NixWorld, SHARE, kernel_script, nix_spec, of_flake};
 
@@ -140,7 +141,7 @@ fn a_kernelspec_that_a_package_brings_is_not_written_over() {
     nix.env
         .run(&["apply"])
         .fails_with(2)
-        .says("the kernel Deno: a package brings a kernelspec of this name");
+        .says("the kernel Deno: a package or an installer brings a kernelspec named deno");
     nix.assert_nothing_was_done();
 }
 
@@ -248,6 +249,34 @@ fn a_lock_holds_a_kernel_until_its_sources_change_and_tells_when_it_would_be_ano
         .run(&["apply", "--frozen"])
         .fails_with(3)
         .says("no store path for the kernel wrapped");
+}
+
+#[test]
+fn a_flake_in_a_folder_that_has_everything_is_refused_at_once() {
+    let Some(nix) = NixWorld::new() else { return };
+    for number in 0..20_001 {
+        let folder = nix.env.path(&format!("data/{}", number % 10));
+        if number < 10 {
+            fs_err::create_dir_all(&folder).unwrap();
+        }
+        std::fs::File::create(folder.join(number.to_string())).unwrap();
+    }
+    let text = "  - odd: {installable: \"path:../../data#x\"}\n";
+    nix.env.spec("lab", &nix_spec(text));
+    for command in ["lock", "plan", "apply"] {
+        nix.env
+            .run(&[command])
+            .fails_with(2)
+            .says("envs/../../data, has more than 20000 files")
+            .says("a folder of its own");
+    }
+    // Whichever bound is met first, or what may not be read.
+    nix.env
+        .spec("lab", &nix_spec("  - odd: {installable: \"path:/#x\"}\n"));
+    let lock = nix.env.start(&["lock"]);
+    lock.wait_within(Duration::from_secs(20))
+        .fails_with(2)
+        .says("a folder of its own");
 }
 
 #[test]

@@ -1,5 +1,5 @@
 //! A finished generation is read-only on disk, and what users install for
-//! themselves goes to their personal library (issue 4).
+//! themselves goes to their personal library.
 //!
 //! As a user without privileges: root may write anywhere.
 

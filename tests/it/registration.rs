@@ -43,7 +43,8 @@ fn a_registered_kernel_has_an_absolute_argv_the_activated_environment_and_the_ma
         );
         assert_eq!(variables["ENV_VARS_D_PLAIN"], "from env_vars.d");
         let path = variables["PATH"].as_str().unwrap();
-        assert!(path.starts_with(&format!("{own}/bin:")), "{path}");
+        let front = format!("{own}/share/activation-vars/bin:{own}/bin:");
+        assert!(path.starts_with(&front), "{path}");
     }
     let mark = kernel_json(&env, "lab-deno")["metadata"].to_string();
     assert!(mark.contains("lab") && mark.contains("envspec"), "{mark}");

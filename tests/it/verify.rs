@@ -1,4 +1,4 @@
-//! `verify` and `verify --repair` (issue 4): damage is found, told apart, and
+//! `verify` and `verify --repair`: damage is found, told apart, and
 //! undone, also that of the package cache.
 
 use std::os::unix::fs::{MetadataExt as _, PermissionsExt};

@@ -1,8 +1,8 @@
-//! The ways in which a kernelspec comes about, and definitions that lie (issue 5).
+//! The ways in which a kernelspec comes about, and definitions that lie.
 
 use serde_json::Value;
 
-use crate::support::TestEnv;
+use crate::support::{TestEnv, cell};
 
 /// Puts a definition beside the spec `lab`, which asks for it, with what is said of its
 /// kernelspec.
@@ -70,6 +70,7 @@ fn a_post_link_script_is_run_if_the_lock_vouches_for_it_and_named_if_not() {
         not_run.stderr.contains("post_link: [post-link]"),
         "{not_run}"
     );
+    assert_eq!(env.receipt("lab")["scripts_not_run"][0], "post-link");
     assert!(!env.prefix("lab").join("share/post-link.txt").exists());
     assert!(!env.lock("lab").contains("post-link post-link"));
 
@@ -77,7 +78,7 @@ fn a_post_link_script_is_run_if_the_lock_vouches_for_it_and_named_if_not() {
     env.run(&["apply", "--locked"])
         .fails_with(3)
         .says("+ post-link post-link");
-    let ran = env.run(&["apply"]).success();
+    let ran = env.run(&["apply"]).success().says("post-link ran");
     assert!(!ran.stderr.contains("post_link:"), "{ran}");
     assert!(env.lock("lab").contains("#   post-link post-link\n"));
     let written = env.prefix("lab").join("share/post-link.txt");
@@ -126,16 +127,10 @@ fn a_kernel_gets_no_more_memory_and_threads_than_its_limits() {
         .says("`cores`");
     spec("{memory: 1G, threads: 3}");
     env.run(&["apply"]).success();
-    let cell = "import os\ntry:\n    bytearray(3 << 30)\nexcept MemoryError:\n    \
+    let code = "import os\ntry:\n    bytearray(3 << 30)\nexcept MemoryError:\n    \
                 print(len(bytearray(1 << 28)), os.environ['OMP_NUM_THREADS'])";
-    let mut python = env.program(env.prefix("lab").join("bin/python"));
-    let run = "import sys, nbformat, nbclient\n\
-        cell = nbformat.v4.new_code_cell(sys.argv[1])\n\
-        notebook = nbformat.v4.new_notebook(cells=[cell])\n\
-        nbclient.NotebookClient(notebook, kernel_name='lab-python').execute()\n\
-        print(''.join(output.text for output in cell.outputs))";
-    let ran = env.output(python.args(["-c", run, cell])).success();
-    assert_eq!(ran.stdout.trim(), "268435456 3", "{ran}");
+    let python = env.program(env.prefix("lab").join("bin/python"));
+    assert_eq!(cell(python, "lab-python", code), "268435456 3\n");
     // It is interrupted and ended as one without.
     env.run(&["kernels", "test"]).success();
 }
@@ -161,7 +156,7 @@ fn a_definition_that_lies_is_caught_and_leaves_nothing_behind() {
     };
     // HOME is a lie too, so it asks the system where the user is at home.
     let strays = format!(
-        "d={}/mine; mkdir -p $d; echo '{{}}' >$d/kernel.json",
+        "d={}/mine; mkdir -p $d; echo $HOME >$d/kernel.json",
         env.user_kernels().display()
     );
     for (kernelspec, dependencies, told) in [

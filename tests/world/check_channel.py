@@ -22,6 +22,9 @@ from checking import RUN_CELL, Checks, Environment, install, solve
 SPECS = ["python", "jupyterlab", "ipykernel", "r-irkernel", "bash_kernel", "deno", "numpy", "pip"]
 JULIA = "julia-mini-kernel"
 
+#: In the channel of both CPythons: the packages that are compiled for the second, and pure ones of both.
+NEWER_SPECS = ["python 3.13.*", "jupyterlab", "nbclient", "numpy", "pip"]
+
 #: {kernel: (a cell, what it must print)}
 CELLS = {
     "python3": ("import sys, numpy; print(sys.prefix, numpy.arange(4).sum())", "{prefix} 6"),
@@ -234,6 +237,7 @@ def main(world):
     try:
         passed = run(checks, world, conda_forge, tiny, folder)
         passed = run_languages(checks, world, conda_forge, folder) and passed
+        passed = run_newer(checks, world, world / "channels/pythons", folder) and passed
     finally:
         if os.environ.get("CHANNEL_KEEP"):
             print(f"kept {folder}")
@@ -295,6 +299,26 @@ def run_languages(checks, world, conda_forge, folder):
     checks.run("languages: prefixes", check_prefixes, prefix, world)
     checks.run("languages: libraries", check_libraries, prefix)
     check_languages.run(checks, prefix, folder, kernels)
+    return True
+
+
+def run_newer(checks, world, pythons, folder):
+    """The second CPython: which the channel `pythons` has beside the first, where its source could be had."""
+    if not pythons.is_dir():
+        print("NOTE: there is no channel `pythons`; its checks are not run")
+        return True
+    prefix, records = folder / "newer", []
+    checks.run("index of pythons", check_index, pythons)
+    if not checks.run("newer: solve", check_solve, pythons, NEWER_SPECS, records):
+        return False
+    if not checks.run("newer: install", check_install, records, prefix, folder / "pkgs"):
+        return False
+    environment = Environment(prefix, folder)
+    checks.run("newer: prefixes", check_prefixes, prefix, world)
+    checks.run("newer: libraries", check_libraries, prefix)
+    checks.run("newer: pip check", environment.run, "pip", "check")
+    checks.run("newer: imports", environment.python, IMPORTS, *system_libraries())
+    checks.run("newer: jupyter lab", environment.run, "jupyter", "lab", "--version")
     return True
 
 

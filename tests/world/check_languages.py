@@ -25,6 +25,9 @@ KERNELS = {
     ),
     "lua": Kernel(("lua", "ilua"), "print(6*7)", "python"),
     "octave": Kernel(("octave", "octave_kernel"), "disp(6*7)", "python"),
+    "rust": Kernel(
+        ("evcxr",), 'println!("{}", 6*7);', installer=("sh", "{prefix}/bin/.evcxr-post-link.sh")
+    ),
     "xonsh": Kernel(
         ("xonsh", "xontrib-jupyter"),
         "print(6*7)",
@@ -47,7 +50,7 @@ def present(channel):
 
 def specs(kernels):
     wanted = {package for kernel in kernels.values() for package in kernel.packages}
-    return ["python", "nbclient", "pip", "libgdal-core", *sorted(wanted)]
+    return ["python", "nbclient", "pip", "libgdal-core", "nodejs", *sorted(wanted)]
 
 
 def run(checks, prefix, folder, kernels):
@@ -57,6 +60,7 @@ def run(checks, prefix, folder, kernels):
     checks.run("languages: pip check", environment.run, "pip", "check")
     checks.run("languages: kernelspecs", check_shipped, prefix, kernels)
     checks.run("languages: PROJ and GDAL", check_geo, environment)
+    checks.run("languages: npm is node's", check_npm, environment)
     for name, kernel in kernels.items():
         if kernel.installer:
             checks.run(f"kernelspec: {name}", check_installer, environment, name, kernel.installer)
@@ -96,3 +100,9 @@ def check_geo(environment):
     assert [round(float(value)) for value in seen[:2]] == [500000, 0], seen
     assert "WGS 84 / UTM zone 33N" in environment.run("gdalsrsinfo", "-o", "wkt2", "EPSG:32633")
     return " ".join(seen)
+
+
+def check_npm(environment):
+    """What it installs for all goes into the prefix."""
+    assert environment.run("npm", "prefix", "--global") == str(environment.prefix)
+    return environment.run("npm", "--version")

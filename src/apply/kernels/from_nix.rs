@@ -4,7 +4,8 @@ use std::path::{Path, PathBuf};
 
 use fs_err as fs;
 
-use super::{KERNELS, Setting, is_executable, write_kernelspec};
+use super::folders::Folders;
+use super::{KERNELS, Setting, is_executable, unusable, write_kernelspec};
 use crate::apply::error::ApplyError;
 use crate::apply::nix::{self, NixError};
 use crate::apply::subject::SubjectKernel;
@@ -20,6 +21,7 @@ pub(super) async fn set_up(
     setting: &Setting<'_>,
     kernel: &SubjectKernel,
     installable: &Installable,
+    folders: &mut Folders,
 ) -> Result<KernelReceipt, ApplyError> {
     let Setting {
         context,
@@ -39,19 +41,11 @@ pub(super) async fn set_up(
     let store_path = nix::realise(context, &locked, prefix, whence).await?;
     let shipped = kernelspec_in(Path::new(store_path.as_str()), name)?;
 
-    let directory = name.to_ascii_lowercase();
+    let directory = folders.give(request, None)?;
     let into = prefix.join(KERNELS).join(&directory);
-    if into.exists() {
-        let kernel = name.to_owned();
-        return Err(NixError::Taken { kernel }.into());
-    }
-    let bad = |source| ApplyError::Kernelspec {
-        kernel: name.to_owned(),
-        source,
-    };
     let path = shipped.join("kernel.json");
     let text = fs::read_to_string(&path).map_err(ApplyError::unreadable(&path))?;
-    let own = KernelSpec::parse(&text).map_err(bad)?;
+    let own = KernelSpec::parse(&text).map_err(unusable(kernel))?;
     let given = request.display_name.as_ref().map(|at| at.value.as_str());
     let plain = Some(own.display_name()).filter(|own| !own.trim().is_empty());
     let plain = plain.unwrap_or(name);
@@ -59,11 +53,13 @@ pub(super) async fn set_up(
         store_path: store_path.base(),
         folder: &shipped.to_string_lossy(),
         display_name: given.unwrap_or(plain),
+        limits: &request.limits,
         env: &request.env,
     };
     let made = own
         .rewrite_from_store(&from, |path| is_executable(Path::new(path)))
-        .map_err(bad)?;
+        .and_then(|made| setting.apart(&made))
+        .map_err(unusable(kernel))?;
     write_kernelspec(&shipped, &into, &made)?;
     Ok(KernelReceipt {
         name: name.to_owned(),
@@ -140,8 +136,8 @@ fn is_kernelspec(folder: &Path) -> bool {
 /// The definition whose cells test it: the one that the spec names (`use`), else one of
 /// its language, else none, which is empty.
 fn tested_as(setting: &Setting<'_>, kernel: &SubjectKernel, language: &str) -> String {
-    if let Some(named) = &kernel.request.definition {
-        return named.value.clone();
+    if let Some(named) = &kernel.tested_by {
+        return named.id.to_string();
     }
     let name = kernel.request.name.value.as_str();
     let all = setting.context.catalogue.iter();

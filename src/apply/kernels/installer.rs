@@ -1,14 +1,15 @@
 //! How the kernelspec of a kernel comes into the prefix, by the way that its definition
 //! declares.
 
-use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use fs_err as fs;
 
+use super::link_scripts::Message;
 use super::staging::{Failed, Run};
-use super::{KERNELS, Setting, copy_files, find};
+use super::strays::Watched;
+use super::{KERNELS, Setting, copy_tree, find, is_executable};
 use crate::apply::error::ApplyError;
 use crate::apply::subject::SubjectKernel;
 use crate::kernel::{Argv, Installer, KernelDefinition, KernelSpec, KernelspecSource};
@@ -24,30 +25,68 @@ pub(super) async fn make(
     let source = &definition.kernelspec;
     let folder = setting.prefix.join(KERNELS);
     let mut found = find(&folder, source.dir());
-    match source {
+    let is_installed = found.is_none() && matches!(source, KernelspecSource::Installer(_));
+    let adds = definition.add_packages.is_some() && !kernel.request.packages.is_empty();
+    let watched = (is_installed || adds).then(|| Watched::new(setting, source.dir()));
+    let made = match source {
         KernelspecSource::Installer(installer) if found.is_none() => {
-            found = install(setting, kernel, installer).await?;
+            install(setting, kernel, installer).await
         }
         KernelspecSource::Written { dir, argv } if found.is_none() => {
-            found = Some(write(definition, argv, &folder.join(dir.as_str()))?);
+            write(definition, argv, &folder.join(dir.as_str())).map(Some)
         }
-        _ => {}
+        _ => Ok(found.take()),
+    };
+    let made = match made {
+        Ok(made) => add_packages(setting, kernel, definition)
+            .await
+            .map(|()| made),
+        failed => failed,
+    };
+    // Also what one that failed has left there.
+    let strays = watched.map(Watched::strays).unwrap_or_default();
+    if !strays.is_empty() {
+        return Err(ApplyError::InstallerStrays {
+            kernel: kernel.request.name.value.clone(),
+            strays: strays.join("\n"),
+            failure: made
+                .err()
+                .map(|error| format!("\n{error}"))
+                .unwrap_or_default(),
+        });
     }
-    if let (Some(command), packages @ [_, ..]) =
-        (&definition.add_packages, kernel.request.packages.as_slice())
-    {
-        let names = packages.iter().map(|package| package.value.clone());
-        let installer = match source {
-            KernelspecSource::Installer(installer) => Some(installer),
-            _ => None,
-        };
-        run(setting, kernel, command, names.collect(), installer).await?;
-    }
-    found.ok_or_else(|| ApplyError::NoKernelspec {
+    made?.ok_or_else(|| ApplyError::NoKernelspec {
         kernel: kernel.request.name.value.clone(),
         definition: definition.id.to_string(),
         directory: source.dir().as_str().to_owned(),
+        messages: in_lines(setting.messages),
     })
+}
+
+/// What post-link scripts said, below what else is said.
+fn in_lines(messages: &[Message]) -> String {
+    messages.iter().fold(String::new(), |text, message| {
+        text + "\n" + &message.to_string()
+    })
+}
+
+/// Adds the packages of the language's own that the spec lists.
+async fn add_packages(
+    setting: &Setting<'_>,
+    kernel: &SubjectKernel,
+    definition: &KernelDefinition,
+) -> Result<(), ApplyError> {
+    let (Some(command), packages @ [_, ..]) =
+        (&definition.add_packages, kernel.request.packages.as_slice())
+    else {
+        return Ok(());
+    };
+    let names = packages.iter().map(|package| package.value.clone());
+    let installer = match &definition.kernelspec {
+        KernelspecSource::Installer(installer) => Some(installer),
+        _ => None,
+    };
+    run(setting, kernel, command, names.collect(), installer).await
 }
 
 /// Runs a language's own installer, and takes over the kernelspec that it made.
@@ -56,23 +95,8 @@ async fn install(
     kernel: &SubjectKernel,
     installer: &Installer,
 ) -> Result<Option<PathBuf>, ApplyError> {
-    let of_user = &setting.context.kernels_dir;
-    let before = names(of_user);
     for command in &installer.commands {
         run(setting, kernel, command, Vec::new(), Some(installer)).await?;
-    }
-    // One that asks the system for the user's home, and not HOME, gets past the staging.
-    let left = names(of_user);
-    let left = left
-        .difference(&before)
-        .find(|name| installer.dir.matches(name));
-    if let Some(name) = left {
-        let path = of_user.join(name);
-        fs::remove_dir_all(&path).map_err(StoreError::io("could not remove", &path))?;
-        return Err(ApplyError::InstallerStrays {
-            kernel: kernel.request.name.value.clone(),
-            path,
-        });
     }
     let folder = setting.prefix.join(KERNELS);
     let Some(made) = find(&setting.staging.kernels(), &installer.dir) else {
@@ -80,7 +104,7 @@ async fn install(
         return Ok(find(&folder, &installer.dir));
     };
     let into = folder.join(made.file_name().unwrap_or_default());
-    copy_files(&made, &into)?;
+    copy_tree(&made, &into)?;
     // Some name their own folder, and what they put there (a jar), in the command.
     let file = into.join("kernel.json");
     let text = fs::read_to_string(&file).map_err(ApplyError::unreadable(&file))?;
@@ -101,10 +125,15 @@ async fn run(
 ) -> Result<(), ApplyError> {
     let prefix = setting.prefix.to_string_lossy();
     let mut words = command.within(&prefix);
-    let program = setting
-        .prefix
-        .join("bin")
-        .join(words.next().unwrap_or_default());
+    let program = words.next().unwrap_or_default();
+    let folders = setting.activated.delta.program_folders(&prefix);
+    let places = folders
+        .iter()
+        .map(|folder| Path::new(folder).join(&program));
+    let program = places
+        .into_iter()
+        .find(|path| is_executable(path))
+        .unwrap_or_else(|| setting.prefix.join("bin").join(&program));
     let env = installer.into_iter().flat_map(|installer| &installer.env);
     let env = env.map(|(name, value)| (name.clone(), value.replace("{prefix}", &prefix)));
     let seconds = installer.map_or(Installer::SECONDS, |installer| installer.seconds);
@@ -131,12 +160,4 @@ fn write(definition: &KernelDefinition, argv: &Argv, into: &Path) -> Result<Path
     let kernelspec = KernelSpec::of(argv.words(), &definition.display_name, &definition.language);
     crate::store::write_whole(&into.join("kernel.json"), kernelspec.to_json().as_bytes())?;
     Ok(into.to_owned())
-}
-
-/// The names in a folder.
-fn names(folder: &Path) -> BTreeSet<String> {
-    let entries = fs::read_dir(folder).into_iter().flatten().flatten();
-    entries
-        .map(|entry| entry.file_name().to_string_lossy().into_owned())
-        .collect()
 }

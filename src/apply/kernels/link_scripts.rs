@@ -4,11 +4,10 @@ use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use fs_err as fs;
 use rattler_conda_types::PackageRecord;
 
 use super::Activated;
-use super::staging::{Failed, Run, Staging};
+use super::staging::{Failed, Run, Staging, both_ends};
 use crate::apply::error::ApplyError;
 use crate::apply::observe::Prepared;
 use crate::apply::prefixes::LockedPrefix;
@@ -34,15 +33,39 @@ fn script(prefix: &Path, package: &str) -> PathBuf {
     prefix.join(format!("bin/.{package}-post-link.sh"))
 }
 
+/// What a post-link script has to say to people.
+pub struct Message {
+    /// Its package.
+    pub package: String,
+    /// Its words.
+    pub text: String,
+}
+
+impl std::fmt::Display for Message {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        let Self { package, text } = self;
+        write!(f, "the post-link script of {package} said: {text}")
+    }
+}
+
+/// What running scripts came to.
+#[derive(Default)]
+pub(super) struct ScriptsRun {
+    /// Whether there were any.
+    pub(super) any: bool,
+    /// What they said.
+    pub(super) messages: Vec<Message>,
+}
+
 /// Runs the scripts of the packages that the lock names, what a package needs before
-/// the package. Tells whether there were any.
+/// the package.
 pub(super) async fn run_link_scripts(
     prepared: &Prepared,
     locked: &LockedPrefix,
     staging: &Staging<'_>,
     activated: &Activated,
     prefix: &Path,
-) -> Result<bool, ApplyError> {
+) -> Result<ScriptsRun, ApplyError> {
     let trusted: BTreeSet<&str> = prepared.locked.post_link().collect();
     let mut records: Vec<PackageRecord> = locked
         .records
@@ -58,10 +81,13 @@ pub(super) async fn run_link_scripts(
         let place = |record: &PackageRecord| order.iter().position(|one| one.name == record.name);
         records.sort_by_key(place);
     }
+    let mut run = ScriptsRun::default();
     for record in &records {
-        run_one(record, staging, activated, prefix).await?;
+        run.any = true;
+        let message = run_one(record, staging, activated, prefix).await?;
+        run.messages.extend(message);
     }
-    Ok(!records.is_empty())
+    Ok(run)
 }
 
 async fn run_one(
@@ -69,7 +95,7 @@ async fn run_one(
     staging: &Staging<'_>,
     activated: &Activated,
     prefix: &Path,
-) -> Result<(), ApplyError> {
+) -> Result<Option<Message>, ApplyError> {
     let name = record.name.as_normalized();
     let own = prefix.join("bin/bash");
     let bash = if own.exists() {
@@ -95,14 +121,20 @@ async fn run_one(
         limit: LIMIT,
     };
     let ran = staging.run(run).await;
-    // What it has to say to people, by conda's rule.
-    let messages = prefix.join(".messages.txt");
-    if let Ok(text) = fs::read_to_string(&messages) {
-        tracing::info!("{name}: {}", text.trim());
-        drop(fs::remove_file(&messages));
+    // What it has to say to people, by conda's rule. Some tell of all their errors so, and
+    // end as if there were none.
+    let file = prefix.join(".messages.txt");
+    let text = std::fs::read(&file).unwrap_or_default();
+    drop(std::fs::remove_file(&file));
+    let text = both_ends(&String::from_utf8_lossy(&text));
+    match ran {
+        Ok(()) => Ok((!text.is_empty()).then(|| Message {
+            package: name.to_owned(),
+            text,
+        })),
+        Err(Failed { output, .. }) => Err(ApplyError::LinkScript {
+            package: name.to_owned(),
+            output: format!("{output}\n{text}").trim_end().to_owned(),
+        }),
     }
-    ran.map_err(|Failed { output, .. }| ApplyError::LinkScript {
-        package: name.to_owned(),
-        output,
-    })
 }

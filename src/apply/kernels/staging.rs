@@ -2,43 +2,41 @@
 //! that a home has in a folder that goes with us.
 
 use std::collections::BTreeMap;
+use std::io::{self, Read as _, Seek as _, SeekFrom};
 use std::path::{Path, PathBuf};
-use std::process::Stdio;
+use std::process::{Command, Stdio};
 use std::time::Duration;
 
-use rustix::process::{Pid, Signal, kill_process_group};
+use fs_err as fs;
 use tempfile::TempDir;
-use tokio::process::{Child, Command};
 
+use super::daemons::Daemons;
+use super::network;
 use crate::apply::context::Context;
+use crate::conda::Network;
+use crate::jupyter::{Ended, ProcessGroup};
 use crate::store::StoreError;
 
 /// How many lines of a failed command's output are shown of each end: some
 /// languages put the cause first, some last.
 const OUTPUT_LINES: usize = 5;
 
-/// Variables of the user's that every command sees: how the network is reached.
-const NETWORK: [&str; 13] = [
-    "ALL_PROXY",
-    "CURL_CA_BUNDLE",
-    "HTTPS_PROXY",
-    "HTTP_PROXY",
-    "NODE_EXTRA_CA_CERTS",
-    "NO_PROXY",
-    "REQUESTS_CA_BUNDLE",
-    "SSL_CERT_DIR",
-    "SSL_CERT_FILE",
-    "all_proxy",
-    "http_proxy",
-    "https_proxy",
-    "no_proxy",
-];
+/// How many bytes of it are read of each end.
+const OUTPUT_BYTES: u64 = 16 << 10;
 
 /// An empty home.
 pub(super) struct Staging<'a> {
     prefix: &'a Path,
     home: TempDir,
     of_user: &'a BTreeMap<String, String>,
+    network: Network,
+}
+
+impl Drop for Staging<'_> {
+    fn drop(&mut self) {
+        // What an activation script left, too.
+        drop(Daemons(self.home()));
+    }
 }
 
 /// A command that did not do its work.
@@ -75,16 +73,25 @@ impl<'a> Staging<'a> {
             .prefix("envspec-home-")
             .tempdir()
             .map_err(StoreError::io("could not make a folder in", &temporary))?;
-        Ok(Self {
+        let staging = Self {
             prefix,
             home,
             of_user: &context.environment,
-        })
+            network: context.network,
+        };
+        let scratch = staging.scratch();
+        fs::create_dir(&scratch).map_err(StoreError::io("could not make", &scratch))?;
+        Ok(staging)
     }
 
     /// The home.
     pub(super) fn home(&self) -> &Path {
         self.home.path()
+    }
+
+    /// Where temporary files go in it: who is killed leaves them.
+    fn scratch(&self) -> PathBuf {
+        self.home().join("tmp")
     }
 
     /// Where data of a user goes in it.
@@ -98,7 +105,8 @@ impl<'a> Staging<'a> {
         self.data().join("jupyter/kernels")
     }
 
-    /// Runs a command to its end.
+    /// Runs a command to its end, and ends what it left in the background: that may not
+    /// write into a generation once it is whole.
     pub(super) async fn run(&self, run: Run<'_>) -> Result<(), Failed> {
         let failed = |output: String| Failed {
             command: run.shown.clone(),
@@ -107,70 +115,88 @@ impl<'a> Staging<'a> {
         if !run.program.exists() {
             return Err(failed(format!("there is no {}", run.program.display())));
         }
-        let inherited = NETWORK
-            .into_iter()
-            .chain(run.inherit.iter().map(String::as_str));
-        let inherited = inherited.filter_map(|name| self.of_user.get_key_value(name));
-        let home = self.home().to_string_lossy();
-        let child = Command::new(&run.program)
+        // Not a pipe: a daemon that holds it would have us wait for its end.
+        let printed = tempfile::Builder::new()
+            .append(true)
+            .tempfile_in(self.home())
+            .map_err(|error| failed(error.to_string()))?
+            .into_file();
+        let running = self
+            .start(&run, &printed)
+            .map_err(|error| failed(error.to_string()))?;
+        let ended = tokio::time::timeout(run.limit, running.group.ended()).await;
+        drop(running);
+        let text = || {
+            let text = ends(&printed).unwrap_or_default();
+            both_ends(&String::from_utf8_lossy(&text))
+        };
+        match ended {
+            Ok(Ended::Code(0)) => Ok(()),
+            Ok(ended) => Err(failed(match text() {
+                silence if silence.is_empty() => {
+                    format!("it printed nothing, and ended with {ended}")
+                }
+                text => text,
+            })),
+            Err(_) => {
+                let limit = run.limit.as_secs();
+                let late = format!("it did not end within {limit} seconds and was killed\n");
+                Err(failed((late + &text()).trim_end().to_owned()))
+            }
+        }
+    }
+
+    fn start(&self, run: &Run<'_>, output: &std::fs::File) -> io::Result<Running<'_>> {
+        let network = network::variables(self.network, self.of_user, run.inherit);
+        let (home, scratch) = (self.home().display(), self.scratch());
+        // Java takes the home from the system, whatever HOME says.
+        let java = format!(
+            "-Duser.home={home} -Djava.io.tmpdir={}{}",
+            scratch.display(),
+            network::words_for_java(self.network),
+        );
+        let mut command = Command::new(&run.program);
+        command
             .args(&run.arguments)
             .env_clear()
             .envs(run.environment)
-            .envs(inherited)
-            // Java takes the home from the system, whatever HOME says.
-            .env("JAVA_TOOL_OPTIONS", format!("-Duser.home={home}"))
-            .envs(run.env)
+            .envs(network)
+            .env("JAVA_TOOL_OPTIONS", java)
+            .envs(run.env.iter().cloned())
             .env("HOME", self.home())
+            .env("TMPDIR", scratch)
             .env("XDG_DATA_HOME", self.data())
             .env("JUPYTER_DATA_DIR", self.data().join("jupyter"))
             .env("PREFIX", self.prefix)
             .current_dir(self.home())
             .stdin(Stdio::null())
-            .stdout(Stdio::piped())
-            .stderr(Stdio::piped())
-            .process_group(0)
-            .spawn()
-            .map_err(|error| failed(error.to_string()))?;
-        let group = Group::of(&child);
-        let output = tokio::time::timeout(run.limit, child.wait_with_output()).await;
-        drop(group);
-        let Ok(output) = output else {
-            let limit = run.limit.as_secs();
-            return Err(failed(format!(
-                "it did not end within {limit} seconds and was killed"
-            )));
-        };
-        let output = output.map_err(|error| failed(error.to_string()))?;
-        if output.status.success() {
-            return Ok(());
-        }
-        let text = [output.stdout, output.stderr].concat();
-        let text = both_ends(&String::from_utf8_lossy(&text));
-        let silent = || format!("it printed nothing, and ended with {}", output.status);
-        Err(failed(if text.is_empty() { silent() } else { text }))
+            .stdout(output.try_clone()?)
+            .stderr(output.try_clone()?);
+        Ok(Running {
+            group: ProcessGroup::start(&mut command)?,
+            _daemons: Daemons(self.home()),
+        })
     }
 }
 
-/// The processes of a command, killed when dropped: what it left in the
-/// background, or all of them when the user has enough. None may write into a
-/// generation once that is whole.
-struct Group(Option<Pid>);
-
-impl Group {
-    /// The group that a child leads.
-    fn of(child: &Child) -> Self {
-        let leader = child.id().and_then(|id| i32::try_from(id).ok());
-        Self(leader.and_then(Pid::from_raw))
-    }
+/// The processes of a command. All are killed when this is dropped, also when the user
+/// has enough: those of its group, and after them (fields are dropped in their order)
+/// those that have left it.
+struct Running<'h> {
+    group: ProcessGroup,
+    _daemons: Daemons<'h>,
 }
 
-impl Drop for Group {
-    fn drop(&mut self) {
-        if let Some(leader) = self.0 {
-            // An error means that nobody is left in it.
-            let _gone = kill_process_group(leader, Signal::KILL);
-        }
-    }
+/// The first and the last bytes of a file.
+fn ends(mut file: &std::fs::File) -> io::Result<Vec<u8>> {
+    let length = file.metadata()?.len();
+    let mut bytes = Vec::new();
+    file.seek(SeekFrom::Start(0))?;
+    file.take(OUTPUT_BYTES).read_to_end(&mut bytes)?;
+    let rest = length.saturating_sub(OUTPUT_BYTES).max(OUTPUT_BYTES);
+    file.seek(SeekFrom::Start(rest))?;
+    file.take(OUTPUT_BYTES).read_to_end(&mut bytes)?;
+    Ok(bytes)
 }
 
 /// The beginning and the end of a text.

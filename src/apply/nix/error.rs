@@ -11,11 +11,40 @@ pub enum NixError {
     /// There is no Nix.
     #[error("the kernel {kernel} is built by Nix, and there is no `nix` on this machine")]
     #[diagnostic(help(
-        "install it as https://nixos.org/download says, or the package `nix-bin` of Debian and Ubuntu. On a cluster ask for it: kernels run from the store, so compute nodes have to see it too. Without the kernel: envspec remove {kernel}"
+        "install it as https://nixos.org/download says, or the package `nix-bin` of Debian and Ubuntu. On a cluster ask for it: kernels run from the store, so compute nodes have to see it too. Or take {kernel} out of the spec"
     ))]
     Missing {
         /// The kernel.
         kernel: String,
+    },
+
+    /// The folder of a flake has more in it than a flake.
+    #[error("the kernel {kernel}: the folder of its flake, {}, has {what}", folder.display())]
+    #[diagnostic(help(
+        "its Nix files tell whether the lock is stale, so each command reads them: give the flake a folder of its own, or name it at a revision that is pinned: git+file://{}#…",
+        folder.display()
+    ))]
+    TooManySources {
+        /// The kernel.
+        kernel: String,
+        /// The folder.
+        folder: PathBuf,
+        /// Of what it has too much.
+        what: String,
+    },
+
+    /// A flake's sources could not be read.
+    #[error("the kernel {kernel}: could not read {} of its flake", path.display())]
+    #[diagnostic(help(
+        "its Nix files tell whether the lock is stale: check the permissions, or give the flake a folder of its own"
+    ))]
+    Sources {
+        /// The kernel.
+        kernel: String,
+        /// The file or the folder.
+        path: PathBuf,
+        /// The system's word.
+        source: std::io::Error,
     },
 
     /// An installable could not be evaluated.
@@ -119,7 +148,7 @@ pub enum NixError {
     /// A build failed.
     #[error("the kernel {kernel}: Nix could not build {installable}\n{output}")]
     #[diagnostic(help(
-        "nothing was switched. Nix's words are above; try it alone with: nix build. Without the kernel: envspec remove {kernel}"
+        "nothing was switched. Nix's words are above; try it alone with: nix build. Or take {kernel} out of the spec"
     ))]
     Build {
         /// The kernel.
@@ -156,13 +185,5 @@ pub enum NixError {
         names: String,
         /// The first of them.
         first: String,
-    },
-
-    /// Another kernel has the folder.
-    #[error("the kernel {kernel}: a package brings a kernelspec of this name")]
-    #[diagnostic(help("give the entry of the spec another name"))]
-    Taken {
-        /// The kernel.
-        kernel: String,
     },
 }

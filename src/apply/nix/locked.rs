@@ -2,13 +2,12 @@
 
 use std::path::Path;
 
-use fs_err as fs;
 use rattler_conda_types::Subdir;
 use serde_json::Value;
-use sha2::{Digest as _, Sha256};
 
 use super::error::NixError;
 use super::program::{Nix, store_folder};
+use super::sources::sources;
 use crate::apply::context::Context;
 use crate::apply::subject::Subject;
 use crate::conda::Step;
@@ -16,51 +15,18 @@ use crate::kernel::{Installable, StorePath};
 use crate::lock::{Inputs, LockText, LockedNix, NixInput};
 
 /// The kernels of a spec that are asked of Nix, with the state of their sources.
-pub(in crate::apply) fn inputs(subject: &Subject) -> Vec<NixInput> {
+pub(in crate::apply) fn inputs(subject: &Subject) -> Result<Vec<NixInput>, NixError> {
     let beside = &subject.file.beside;
-    subject
-        .asked_of_nix()
-        .map(|(kernel, installable)| NixInput {
+    let of_one = |(kernel, installable): (&str, &Installable)| {
+        let folder = installable.folder(beside);
+        let sources = folder.map(|folder| sources(kernel, &folder)).transpose()?;
+        Ok(NixInput {
             kernel: kernel.to_owned(),
             installable: installable.text().to_owned(),
-            sources: installable
-                .folder(beside)
-                .and_then(|folder| sources(&folder)),
+            sources: sources.flatten(),
         })
-        .collect()
-}
-
-/// The digest of a flake's sources: each Nix file and each `flake.lock` below its folder
-/// with its path. `None` if there are none. (Not all files: the folder may be that of
-/// the spec, whose lock this goes into.)
-fn sources(folder: &Path) -> Option<String> {
-    fn walk(folder: &Path, below: &Path, digest: &mut Sha256) -> std::io::Result<usize> {
-        let mut entries = fs::read_dir(folder)?.collect::<std::io::Result<Vec<_>>>()?;
-        entries.sort_by_key(fs::DirEntry::file_name);
-        let mut found = 0;
-        for entry in entries {
-            let (name, kind) = (entry.file_name(), entry.file_type()?);
-            let below = below.join(&name);
-            if kind.is_dir() && !name.to_string_lossy().starts_with('.') {
-                found += walk(&entry.path(), &below, digest)?;
-            }
-            let is_source =
-                name == "flake.lock" || below.extension().is_some_and(|end| end == "nix");
-            if kind.is_file() && is_source {
-                let content = fs::read(entry.path())?;
-                for part in [below.as_os_str().as_encoded_bytes(), &content] {
-                    digest.update((part.len() as u64).to_le_bytes());
-                    digest.update(part);
-                }
-                found += 1;
-            }
-        }
-        Ok(found)
-    }
-    let mut digest = Sha256::new();
-    let found = walk(folder, Path::new(""), &mut digest).ok()?;
-    // Half of it tells enough: the lock of one kernel is compared with its own.
-    (found > 0).then(|| hex::encode(&digest.finalize()[..16]))
+    };
+    subject.asked_of_nix().map(of_one).collect()
 }
 
 /// The kernels from Nix for a new lock. Those whose input is as it was keep their store
@@ -272,31 +238,7 @@ impl Before {
 
 #[cfg(test)]
 mod tests {
-    use fs_err as fs;
-
-    use super::{output_path, sources};
-
-    #[test]
-    fn the_digest_of_a_flake_follows_its_sources_and_nothing_else() {
-        let folder = tempfile::tempdir().unwrap();
-        let write = |name: &str, text: &str| {
-            let path = folder.path().join(name);
-            fs::create_dir_all(path.parent().unwrap()).unwrap();
-            fs::write(path, text).unwrap();
-            sources(folder.path())
-        };
-        assert_eq!(sources(folder.path()), None);
-        assert_eq!(sources(&folder.path().join("nothing")), None);
-        let first = write("flake.nix", "{}");
-        assert!(first.is_some());
-        assert_eq!(write("lab.lock", "x"), first);
-        assert_eq!(write(".git/x.nix", "x"), first);
-        let second = write("a/b.nix", "1");
-        assert_ne!(second, first);
-        let third = write("a/b.nix", "2");
-        assert_ne!(third, second);
-        assert_ne!(write("flake.lock", "{}"), third);
-    }
+    use super::output_path;
 
     #[test]
     fn the_output_is_the_one_named_out_or_the_first() {

@@ -12,6 +12,7 @@ mod error;
 mod locked;
 mod program;
 mod realise;
+mod sources;
 
 pub use self::error::NixError;
 pub(super) use self::locked::{inputs, lock, locked, store_paths};

@@ -4,7 +4,7 @@ use std::path::Path;
 
 use crate::cli::app::App;
 use crate::cli::failure::{Exit, Failure};
-use crate::kernel::State;
+use crate::kernel::{KernelspecSource, State};
 use crate::spec::edit;
 
 use super::edit_spec::{self, Edit, Edits, Kind};
@@ -30,13 +30,19 @@ pub(super) fn run(app: &App<'_>, args: &Args) -> Result<Exit, Failure> {
             let Ok(kernel) = catalogue.get(item) else {
                 return Ok(false);
             };
+            // Variables of the user's tell an installer where to download from.
+            let downloads = matches!(
+                &kernel.kernelspec,
+                KernelspecSource::Installer(installer) if !installer.inherit.is_empty()
+            );
             let remark = match kernel.state {
-                State::NeedsNetwork => {
+                State::Tested if !downloads => return Ok(true),
+                State::RecipeOnly => return Ok(true),
+                State::Tested | State::NeedsNetwork => {
                     "has an installer of its own, which needs the network at `apply`"
                 }
                 State::Licensed => "runs a program that has to be bought and is in no package",
                 State::Obsolete => "is of a project that has ended, or has no package that works",
-                State::Tested | State::RecipeOnly => return Ok(true),
             };
             app.ui.warning(format!(
                 "the kernel {item} {remark}: see envspec kernels show {item}"

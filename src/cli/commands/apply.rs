@@ -245,6 +245,9 @@ fn say_outcome(app: &App<'_>, outcome: &Outcome) {
             "Python's sources could not all be compiled, so kernels start slower: {why}"
         ));
     }
+    for message in &outcome.messages {
+        app.ui.warning(message);
+    }
     if !outcome.scripts.is_empty() {
         let packages = outcome.scripts.join(", ");
         app.ui.warning(format!(

@@ -107,7 +107,7 @@ pub(super) fn run(app: &App<'_>, args: &Args) -> Result<Exit, Failure> {
 
 /// The sessions that wait or run from a root, as far as this machine can tell.
 /// `None` if the scheduler does not answer.
-fn live(app: &App<'_>, root: &Root) -> Option<Vec<LiveSession>> {
+pub(super) fn live(app: &App<'_>, root: &Root) -> Option<Vec<LiveSession>> {
     if !root.sessions().is_dir() {
         return Some(Vec::new());
     }

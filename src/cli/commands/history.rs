@@ -58,8 +58,8 @@ struct Answer<'a> {
 }
 
 pub(super) fn run(app: &App<'_>, args: &Args) -> Result<Exit, Failure> {
-    let current = select::current(app, args.name.as_deref())?;
-    let switches = store::switches(&current.root, &current.name)?;
+    let current = select::past(app, args.name.as_deref())?;
+    let switches = store::past(&current.root, &current.name)?;
     let mut entries = Vec::with_capacity(switches.len());
     let mut before: Option<(String, Option<Receipt>)> = None;
     let mut commits = Commits::default();
@@ -99,7 +99,7 @@ pub(super) fn run(app: &App<'_>, args: &Args) -> Result<Exit, Failure> {
         before = Some((to, receipt));
     }
     if let Some(last) = entries.last_mut() {
-        last.current = last.generation == current.generation;
+        last.current = current.generation.as_ref() == Some(&last.generation);
     }
     entries.reverse();
     if args.json {
@@ -138,6 +138,7 @@ fn text(entries: &[Entry], packages: bool) -> String {
             match entry.event {
                 Event::Apply => "apply".to_owned(),
                 Event::Rollback => "rollback".to_owned(),
+                Event::Delete => "delete".to_owned(),
             },
             generation,
             commit,

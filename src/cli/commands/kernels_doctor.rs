@@ -33,9 +33,11 @@ pub(in crate::cli) struct Args {
     #[arg(long = "dir", value_name = "DIR")]
     folders: Vec<PathBuf>,
 
-    /// Mend what needs no guess: a bare command in a prefix becomes absolute, a dead kernelspec of yours is moved aside
-    #[arg(long)]
-    repair: bool,
+    /// Mend what needs no guess: a bare command in a prefix becomes absolute; a dead kernelspec of yours is moved
+    /// aside if it hides one that runs, or its prefix is there without the program. One that you name, too, if it is
+    /// dead on this machine: its prefix or envspec's root may be on another
+    #[arg(long, value_name = "NAME", num_args = 0..)]
+    repair: Option<Vec<String>>,
 
     /// Make this kernelspec right for any server: an absolute command, and what activating its prefix gives
     #[arg(long, value_name = "NAME", conflicts_with = "repair")]
@@ -79,7 +81,7 @@ struct Server<'a> {
 }
 
 pub(super) fn run(app: &App<'_>, args: &Args) -> Result<Exit, Failure> {
-    if args.dry_run && !args.repair && args.adopt.is_none() {
+    if args.dry_run && args.repair.is_none() && args.adopt.is_none() {
         return Err(Failure::usage(
             "--dry-run says what --repair or --adopt NAME would do",
             "without either nothing is changed: envspec kernels doctor",
@@ -92,16 +94,16 @@ pub(super) fn run(app: &App<'_>, args: &Args) -> Result<Exit, Failure> {
         dry_run: args.dry_run,
         json: args.json,
     };
-    let changes = match &args.adopt {
-        Some(name) => vec![kernels_mend::adopt(
+    let changes = match (&args.adopt, &args.repair) {
+        (Some(name), _) => vec![kernels_mend::adopt(
             app,
             doing,
             &survey,
             name,
             &environment,
         )?],
-        None if args.repair => kernels_mend::repair(app, doing, &survey)?,
-        None => Vec::new(),
+        (None, Some(names)) => kernels_mend::repair(app, doing, &survey, names)?,
+        (None, None) => Vec::new(),
     };
     let is_changed = changes.iter().any(|change| change.done);
     let survey = if is_changed {
@@ -138,9 +140,8 @@ fn look(
     let mut survey = walk::block_on(async { Ok(jupyter::look(path, environment).await) })?;
     for seen in &mut survey.kernelspecs {
         // By whatever path: nothing in a generation is changed.
-        let real = Path::new(&seen.path).canonicalize().unwrap_or_default();
-        if let Some(name) = real.ancestors().nth(4).and_then(generation_of) {
-            seen.place = Place::Generation(name);
+        if let Some(prefix) = store::generation_around(Path::new(&seen.path)) {
+            seen.place = Place::Generation(environment_of(&prefix));
         }
     }
     for error in &survey.unreadable {
@@ -149,10 +150,13 @@ fn look(
     Ok(survey)
 }
 
-/// The environment that a prefix is a generation of.
-fn generation_of(prefix: &Path) -> Option<String> {
-    let receipt = Receipt::read(prefix).ok().flatten()?;
-    Some(receipt.environment)
+/// The environment that a generation is of.
+fn environment_of(generation: &Path) -> String {
+    let folder = generation.file_name().unwrap_or_default().to_string_lossy();
+    match Receipt::read(generation) {
+        Ok(Some(receipt)) => receipt.environment,
+        _ => folder.into_owned(),
+    }
 }
 
 /// Where to look: the folders given, else where Jupyter would.

@@ -1,6 +1,6 @@
 //! `envspec kernels list`: the catalogue, and a kernel of it as JSON has it.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
 
 use clap::ValueEnum;
@@ -10,7 +10,8 @@ use crate::cli::app::App;
 use crate::cli::failure::{Exit, Failure};
 use crate::cli::say::{Cut, table, table_within};
 use crate::kernel::{
-    Argv, Catalogue, Interrupt, KernelDefinition, KernelId, KernelspecSource, State, is_language,
+    Argv, Catalogue, Interrupt, InterruptMode, KernelDefinition, KernelId, KernelspecSource, State,
+    is_language,
 };
 
 /// A state as the command line writes it, which is as a definition does.
@@ -65,12 +66,28 @@ pub(super) struct Entry<'a> {
     pub(super) kernelspec: String,
     pub(super) source: Source<'a>,
     pub(super) state: State,
+    pub(super) add_packages: Option<&'a [String]>,
+    pub(super) env: &'a BTreeMap<String, String>,
+    pub(super) smoke: Cell<'a>,
     pub(super) interrupts: bool,
+    /// The cell that is interrupted to see that it can be.
+    pub(super) interrupt_cell: Option<&'a str>,
+    /// Why it can't be interrupted.
+    pub(super) not_interruptible: Option<&'a str>,
+    /// Set where the kernelspec's own is wrong.
+    pub(super) interrupt_mode: Option<InterruptMode>,
     pub(super) ipc: bool,
     pub(super) nixpkgs: Option<&'a str>,
     pub(super) notes: Option<&'a str>,
     /// The file that it comes from; none if it is built in.
     pub(super) file: Option<&'a str>,
+}
+
+/// A cell, and what it has to give.
+#[derive(Serialize)]
+pub(super) struct Cell<'a> {
+    code: &'a str,
+    expect: &'a str,
 }
 
 /// How its kernelspec comes about, in JSON.
@@ -87,6 +104,9 @@ pub(super) enum Source<'a> {
     Installer {
         dir: &'a str,
         commands: Vec<&'a [String]>,
+        env: &'a BTreeMap<String, String>,
+        inherit: &'a [String],
+        seconds: u32,
     },
     Written {
         dir: &'a str,
@@ -97,6 +117,10 @@ pub(super) enum Source<'a> {
 pub(super) fn entry<'a>(definition: &'a KernelDefinition, catalogue: &'a Catalogue) -> Entry<'a> {
     let packages = definition.packages.iter();
     let aliases = definition.aliases.iter();
+    let (interrupt_cell, not_interruptible) = match &definition.interrupt {
+        Interrupt::Cell(cell) => (Some(cell.as_str()), None),
+        Interrupt::Unsupported(reason) => (None, Some(reason.as_str())),
+    };
     Entry {
         id: definition.id.as_str(),
         aliases: aliases.map(KernelId::as_str).collect(),
@@ -108,7 +132,16 @@ pub(super) fn entry<'a>(definition: &'a KernelDefinition, catalogue: &'a Catalog
         kernelspec: definition.kernelspec.to_string(),
         source: source(&definition.kernelspec),
         state: definition.state,
-        interrupts: matches!(definition.interrupt, Interrupt::Cell(_)),
+        add_packages: definition.add_packages.as_ref().map(Argv::words),
+        env: &definition.env,
+        smoke: Cell {
+            code: &definition.smoke.code,
+            expect: &definition.smoke.expect,
+        },
+        interrupts: interrupt_cell.is_some(),
+        interrupt_cell,
+        not_interruptible,
+        interrupt_mode: definition.interrupt_mode,
         ipc: definition.ipc,
         nixpkgs: definition.nixpkgs.as_deref(),
         notes: definition.notes.as_deref().map(str::trim),
@@ -127,6 +160,9 @@ fn source(source: &KernelspecSource) -> Source<'_> {
         KernelspecSource::Installer(installer) => Source::Installer {
             dir,
             commands: installer.commands.iter().map(Argv::words).collect(),
+            env: &installer.env,
+            inherit: &installer.inherit,
+            seconds: installer.seconds,
         },
         KernelspecSource::Written { argv, .. } => Source::Written {
             dir,

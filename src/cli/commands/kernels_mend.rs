@@ -37,14 +37,28 @@ pub(super) struct Change {
     kept: Option<PathBuf>,
 }
 
-/// Mends what can be mended, and says so.
-pub(super) fn repair(app: &App<'_>, doing: Doing, survey: &Survey) -> Result<Vec<Change>, Failure> {
+/// Mends what can be mended, and says so: of those named, if there are names.
+pub(super) fn repair(
+    app: &App<'_>,
+    doing: Doing,
+    survey: &Survey,
+    names: &[String],
+) -> Result<Vec<Change>, Failure> {
+    let is_it = |seen: &Seen, name: &String| seen.name == name.to_lowercase();
+    let of_none = |name: &&String| !survey.kernelspecs.iter().any(|seen| is_it(seen, name));
+    if let Some(name) = names.iter().find(of_none) {
+        return Err(unknown(survey, name));
+    }
     let now = jiff::Timestamp::now()
         .strftime("%Y%m%dT%H%M%SZ")
         .to_string();
     let mut changes = Vec::new();
     for seen in &survey.kernelspecs {
-        let (Some(mending), Ok(path)) = (mending(seen), absolute(seen)) else {
+        let is_named = names.iter().any(|name| is_it(seen, name));
+        if !is_named && !names.is_empty() {
+            continue;
+        }
+        let (Some(mending), Ok(path)) = (mending(seen, is_named), absolute(seen)) else {
             continue;
         };
         let failed = |error: std::io::Error| {
@@ -102,17 +116,7 @@ pub(super) fn adopt(
     // The first that is found; envspec's own is named only if there is no other.
     let foreign = named.iter().find(|seen| !seen.is_envspecs());
     let Some(&seen) = foreign.or(named.first()) else {
-        let mut known: Vec<_> = survey
-            .kernelspecs
-            .iter()
-            .map(|seen| plain(&seen.name))
-            .collect();
-        known.sort();
-        known.dedup();
-        return Err(Failure::usage(
-            format!("there is no kernelspec {}", plain(name)),
-            format!("there are {}", known.join(", ")),
-        ));
+        return Err(unknown(survey, name));
     };
     let path = absolute(seen)?;
     let mut change = Change {
@@ -160,6 +164,18 @@ pub(super) fn adopt(
     change.done = true;
     change.kept = Some(kept);
     Ok(change)
+}
+
+/// Nothing is called so.
+fn unknown(survey: &Survey, name: &str) -> Failure {
+    let all = survey.kernelspecs.iter();
+    let mut known: Vec<_> = all.map(|seen| plain(&seen.name)).collect();
+    known.sort();
+    known.dedup();
+    Failure::usage(
+        format!("there is no kernelspec {}", plain(name)),
+        format!("there are {}", known.join(", ")),
+    )
 }
 
 /// The path of a kernelspec, if it can be written as text.

@@ -1,5 +1,7 @@
 //! `envspec kernels show`: all that the catalogue knows of one kernel.
 
+use serde::Serialize;
+
 use crate::cli::app::App;
 use crate::cli::failure::{Exit, Failure};
 use crate::cli::say::{BOLD, styled, wrapped};
@@ -8,7 +10,7 @@ use crate::kernel::{
 };
 use crate::recipe;
 
-use super::kernels_list::{catalogue, entry};
+use super::kernels_list::{Entry, catalogue, entry};
 
 /// How wide a line of prose may be where a terminal is wider, or there is none.
 const WIDTH: usize = 90;
@@ -16,13 +18,23 @@ const WIDTH: usize = 90;
 /// Columns of the labels.
 const LABEL: usize = 12;
 
+/// The answer in JSON.
+#[derive(Serialize)]
+struct Shown<'a> {
+    version: u32,
+    kernel: Entry<'a>,
+}
+
 pub(super) fn run(app: &App<'_>, id: &str, json: bool, yaml: bool) -> Result<Exit, Failure> {
     let catalogue = catalogue(app)?;
     let definition = catalogue.get(id)?;
     if yaml {
         app.ui.answer(definition.text.trim_end())?;
     } else if json {
-        app.ui.json(&entry(&definition, &catalogue))?;
+        app.ui.json(&Shown {
+            version: 1,
+            kernel: entry(&definition, &catalogue),
+        })?;
     } else {
         let width = app.columns().map_or(WIDTH, |columns| columns.min(WIDTH));
         let file = catalogue.file(&definition.id);
@@ -52,7 +64,7 @@ fn told(definition: &KernelDefinition, file: Option<&str>, width: usize) -> Stri
         row("also called", &aliases.join(", "));
     }
     row("language", &definition.language);
-    row("state", state_text(definition.state));
+    row("state", state_text(definition.state, file.is_some()));
     row("packages", &packages.join(", "));
     for (at, text) in kernelspec(&definition.kernelspec).iter().enumerate() {
         row(if at == 0 { "kernelspec" } else { "" }, text);
@@ -64,7 +76,7 @@ fn told(definition: &KernelDefinition, file: Option<&str>, width: usize) -> Stri
             &format!("`packages` of {} are added by {first}", definition.language),
         );
     }
-    row("interrupts", &interrupts(definition));
+    row("interrupts", &interrupts(definition, file.is_some()));
     let transport = if definition.ipc {
         "unix sockets in a private folder, or TCP"
     } else {
@@ -111,14 +123,14 @@ fn command(argv: &Argv) -> String {
     words.collect::<Vec<_>>().join(" ")
 }
 
-fn interrupts(definition: &KernelDefinition) -> String {
+fn interrupts(definition: &KernelDefinition, is_own: bool) -> String {
     if let Interrupt::Unsupported(reason) = &definition.interrupt {
         return format!("no: {reason}");
     }
-    let seen = if definition.state == State::Tested {
-        "yes"
-    } else {
-        "expected, not seen by envspec's tests"
+    let seen = match (definition.state, is_own) {
+        (State::Tested, false) => "yes",
+        (_, false) => "expected, not seen by envspec's tests",
+        (_, true) => "see for yourself: envspec kernels test",
     };
     match definition.interrupt_mode {
         Some(InterruptMode::Message) => format!("{seen}; by a message"),
@@ -126,8 +138,10 @@ fn interrupts(definition: &KernelDefinition) -> String {
     }
 }
 
-fn state_text(state: State) -> &'static str {
+/// What is known of a kernel. Of one of the user's own only its file says so.
+fn state_text(state: State, is_own: bool) -> &'static str {
     match state {
+        State::Tested if is_own => "tested: so its file says",
         State::Tested => "tested: installed and run by envspec's tests",
         State::RecipeOnly => "recipe: written from the package's recipe and source, not run",
         State::NeedsNetwork => {

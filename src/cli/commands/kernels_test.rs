@@ -24,12 +24,44 @@ use super::walk;
 #[derive(Serialize)]
 struct Tested<'a> {
     kernel: &'a str,
+    verdict: Verdict,
+    /// Whether it computed what it should: one that was only started did not pass.
     passed: bool,
     implementation: Option<&'a str>,
     seconds: BTreeMap<Step, f64>,
     failed: Option<Step>,
     reason: Option<String>,
     not_interruptible: Option<&'a str>,
+}
+
+/// What a test found.
+#[derive(Clone, Copy, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "kebab-case")]
+enum Verdict {
+    /// It computes.
+    Works,
+    /// It starts and ends; no definition has a cell for it.
+    StartedOnly,
+    /// A step failed.
+    Fails,
+}
+
+impl Verdict {
+    fn of(test: &KernelTest) -> Self {
+        match test.time(Step::Execute) {
+            _ if !test.passed() => Self::Fails,
+            Some(_) => Self::Works,
+            None => Self::StartedOnly,
+        }
+    }
+
+    fn shown(self) -> String {
+        match self {
+            Self::Works => styled(GOOD, "works"),
+            Self::StartedOnly => styled(FAINT, "started only"),
+            Self::Fails => styled(BAD, "fails"),
+        }
+    }
 }
 
 pub(super) fn run(
@@ -106,6 +138,15 @@ pub(super) fn run(
             app.ui.status(styled(FAINT, test.log.trim_end()));
         }
     }
+    let started_only = results
+        .iter()
+        .filter(|(_, test)| Verdict::of(test) == Verdict::StartedOnly);
+    for (name, _) in started_only {
+        app.ui.status(format!(
+            "\n{name} was only started: the catalogue has no definition for its language. \
+             Name one whose cells to run with `use`, such as a file in kernels/ beside the spec"
+        ));
+    }
     let starts_not = |test: &KernelTest| {
         matches!(
             test.failure(),
@@ -138,6 +179,37 @@ fn read(path: &std::path::Path) -> Result<String, Failure> {
     })
 }
 
+/// The definition that a kernel was made with, whatever the catalogue says by now; `None`
+/// for one from Nix of a language that none is for.
+fn definition(
+    catalogue: &Catalogue,
+    kernel: &KernelReceipt,
+    prefix: &std::path::Path,
+) -> Result<Option<Arc<KernelDefinition>>, Failure> {
+    let id = kernel.definition.as_str();
+    if id.is_empty() {
+        return Ok(None);
+    }
+    let path = Receipt::definition_path(prefix, id);
+    // There are generations which do not keep those of kernels from Nix.
+    if kernel.nix.is_some() && !path.exists() {
+        let known = catalogue.get(id).map_err(|_| {
+            Failure::usage(
+                format!(
+                    "the definition {id}, whose cells test the kernel {}, is neither in {} nor in the catalogue",
+                    kernel.name,
+                    path.display()
+                ),
+                "mend the generation with: envspec verify --repair; or put the definition into a folder that --kernels-dir names",
+            )
+        })?;
+        return Ok(Some(known));
+    }
+    let text = read(&path)?;
+    let definition = KernelDefinition::parse(&path.to_string_lossy(), &text)?;
+    Ok(Some(Arc::new(definition)))
+}
+
 async fn test_one(
     catalogue: &Catalogue,
     kernel: &KernelReceipt,
@@ -145,19 +217,7 @@ async fn test_one(
     environment: &BTreeMap<String, String>,
     start: Duration,
 ) -> Result<KernelTest, Failure> {
-    let definition = match &kernel.nix {
-        // What it was made with, whatever the catalogue says by now.
-        None => {
-            let path = Receipt::definition_path(prefix, &kernel.definition);
-            let text = read(&path)?;
-            Some(Arc::new(KernelDefinition::parse(
-                &path.to_string_lossy(),
-                &text,
-            )?))
-        }
-        // Its language may be one that no definition has.
-        Some(_) => catalogue.get(&kernel.definition).ok(),
-    };
+    let definition = definition(catalogue, kernel, prefix)?;
     let folder = prefix.join("share/jupyter/kernels").join(&kernel.directory);
     let path = folder.join("kernel.json");
     let text = read(&path)?;
@@ -204,7 +264,8 @@ fn step_text(step: Step) -> &'static str {
 fn tested<'a>(name: &'a str, test: &'a KernelTest) -> Tested<'a> {
     Tested {
         kernel: name,
-        passed: test.passed(),
+        verdict: Verdict::of(test),
+        passed: Verdict::of(test) == Verdict::Works,
         implementation: test.implementation.as_deref(),
         seconds: STEPS
             .into_iter()
@@ -220,14 +281,9 @@ fn text(results: &[(&str, KernelTest)]) -> String {
     let mut head = vec!["kernel", "", "what answered"];
     head.extend(STEPS.map(step_text));
     let rows = results.iter().map(|(name, test)| {
-        let verdict = if test.passed() {
-            styled(GOOD, "works")
-        } else {
-            styled(BAD, "fails")
-        };
         let mut row = vec![
             (*name).to_owned(),
-            verdict,
+            Verdict::of(test).shown(),
             test.implementation.clone().unwrap_or_default(),
         ];
         row.extend(STEPS.map(|step| match test.time(step) {

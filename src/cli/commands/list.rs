@@ -1,5 +1,7 @@
 //! `envspec list`: environments and their generations.
 
+use std::collections::BTreeMap;
+
 use serde::Serialize;
 
 use crate::apply::Commits;
@@ -55,6 +57,8 @@ struct Row<'a> {
     by: &'a str,
     packages: usize,
     kernels: Vec<&'a str>,
+    /// The store paths of those from Nix, by kernel.
+    nix: BTreeMap<&'a str, &'a str>,
     commit: Option<String>,
     dirty: bool,
     root: std::path::PathBuf,
@@ -200,6 +204,14 @@ fn row<'g>(root: &Root, generation: &'g Generation, commits: &mut Commits) -> Ro
             .kernels
             .iter()
             .map(|kernel| kernel.name.as_str())
+            .collect(),
+        nix: receipt
+            .kernels
+            .iter()
+            .filter_map(|kernel| {
+                let nix = kernel.nix.as_ref()?;
+                Some((kernel.name.as_str(), nix.store_path.as_str()))
+            })
             .collect(),
         commit,
         dirty,

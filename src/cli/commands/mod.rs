@@ -4,6 +4,7 @@ mod add;
 mod apply;
 mod check;
 mod connect;
+mod delete;
 mod diff;
 mod doctor;
 mod edit_spec;
@@ -65,6 +66,7 @@ pub(in crate::cli) enum Command {
     Diff(diff::Args),
     Rollback(rollback::Args),
     Verify(verify::Args),
+    Delete(delete::Args),
     Gc(gc::Args),
     Kernels(kernels::Args),
     Recipe(recipe::Args),
@@ -90,6 +92,7 @@ pub(in crate::cli) fn run(app: &App<'_>, command: Command) -> Result<Exit, Failu
         Command::Diff(args) => diff::run(app, &args),
         Command::Rollback(args) => rollback::run(app, &args),
         Command::Verify(args) => verify::run(app, &args),
+        Command::Delete(args) => delete::run(app, &args),
         Command::Gc(args) => gc::run(app, &args),
         Command::Kernels(args) => kernels::run(app, args),
         Command::Recipe(args) => recipe::run(app, &args),

@@ -160,7 +160,7 @@ pub(super) fn kernels(said: &Said) -> Vec<Kernel> {
                 name: name.to_owned(),
                 environment: mark.environment,
                 generation: format!("{}/gen/{}/", mark.root, mark.generation),
-                program: spec.argv().first().map(|&word| word.to_owned())?,
+                program: spec.command().first().map(|&word| word.to_owned())?,
             })
         })
         .collect()

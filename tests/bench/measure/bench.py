@@ -117,12 +117,18 @@ class Bench:
         path.write_text(text)
         return path
 
-    def turns(self, discipline: str, work: dict[str, Callable[[], Sample]], repeats: int = 1) -> dict[str, Samples]:
-        """Everyone in turn, round by round."""
+    def turns(
+        self, discipline: str, work: dict[str, Callable[[], Sample]], repeats: int = 1, rounds: int = 1
+    ) -> dict[str, Samples]:
+        """Everyone in turn, round by round, `rounds` for each of the bench's; each round another begins."""
         results = {contender: Samples() for contender in work}
-        for turn in range(self.rounds):
-            print(f"{discipline}: round {turn + 1} of {self.rounds}", file=sys.stderr)
-            for contender, once in work.items():
+        contenders = list(work)
+        for turn in range(self.rounds * rounds):
+            if turn % rounds == 0:
+                print(f"{discipline}: round {turn // rounds + 1} of {self.rounds}", file=sys.stderr)
+            first = turn % len(contenders)
+            for contender in contenders[first:] + contenders[:first]:
+                once = work[contender]
                 os.sync()
                 for _ in range(repeats):
                     results[contender].add(once())

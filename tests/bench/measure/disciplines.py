@@ -23,6 +23,7 @@ from .bytecode import bytecode, start
 from .change import change
 from .collect import gc
 from .growth import growth
+from .kernels import kernels
 from .run import Sample
 from .space import added, survey
 from .verify import verify
@@ -205,6 +206,7 @@ ALL: dict[str, Callable[[Bench], None]] = {
     "growth": growth,
     "bytecode": bytecode,
     "start": start,
+    "kernels": kernels,
     "verify": verify,
     # Last, for it deletes.
     "gc": gc,

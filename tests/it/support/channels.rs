@@ -6,7 +6,8 @@ use std::sync::OnceLock;
 
 use serde_json::Value;
 
-/// The folder that holds the channels `conda-forge` and `tiny`: the one that
+/// The folder that holds the channels `conda-forge`, `tiny` and, where its second
+/// Python could be had, `pythons`: the one that
 /// `ENVSPEC_TEST_CHANNELS` names, else what `tests/world/channel.sh` builds,
 /// asked once.
 pub(crate) fn channels() -> &'static Path {

@@ -7,6 +7,7 @@ use std::path::{Path, PathBuf};
 use serde_json::{Value, json};
 
 use super::lab::{Lab, lab};
+use super::notebook::cell;
 use super::test_env::TestEnv;
 
 /// Writes a kernelspec.
@@ -114,21 +115,12 @@ pub(crate) fn venv(env: &TestEnv) -> PathBuf {
     venv
 }
 
-/// Executes a cell with the lab's own nbclient, as a server of the lab would.
+/// What a cell prints that the lab's own nbclient executes, as a server of the lab would.
 #[track_caller]
 pub(crate) fn cell_beside_the_lab(env: &TestEnv, data: &Path, kernel: &str, code: &str) -> String {
-    const RUN: &str = r#"
-import sys, nbformat, nbclient
-kernel, cell = sys.argv[1:]
-notebook = nbformat.v4.new_notebook(cells=[nbformat.v4.new_code_cell(cell)])
-nbclient.NotebookClient(notebook, kernel_name=kernel, timeout=60).execute()
-print("".join(output.get("text", "") for output in notebook.cells[0].outputs), end="")
-"#;
-    let mut command = env.program(lab().prefix().join("bin/python"));
-    command
-        .args(["-c", RUN, kernel, code])
-        .env("JUPYTER_PATH", data);
-    env.output(&mut command).success().stdout
+    let mut python = env.program(lab().prefix().join("bin/python"));
+    python.env("JUPYTER_PATH", data);
+    cell(python, kernel, code)
 }
 
 pub(crate) const IPYKERNEL: [&str; 5] = [

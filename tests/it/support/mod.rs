@@ -5,10 +5,12 @@ mod browser;
 mod channels;
 mod cluster;
 mod installer;
+mod julia;
 mod kernelspecs;
 mod lab;
 mod member;
 mod nix;
+mod notebook;
 mod output;
 mod package;
 mod server;
@@ -22,6 +24,7 @@ pub(crate) use browser::{Browser, Card, Login};
 pub(crate) use channels::{Channels, channels, has_package};
 pub(crate) use cluster::{Cluster, Running};
 pub(crate) use installer::installer_kernel;
+pub(crate) use julia::{JuliaPackage, ijulia, julia_packages};
 pub(crate) use kernelspecs::{
     IPYKERNEL, MARKED_KERNELSPEC, agreed, beside_the_lab, cell_beside_the_lab, faults_of, judged,
     judgement, put_command, put_kernelspec, put_script, read_kernelspec, venv,
@@ -29,6 +32,7 @@ pub(crate) use kernelspecs::{
 pub(crate) use lab::{Lab, lab};
 pub(crate) use member::Member;
 pub(crate) use nix::{NixWorld, SHARE, kernel_script, nix_spec, of_flake};
+pub(crate) use notebook::{cell, in_activated_server};
 pub(crate) use output::{CommandOutput, Ran, assert_output};
 pub(crate) use package::{PackageFile, add_package};
 pub(crate) use server::{Cutter, Fault, Server};

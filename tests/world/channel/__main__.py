@@ -3,10 +3,11 @@
 import argparse
 import os
 import sys
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
-from . import bash, cpython, debs, geo, index, inputs, julia, languages, octave, products, programs, python, r
-from . import refresh, steps, tiny, wheels, zsh
+from . import bash, cpython, debs, evcxr, geo, index, inputs, julia, languages, octave, products, programs
+from . import python, r, refresh, rust, steps, tiny, wheels, zsh
 from .products import Product
 
 
@@ -32,12 +33,19 @@ def build(world, stamp):
     cache = world / "cache"
     for folder in (cache, cache / "products", world):
         steps.sweep(folder)
-    made = {"conda-forge": plan(cache), "tiny": [Product("tiny", tiny.build, (), ())]}
-    folders = products.build([product for some in made.values() for product in some], cache / "products")
-    remaining = iter(folders)
+    own, newer = plan(cache)
+    made = {"conda-forge": own, "pythons": newer, "tiny": [Product("tiny", tiny.build, (), ())]}
+    remaining = iter(
+        products.build([product for some in made.values() for product in some], cache / "products")
+    )
+    folders = {channel: [next(remaining) for _ in some] for channel, some in made.items()}
+    # One channel has both Pythons: by strict priority a second one would hide the other's packages.
+    both = folders.pop("pythons")
+    if both:
+        folders["pythons"] = folders["conda-forge"] + both
     with steps.appearing(world / "channels") as part:
-        for channel, some in made.items():
-            assemble(part / channel, [next(remaining) for _ in some])
+        for channel, some in folders.items():
+            assemble(part / channel, some)
         (part / ".stamp").write_text(stamp)
     steps.used(cache / "products")
     steps.expire(cache)
@@ -45,7 +53,7 @@ def build(world, stamp):
 
 
 def plan(cache):
-    """Every product of the channel `conda-forge`."""
+    """Every product of the channel `conda-forge`, and those that `pythons` has beyond them."""
     distribution = inputs.distribution(cache)
     available, found = distribution.debs, {}
     for group in languages.GROUPS:
@@ -56,35 +64,66 @@ def plan(cache):
         Product(f"lib-{name}", debs.build_library, (name, deb, known), (name, deb.sha256, known.key))
         for name, deb in packages.items()
     ]
-    planned += plan_python(cache, distribution, known)
+    newest, older = (list(map(wheels.read, paths)) for paths in inputs.wheels(cache, distribution.python))
+    newer = inputs.newer_python(cache, distribution.python)
+    # Both at once: while one configures, which takes one core, the other compiles.
+    with ThreadPoolExecutor() as pool:
+        first = pool.submit(cpython.compiled, distribution.source, "-O2", cache)
+        # Nobody measures with the second: it is the sooner there.
+        second = newer and pool.submit(cpython.compiled, newer, "-O1", cache)
+    planned += plan_python(distribution, *first.result(), newest, older, known)
     planned += plan_r(distribution.debs, known)
     planned += plan_julia(cache, known)
     if "programs" in found:
         planned += plan_programs(cache, found["programs"], known)
-    return planned
+    planned += plan_rust(cache, known)
+    if second is None:
+        return planned, []
+    return planned, plan_newer_python(cache, distribution, newer, *second.result(), newest, known)
 
 
-def plan_python(cache, distribution, known):
-    minor, tzdata = distribution.python, distribution.debs["tzdata"]
-    version = distribution.source.version
-    folder, key = cpython.compiled(distribution.source, cache)
-    steps.used(folder)
-    planned = [
-        Product("python", python.build, (folder, version, known), (key, version, known.key)),
-        Product("python_abi", python.build_abi, (minor,), (minor,)),
-        Product("tzdata", python.build_tzdata, (tzdata,), (tzdata.sha256,)),
-    ]
-    newest, older = (list(map(wheels.read, paths)) for paths in inputs.wheels(cache, minor))
-    by_name, markers = {wheel.name: wheel for wheel in newest}, wheels.environment(version)
+def plan_python(distribution, folder, key, newest, older, known):
+    version, minor, tzdata = distribution.source.version, distribution.python, distribution.debs["tzdata"]
+    planned = plan_cpython(folder, key, version, minor, known)
+    planned.append(Product("tzdata", python.build_tzdata, (tzdata,), (tzdata.sha256,)))
+    by_name, markers = by_names(newest), wheels.environment(version)
     for wheel in newest + older:
-        specs = wheels.depends(wheel, by_name, markers)
-        inputs_of = (steps.file_digest(wheel.path), minor, known.key, *specs)
-        planned.append(
-            Product(
-                f"wheel-{wheel.name}-{wheel.version}", wheels.build, (wheel, specs, minor, known), inputs_of
-            )
-        )
+        planned.append(from_wheel(wheel, wheels.depends(wheel, by_name, markers), minor, known))
     return planned
+
+
+def plan_newer_python(cache, distribution, source, folder, key, shared, known):
+    """The second CPython and its compiled wheels. The pure ones are `shared` with the first."""
+    minor = inputs.NEWER_PYTHON
+    planned = plan_cpython(folder, key, source.version, minor, known)
+    first, second = wheels.environment(distribution.source.version), wheels.environment(source.version)
+    by_name = by_names(shared)
+    for wheel in shared:
+        # conda has no markers: what the first Python needs must be enough for the second.
+        more = set(wheels.depends(wheel, by_name, second)) - set(wheels.depends(wheel, by_name, first))
+        if wheel.pure and more:
+            raise inputs.InputError(f"{wheel.path.name} needs on Python {minor} alone: {sorted(more)}")
+    compiled = [wheel.name for wheel in shared if not wheel.pure and wheel.name not in wheels.PROGRAMS]
+    for wheel in map(wheels.read, inputs.some_wheels(cache, minor, compiled)):
+        planned.append(from_wheel(wheel, wheels.depends(wheel, by_name, second), minor, known))
+    return planned
+
+
+def plan_cpython(folder, key, version, minor, known):
+    return [
+        Product(f"python-{minor}", python.build, (folder, version, known), (key, version, known.key)),
+        Product(f"python_abi-{minor}", python.build_abi, (minor,), (minor,)),
+    ]
+
+
+def by_names(newest):
+    return {wheel.name: wheel for wheel in newest}
+
+
+def from_wheel(wheel, specs, minor, known):
+    inputs_of = (steps.file_digest(wheel.path), minor, known.key, *specs)
+    name = f"wheel-{wheel.name}-{wheel.version}"
+    return Product(name, wheels.build, (wheel, specs, minor, known), inputs_of)
 
 
 def plan_r(available, known):
@@ -130,6 +169,17 @@ def plan_programs(cache, found, known):
     ):
         planned.append(from_debs(name, function, [found.programs[member] for member in members], known))
     return planned
+
+
+def plan_rust(cache, known):
+    toolchain = rust.toolchain()
+    if toolchain is None:
+        return []
+    folder, key = evcxr.compiled(toolchain, cache)
+    return [
+        Product("rust", rust.build, (toolchain, known), (toolchain.described, known.key)),
+        Product("evcxr", evcxr.build, (folder, key, known), (key, known.key)),
+    ]
 
 
 def from_debs(name, function, parts, known):

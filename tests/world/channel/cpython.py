@@ -23,8 +23,10 @@ CONFIGURE = (
     "--enable-loadable-sqlite-extensions",
     "--disable-test-modules",
     f"--with-tzpath={package.PLACEHOLDER}/share/zoneinfo",
-    "OPT=-DNDEBUG -fwrapv -O2 -Wall",
 )
+
+#: What else goes with a level of optimisation.
+OPT = "-DNDEBUG -fwrapv -Wall"
 
 #: Extension modules that a missing -dev package would silently leave out.
 ESSENTIAL = "_bz2 _ctypes _curses _hashlib _lzma _sqlite3 _ssl _uuid pyexpat readline zlib".split()
@@ -36,15 +38,17 @@ LEFT_OUT = ("ensurepip", "idlelib", "lib2to3/tests", "test", "tkinter", "turtled
 BUILD_FOLDER = "/build/cpython"
 
 
-def compiled(source, cache):
+def compiled(source, optimisation, cache):
     """The installed tree, compiled once for a source; minutes, so it is cached apart from the package."""
-    key = steps.digest(source.sha256, package.PLACEHOLDER, Path(__file__).read_bytes(), _compiler())
+    how = (package.PLACEHOLDER, optimisation, Path(__file__).read_bytes(), _compiler())
+    key = steps.digest(source.sha256, *how)
     folder = cache / f"cpython-{key}"
     if not folder.exists():
         steps.say(f"compiling CPython from {source.path.name} (about two minutes)")
         with steps.appearing(folder) as part:
-            _compile(source.path, part)
-        steps.say("compiled CPython")
+            _compile(source.path, optimisation, part)
+        steps.say(f"compiled CPython {source.version}")
+    steps.used(folder)
     return folder, key
 
 
@@ -52,7 +56,7 @@ def _compiler():
     return subprocess.run(["gcc", "--version"], check=True, capture_output=True, text=True).stdout
 
 
-def _compile(tarball, part):
+def _compile(tarball, optimisation, part):
     source = part / "source"
     source.mkdir()
     subprocess.run(["tar", "-xf", str(tarball), "-C", str(source), "--strip-components=1"], check=True)
@@ -63,7 +67,7 @@ def _compile(tarball, part):
         environment.pop(name, None)
     environment["CFLAGS"] = _prefix_map(source)
     for command in (
-        ["./configure", f"--prefix={package.PLACEHOLDER}", *CONFIGURE],
+        ["./configure", f"--prefix={package.PLACEHOLDER}", *CONFIGURE, f"OPT={OPT} {optimisation}"],
         ["make", f"-j{os.cpu_count()}"],
         ["make", "install", f"DESTDIR={destination}"],
     ):

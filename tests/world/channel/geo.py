@@ -14,68 +14,52 @@ FILES = {
     "proj-data": ("share/proj/proj.*", "share/proj/*.json", "share/proj/world", "share/proj/other.extra"),
 }
 
-#: What was set before is kept in `_CONDA_SET_…`, as conda-forge's recipes of the whole family do.
+#: What conda-forge's proj does (proj.4-feedstock, recipe/scripts/activate.sh). What was set before is kept in
+#: `_CONDA_SET_…`, as all recipes of the family do; PROJ_NETWORK alone is not.
 PROJ_ACTIVATE = """\
-if [ -n "${PROJ_DATA:-}" ]; then
-  export _CONDA_SET_PROJ_DATA="$PROJ_DATA"
-fi
-export PROJ_DATA="$CONDA_PREFIX/share/proj"
-if [ -n "${PROJ_NETWORK:-}" ]; then
-  export _CONDA_SET_PROJ_NETWORK="$PROJ_NETWORK"
-fi
+[ -z "${PROJ_DATA:-}" ] || export _CONDA_SET_PROJ_DATA="$PROJ_DATA"
+[ ! -d "$CONDA_PREFIX/share/proj" ] || export PROJ_DATA="$CONDA_PREFIX/share/proj"
 # Grids that are installed need not be asked for.
-if [ -f "$CONDA_PREFIX/share/proj/copyright_and_licenses.csv" ]; then
-  export PROJ_NETWORK="OFF"
-else
-  export PROJ_NETWORK="ON"
-fi
+PROJ_NETWORK=ON
+[ ! -f "$CONDA_PREFIX/share/proj/copyright_and_licenses.csv" ] || PROJ_NETWORK=OFF
+export PROJ_NETWORK
 """
 
 PROJ_DEACTIVATE = """\
-unset PROJ_DATA
-unset PROJ_NETWORK
+unset PROJ_DATA PROJ_NETWORK
 if [ -n "${_CONDA_SET_PROJ_DATA:-}" ]; then
   export PROJ_DATA="$_CONDA_SET_PROJ_DATA"
   unset _CONDA_SET_PROJ_DATA
 fi
-if [ -n "${_CONDA_SET_PROJ_NETWORK:-}" ]; then
-  export PROJ_NETWORK="$_CONDA_SET_PROJ_NETWORK"
-  unset _CONDA_SET_PROJ_NETWORK
-fi
 """
 
-
-#: There for bash alone, as conda-forge's is: `[[` is no command of `sh`. GDAL_DRIVER_PATH is set only if
-#: somebody made the folder.
+#: What conda-forge's libgdal-core does (gdal-feedstock, recipe/scripts/activate.sh). It is there for bash alone, as
+#: conda-forge's was until some years ago: `[[` is no command of `sh`. GDAL_DRIVER_PATH is set only if somebody
+#: made the folder.
 GDAL_ACTIVATE = """\
 #!/bin/bash
-if [[ -n "${GDAL_DATA:-}" ]]; then
-  export _CONDA_SET_GDAL_DATA="$GDAL_DATA"
-fi
-if [[ -n "${GDAL_DRIVER_PATH:-}" ]]; then
-  export _CONDA_SET_GDAL_DRIVER_PATH="$GDAL_DRIVER_PATH"
-fi
+[[ -z "${GDAL_DATA:-}" ]] || export _CONDA_SET_GDAL_DATA="$GDAL_DATA"
+[[ -z "${GDAL_DRIVER_PATH:-}" ]] || export _CONDA_SET_GDAL_DRIVER_PATH="$GDAL_DRIVER_PATH"
 if [[ -d "$CONDA_PREFIX/share/gdal" ]]; then
   export GDAL_DATA="$CONDA_PREFIX/share/gdal"
   export GDAL_DRIVER_PATH="$CONDA_PREFIX/lib/gdalplugins"
 fi
-if [[ ! -d "$GDAL_DRIVER_PATH" ]]; then
-  unset GDAL_DRIVER_PATH
-fi
+[[ -d "${GDAL_DRIVER_PATH:-}" ]] || unset GDAL_DRIVER_PATH
 export CPL_ZIP_ENCODING=UTF-8
 """
 
 GDAL_DEACTIVATE = """\
 #!/bin/bash
-unset GDAL_DATA GDAL_DRIVER_PATH CPL_ZIP_ENCODING
-if [[ -n "${_CONDA_SET_GDAL_DATA:-}" ]]; then
-  export GDAL_DATA="$_CONDA_SET_GDAL_DATA"
-  unset _CONDA_SET_GDAL_DATA
-fi
-if [[ -n "${_CONDA_SET_GDAL_DRIVER_PATH:-}" ]]; then
-  export GDAL_DRIVER_PATH="$_CONDA_SET_GDAL_DRIVER_PATH"
-  unset _CONDA_SET_GDAL_DRIVER_PATH
-fi
+unset CPL_ZIP_ENCODING
+for name in GDAL_DATA GDAL_DRIVER_PATH; do
+  old="_CONDA_SET_$name"
+  unset "$name"
+  if [[ -n "${!old:-}" ]]; then
+    export "$name=${!old}"
+    unset "$old"
+  fi
+done
+unset name old
 """
 
 

@@ -15,8 +15,8 @@ from . import apt, debs, steps
 
 PINS = Path(__file__).parent.parent / "inputs"
 
-#: The pins of tarballs.
-SOURCES = PINS / "sources.txt"
+#: The pins of tarballs, and of Rust's.
+SOURCES, CRATES = PINS / "sources.txt", PINS / "crates.txt"
 
 #: What the channel holds of the distribution: `python3` tells its CPython and brings the libraries
 #: that CPython links, the others become packages themselves. Their closure is what is downloaded.
@@ -25,6 +25,9 @@ DEB_ROOTS = ("python3", "r-base-core", "r-cran-irkernel", "bash", "tzdata", "fon
 #: The last Debian release that had Julia.
 JULIA_RELEASE = "bullseye"
 JULIA_ROOTS = ("julia",)
+
+#: The Debian release of the second CPython, and which one it is.
+NEWER_RELEASE, NEWER_PYTHON = "trixie", "3.13"
 
 #: Wheels may ask for at most this glibc; old enough for any machine that builds the channel.
 PLATFORMS = tuple(f"manylinux_2_{minor}_x86_64" for minor in range(34, 16, -1)) + (
@@ -90,9 +93,19 @@ def python_source(private):
     return next(name for name in private.depends("python3") if name.startswith("python3."))
 
 
+def other_release(home, release, *kinds):
+    """A private apt for another Debian release, from the mirrors of the machine's own."""
+    archive, security = apt.mirrors(apt.release()[2])
+    suites = [(archive, release)] + ([(security, f"{release}-security")] if security else [])
+    sources = [f"{kind} {uri} {suite} main" for kind in kinds for uri, suite in suites]
+    private = apt.Apt(home, sources, origin="Debian")
+    private.update()
+    return private
+
+
 def julia(cache):
     """Julia's closure from an older Debian release, or None where the mirror has it no longer."""
-    identity, _, codename = apt.release()
+    identity, _, _ = apt.release()
     pins = PINS / f"debs-{JULIA_RELEASE}.txt"
     folder = cache / f"julia-{steps.digest(text(pins), *JULIA_ROOTS)}"
     if not folder.exists():
@@ -104,12 +117,7 @@ def julia(cache):
         steps.say(f"Debian packages: the closure of julia in {JULIA_RELEASE}")
         try:
             with steps.appearing(folder) as part:
-                archive, security = apt.mirrors(codename)
-                sources = [f"deb {archive} {JULIA_RELEASE} main"]
-                if security:
-                    sources.append(f"deb {security} {JULIA_RELEASE}-security main")
-                private = apt.Apt(part / "apt", sources, origin="Debian")
-                private.update()
+                private = other_release(part / "apt", JULIA_RELEASE, "deb")
                 private.download(JULIA_ROOTS, part / "archives")
                 check_debs(part / "archives", pins)
                 steps.discard(part / "apt")
@@ -118,6 +126,30 @@ def julia(cache):
             return None
     steps.used(folder)
     return debs.unpack((folder / "archives").glob("*.deb"), folder / "trees")
+
+
+def newer_python(cache, own):
+    """The source of the second CPython, or None where it cannot be had; `own` is the release's own version."""
+    identity, _, _ = apt.release()
+    folder = cache / f"python{NEWER_PYTHON}-{steps.digest(NEWER_RELEASE, text(SOURCES))}"
+    if own == NEWER_PYTHON:
+        steps.warn(f"no second CPython: that of this release is {own} itself")
+        return None
+    if not folder.exists():
+        if identity != "debian":
+            steps.warn(f"no second CPython: Debian {NEWER_RELEASE} has it, and these mirrors are of {identity}")
+            return None
+        steps.say(f"source: python{NEWER_PYTHON} in {NEWER_RELEASE}")
+        try:
+            with steps.appearing(folder) as part:
+                private = other_release(part / "apt", NEWER_RELEASE, "deb-src")
+                check_source(private.original_source(f"python{NEWER_PYTHON}", part / "source"))
+                steps.discard(part / "apt")
+        except apt.AptError as error:
+            steps.warn(f"no second CPython: {NEWER_RELEASE} cannot be had from this machine's mirror\n{error}")
+            return None
+    steps.used(folder)
+    return source(next((folder / "source").iterdir()))
 
 
 def check_debs(folder, pins):
@@ -152,13 +184,13 @@ def read_deb_pins(path):
     return {name: (version, checksum) for name, version, checksum in rows}
 
 
-def check_source(path):
-    pinned = dict(reversed(line.split()) for line in read_lines(SOURCES))
+def check_source(path, pins=SOURCES):
+    pinned = dict(reversed(line.split()) for line in read_lines(pins))
     actual = steps.file_digest(path)
     if path.name not in pinned:
-        steps.warn(f"{path.name} is not pinned in sources.txt; taken as the archive signs it")
+        steps.warn(f"{path.name} is not pinned in {pins.name}; taken as the archive signs it")
     elif pinned[path.name] != actual:
-        raise InputError(f"{path.name}: SHA-256 {actual}, but sources.txt pins {pinned[path.name]}")
+        raise InputError(f"{path.name}: SHA-256 {actual}, but {pins.name} pins {pinned[path.name]}")
 
 
 def wheel_pins(python):
@@ -171,7 +203,12 @@ def wheels(cache, python):
     return tuple(_pinned_wheels(cache, python, pins) for pins in wheel_pins(python))
 
 
-def _pinned_wheels(cache, python, pins):
+def some_wheels(cache, python, projects):
+    """Those of the newest wheels that are of these projects."""
+    return _pinned_wheels(cache, python, wheel_pins(python)[0], projects)
+
+
+def _pinned_wheels(cache, python, pins, projects=None):
     if not pins.exists():
         known = ", ".join(
             sorted(path.stem.removeprefix("wheels-") for path in PINS.glob("wheels-*[0-9].txt"))
@@ -179,11 +216,16 @@ def _pinned_wheels(cache, python, pins):
         raise InputError(
             f"no pinned wheels for Python {python} (there are pins for {known}): run `channel.sh --refresh`"
         )
-    folder = cache / f"{pins.stem}-{steps.digest(text(pins))}"
+    lines = read_lines(pins)
+    if projects is None:
+        folder = cache / f"{pins.stem}-{steps.digest(text(pins))}"
+    else:
+        lines = [line for line in lines if line.split("==")[0] in projects]
+        folder = cache / f"{pins.stem}-some-{steps.digest(*lines)}"
     if not folder.exists():
         steps.say(f"wheels: {pins.name}")
         with steps.appearing(folder) as part:
-            download_wheels(python, part, read_lines(pins), "--require-hashes")
+            download_wheels(python, part, lines, "--require-hashes")
     steps.used(folder)
     return sorted(folder.glob("*.whl"))
 

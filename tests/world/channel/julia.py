@@ -8,7 +8,7 @@ import json
 import shutil
 from pathlib import Path
 
-from . import debs, elf, package, steps
+from . import activation, debs, elf, package, steps
 
 KERNEL = Path(__file__).parent.parent / "recipes/julia_mini_kernel.jl"
 
@@ -21,24 +21,22 @@ SHARED = ("libc6", "libgcc-s1", "libstdc++6", "libgfortran5", "libquadmath0")
 #: Packages of the closure with nothing that Julia loads.
 TOOLS = ("debconf", "dpkg", "gcc-10-base", "perl-base", "tar")
 
-#: After conda-forge's julia: a depot and a project for each environment, and what was set before kept.
-ACTIVATE = """\
-for name in JULIA_DEPOT_PATH JULIA_PROJECT JULIA_LOAD_PATH; do
-  eval "if [ -n \\"\\${$name+set}\\" ]; then export CONDA_BACKUP_$name=\\"\\$$name\\"; fi"
-done
-unset name
-export JULIA_DEPOT_PATH="$CONDA_PREFIX/share/julia:"
-export JULIA_PROJECT="@${CONDA_DEFAULT_ENV##*/}"
-export JULIA_LOAD_PATH="@:@${CONDA_DEFAULT_ENV##*/}:@stdlib"
-"""
+#: What conda-forge's julia sets (julia-feedstock, recipe/scripts/activate.sh): a depot in the prefix, and a
+#: project that is named after the last folder of the prefix, which from Julia 1.7 on is one of the depot's.
+#: There is no `ssl/cacert.pem` in this channel, as there is on conda-forge, and Julia 1.5 asks for none.
+VARIABLES = {
+    "JULIA_DEPOT_PATH": "$CONDA_PREFIX/share/julia:${JULIA_DEPOT_PATH:-}",
+    "JULIA_PROJECT": "@${CONDA_PREFIX##*/}",
+    "JULIA_LOAD_PATH": "@:$JULIA_PROJECT:@stdlib",
+    "JULIA_SSL_CA_ROOTS_PATH": "$CONDA_PREFIX/ssl/cacert.pem",
+    "CONDA_JL_HOME": "$CONDA_PREFIX",
+    "CONDA_JL_CONDA_EXE": "${CONDA_EXE:-}",
+    "JULIA_CONDAPKG_BACKEND": "System",
+    "JULIA_CONDAPKG_EXE": "${CONDA_EXE:-}",
+    "JULIA_PYTHONCALL_EXE": "$(command -v python || true)",
+}
 
-DEACTIVATE = """\
-for name in JULIA_DEPOT_PATH JULIA_PROJECT JULIA_LOAD_PATH; do
-  eval "unset $name"
-  eval "if [ -n \\"\\${CONDA_BACKUP_$name+set}\\" ]; then export $name=\\"\\$CONDA_BACKUP_$name\\"; unset CONDA_BACKUP_$name; fi"
-done
-unset name
-"""
+ACTIVATE, DEACTIVATE = activation.scripts(VARIABLES, "{}_BACKUP")
 
 
 def build(out, closure, known):

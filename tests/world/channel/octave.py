@@ -6,7 +6,7 @@ Debian's binary looks for its functions below /usr unless OCTAVE_HOME names anot
 
 import os
 
-from . import debs, elf, package, steps
+from . import activation, debs, elf, package, steps
 
 LIBRARY = "lib/x86_64-linux-gnu/octave"
 MODULES = f"{LIBRARY}/*/oct/x86_64-pc-linux-gnu"
@@ -26,21 +26,12 @@ FILES = {
     "octave-common": ("share/octave/*/m", "share/octave/*/etc/built-in-docstrings", "share/octave/*/data"),
 }
 
-#: As conda-forge's: besides the variable, newer builds write the list of packages into the prefix, anew at
-#: every activation. Octave's own functions are all that is rebuilt here, but it takes its second.
-ACTIVATE = """\
-export OCTAVE_HOME_CONDA_BACKUP="${OCTAVE_HOME:-}"
-export OCTAVE_HOME="$CONDA_PREFIX"
-octave --eval "pkg rebuild -global"
-"""
+#: What conda-forge's octave sets (octave-feedstock, recipe/scripts/activate.sh).
+ACTIVATE, DEACTIVATE = activation.scripts({"OCTAVE_HOME": "$CONDA_PREFIX"}, "{}_CONDA_BACKUP")
 
-DEACTIVATE = """\
-export OCTAVE_HOME="$OCTAVE_HOME_CONDA_BACKUP"
-unset OCTAVE_HOME_CONDA_BACKUP
-if [ -z "$OCTAVE_HOME" ]; then
-  unset OCTAVE_HOME
-fi
-"""
+#: Its newer builds write the list of packages into the prefix as well, anew at every activation. Octave's own
+#: functions are all that is rebuilt here, but it takes its second.
+ACTIVATE += 'octave --eval "pkg rebuild -global"\n'
 
 
 def build(out, program, common, known):

@@ -47,21 +47,19 @@ FONTS_CONF = f"""\
 </fontconfig>
 """
 
-#: conda-forge's r-base tells RStudio which R it is, and gives back what was set before.
+#: What conda-forge's r-base does (r-base-feedstock, recipe/activate-r-base.sh): it asks R to look for Java, which
+#: writes what it finds on the machine into files of the package, and tells RStudio which R it is.
+#: (Builds of some years ago also unset R_LIBS_USER.)
 ACTIVATE = """\
+R CMD javareconf >/dev/null 2>&1 || :
 if [ -n "${RSTUDIO_WHICH_R+set}" ]; then
-  export CONDA_BACKUP_RSTUDIO_WHICH_R="$RSTUDIO_WHICH_R"
+  export RSTUDIO_WHICH_R_PREV="$RSTUDIO_WHICH_R"
 fi
 export RSTUDIO_WHICH_R="$CONDA_PREFIX/bin/R"
 """
 
-DEACTIVATE = """\
-unset RSTUDIO_WHICH_R
-if [ -n "${CONDA_BACKUP_RSTUDIO_WHICH_R+set}" ]; then
-  export RSTUDIO_WHICH_R="$CONDA_BACKUP_RSTUDIO_WHICH_R"
-  unset CONDA_BACKUP_RSTUDIO_WHICH_R
-fi
-"""
+#: What was set before is not given back, although it was kept.
+DEACTIVATE = "unset RSTUDIO_WHICH_R\n"
 
 #: The libraries' folders in a prefix with R. libR.so is r-base's own and lives in R's home.
 OWN = ("libR.so",)

@@ -93,13 +93,11 @@ def _distribution():
         source = private.original_source(inputs.python_source(private), folder / "source")
         _write_source(source)
         if identity == "debian":
-            archive, security = apt.mirrors(codename)
-            release = inputs.JULIA_RELEASE
-            sources = [f"deb {archive} {release} main", f"deb {security or archive} {release}-security main"]
-            older = apt.Apt(folder / "older", sources, origin="Debian")
-            older.update()
+            older = inputs.other_release(folder / "older", inputs.JULIA_RELEASE, "deb")
             older.download(inputs.JULIA_ROOTS, folder / "julia")
-            _write_debs(inputs.PINS / f"debs-{release}.txt", folder / "julia")
+            _write_debs(inputs.PINS / f"debs-{inputs.JULIA_RELEASE}.txt", folder / "julia")
+            newer = inputs.other_release(folder / "newer", inputs.NEWER_RELEASE, "deb-src")
+            _write_source(newer.original_source(f"python{inputs.NEWER_PYTHON}", folder / "newer-source"))
 
 
 def _write_debs(target, folder):

