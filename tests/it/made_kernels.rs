@@ -16,8 +16,7 @@ fn world(steps: &str) -> TestEnv {
 
 fn spec(env: &TestEnv, kernels: &str) {
     let text = format!(
-        "channels: [tiny]\ndependencies: [shared-lib, activation-vars]\nkernels: {kernels}\n\
-         variables: {{OMP_NUM_THREADS: 16, WHO: all}}\n"
+        "channels: [tiny]\ndependencies: [shared-lib, activation-vars]\nkernels: {kernels}\n"
     );
     env.spec("lab", &text);
 }
@@ -36,7 +35,8 @@ fn kernels_of_one_definition_know_nothing_of_each_other_in_any_order() {
     ];
     for order in [[0, 1], [1, 0]] {
         let [first, second] = order.map(|at| kernels[at]);
-        spec(&env, &format!("[{first}, {second}]"));
+        let of_all = "variables: {OMP_NUM_THREADS: 16, WHO: all}";
+        spec(&env, &format!("[{first}, {second}]\n{of_all}"));
         env.run(&["apply"]).success();
         let (one, big) = (registered(&env, "lab-one"), registered(&env, "lab-big"));
         let limit = |kernel: &Value| kernel["argv"][1].as_str().unwrap().to_owned();
