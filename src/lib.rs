@@ -24,6 +24,7 @@
 //! | [`plan`] | desired and observed state → typed actions | pure |
 //! | [`recipe`] | start script, ssh config, tunnel, documents | pure |
 //! | [`conda`] | channels, solve, fetch, link, activation: the only room that names rattler's engines | world |
+//! | [`pip`] | what the `pip:` section asks for, resolved by uv | world |
 //! | [`store`] | generations, receipts, the switch, history, leases, space, what is deleted | world |
 //! | [`jupyter`] | kernelspecs in the user's folder, a client that runs a cell | world |
 //! | [`apply`] | the order of it all | world |
@@ -58,6 +59,7 @@ pub mod conda;
 pub mod jupyter;
 pub mod kernel;
 pub mod lock;
+pub mod pip;
 pub mod plan;
 pub mod recipe;
 pub mod session;

@@ -15,11 +15,12 @@ const PURE: [&str; 6] = ["spec", "kernel", "site", "lock", "plan", "recipe"];
 
 /// The rooms that touch the world, each with the rooms that it may import
 /// beyond the pure ones.
-const WORLD: [(&str, &[&str]); 6] = [
+const WORLD: [(&str, &[&str]); 7] = [
     ("conda", &[]),
+    ("pip", &[]),
     ("store", &[]),
     ("jupyter", &[]),
-    ("apply", &["conda", "store", "jupyter"]),
+    ("apply", &["conda", "pip", "store", "jupyter"]),
     ("cluster", &[]),
     ("session", &["cluster"]),
 ];
@@ -69,11 +70,18 @@ const ENGINES: [&str; 10] = [
 ];
 
 /// What others than `conda` may name of the engines, and why.
-const ENGINE_EXCEPTIONS: [(&str, &str, &str); 1] = [(
-    "apply/resolve.rs",
-    "rattler_networking",
-    "hands the one client from the run to the rooms below",
-)];
+const ENGINE_EXCEPTIONS: [(&str, &str, &str); 2] = [
+    (
+        "apply/resolve.rs",
+        "rattler_networking",
+        "hands the one client from the run to the rooms below",
+    ),
+    (
+        "apply/pip.rs",
+        "rattler_networking",
+        "hands the one client from the run to the rooms below",
+    ),
+];
 
 /// The longest a file may be, in lines without its tests.
 const LINES: usize = 400;

@@ -193,7 +193,7 @@ fn real_environment_files_get_a_verdict() {
         let name = file_name(&path);
         match judge(&path) {
             Ok((source, spec, _)) => {
-                let pip = SpecErrors::pip_not_yet(&spec, &source).map_or("", |_| ", pip");
+                let pip = spec.pip.as_ref().map_or("", |_| ", pip");
                 let (_, notes) = parse(&source, stem(&path)).unwrap();
                 let notes: Vec<_> = notes.iter().map(|note| note.message.as_str()).collect();
                 writeln!(
@@ -231,15 +231,6 @@ fn places_are_exact() {
     let time = spec.launch.time.unwrap().span;
     assert_eq!(slice(time), "8:00:00");
     assert_eq!(source.line_and_column(time.offset), (4, 16));
-}
-
-#[test]
-fn a_pip_section_is_kept_and_can_be_refused_at_its_place() {
-    let source =
-        text("name: a\nchannels: [c]\ndependencies:\n  - python\n  - pip:\n      - x\n      - y\n");
-    let (spec, _) = parse(&source, None).unwrap();
-    let refused = SpecErrors::pip_not_yet(&spec, &source).unwrap();
-    in_snapshots(|| insta::assert_snapshot!("pip-not-yet", render(&refused)));
 }
 
 #[test]

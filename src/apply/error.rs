@@ -8,6 +8,7 @@ use thiserror::Error;
 
 use super::nix::NixError;
 use super::no_solution::NoSolution;
+use super::pip::PipFailure;
 use crate::conda::CondaError;
 use crate::jupyter::RegistrationError;
 use crate::kernel::KernelSpecError;
@@ -31,6 +32,10 @@ pub enum ApplyError {
     #[error(transparent)]
     #[diagnostic(transparent)]
     NoSolution(#[from] Box<NoSolution>),
+    /// What is asked of pip.
+    #[error(transparent)]
+    #[diagnostic(transparent)]
+    Pip(#[from] Box<PipFailure>),
     /// Channels or packages.
     #[error(transparent)]
     #[diagnostic(transparent)]
@@ -47,6 +52,15 @@ pub enum ApplyError {
     #[error(transparent)]
     #[diagnostic(transparent)]
     Registration(#[from] RegistrationError),
+
+    /// There is nothing to resolve a `pip:` section by.
+    #[error(
+        "the `pip:` section is resolved by uv, which is neither on the PATH nor in the channels"
+    )]
+    #[diagnostic(help(
+        "install uv (https://docs.astral.sh/uv), or add a channel that has it, such as conda-forge"
+    ))]
+    NoUv,
 
     /// A kernel from Nix.
     #[error(transparent)]

@@ -10,13 +10,14 @@ use super::context::Context;
 use super::error::ApplyError;
 use super::nix;
 use super::no_solution::NoSolution;
+use super::pip::Asking;
 use super::prefixes::LockedPrefix;
 use super::subject::Subject;
 use crate::conda::{
     CondaError, Gateways, Solve, http_client, package_cache, resolve_channels, virtual_packages,
 };
 use crate::lock::{Inputs, Lock, LockText, Origin, PlatformPackages, Request};
-use crate::spec::{self, Span, SpecErrors};
+use crate::spec::{self, PipSection, Span, SpecErrors};
 
 /// What to do with a lock that does not belong to its spec any more.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -228,6 +229,13 @@ fn inputs(context: &Context, subject: &Subject) -> Result<(Inputs, Vec<Channel>)
         target: subject.declared_target(),
         requests,
         isolated,
+        pip: subject
+            .file
+            .spec
+            .pip
+            .iter()
+            .flat_map(PipSection::lines)
+            .collect(),
         post_link: subject.post_link(),
         nix: nix::inputs(subject)?,
     };
@@ -314,7 +322,7 @@ async fn solve(
             virtual_packages(platform, &inputs.target).map_err(CondaError::from)?;
         let favored: Vec<RepoDataRecord> = earlier
             .as_ref()
-            .and_then(|lock| lock.records(isolated, platform).ok())
+            .and_then(|lock| lock.conda_records(isolated, platform).ok())
             .unwrap_or_default();
         let specs: Vec<MatchSpec> = requests
             .iter()
@@ -331,12 +339,29 @@ async fn solve(
             .run(&gateways, &context.progress)
             .await
             .map_err(|error| explain(error, subject, requests, channels, platform))?;
-        solution.push(PlatformPackages {
+        let mut solved = PlatformPackages {
             isolated: isolated.map(str::to_owned),
             platform,
             virtual_packages,
             records,
-        });
+            pip: Vec::new(),
+        };
+        if isolated.is_none() && !inputs.pip.is_empty() {
+            let asking = Asking {
+                context,
+                subject,
+                channels,
+                gateways: &gateways,
+                client: &client,
+            };
+            let earlier = earlier
+                .as_ref()
+                .and_then(|lock| lock.pip(None, platform).ok());
+            solved.pip = asking
+                .resolve(&solved, &earlier.unwrap_or_default())
+                .await?;
+        }
+        solution.push(solved);
     }
     let spec_name = subject
         .file

@@ -205,9 +205,6 @@ impl SpecFile {
                 ));
             }
         }
-        if let Some(fault) = SpecErrors::pip_not_yet(&self.spec, &self.source) {
-            add(fault);
-        }
         match (faults, site, launch) {
             (None, Some(site), Some(launch)) => Ok(Subject {
                 file: self,

@@ -10,6 +10,7 @@ use crate::cluster::ClusterError;
 use crate::conda::CondaError;
 use crate::jupyter::RegistrationError;
 use crate::kernel::{DefinitionError, UnknownKernel};
+use crate::pip::PipError;
 use crate::recipe::RecipeError;
 use crate::session::SessionError;
 use crate::site::SiteError;
@@ -202,7 +203,8 @@ impl From<ApplyError> for Failure {
                 | StoreError::Ambiguous { .. }
                 | StoreError::NothingEarlier { .. },
             ) => Exit::Usage,
-            ApplyError::NoSolution(_) => Exit::NoSolution,
+            ApplyError::NoSolution(_) | ApplyError::NoUv => Exit::NoSolution,
+            ApplyError::Pip(failure) => pip(failure.error()),
             ApplyError::InstallerOffline { .. } => Exit::Network,
             ApplyError::Conda(error) => conda(error),
             ApplyError::NoLock { .. }
@@ -229,13 +231,27 @@ impl From<ApplyError> for Failure {
 fn conda(error: &CondaError) -> Exit {
     match error {
         CondaError::BadChannel { .. } | CondaError::ChannelSecret { .. } => Exit::Usage,
-        CondaError::Index { .. } | CondaError::Fetch { .. } => Exit::Network,
+        CondaError::Index { .. } | CondaError::Fetch { .. } | CondaError::Listing { .. } => {
+            Exit::Network
+        }
         CondaError::Unsolvable(_) => Exit::NoSolution,
         CondaError::Solver { .. } | CondaError::VirtualPackages { .. } => Exit::Internal,
         CondaError::Disk { .. } | CondaError::CutShort { .. } | CondaError::Install { .. } => {
             Exit::Store
         }
         CondaError::Activation { .. } => Exit::Cluster,
+    }
+}
+
+fn pip(error: &PipError) -> Exit {
+    match error {
+        PipError::NoSolution { .. } | PipError::NoWheel { .. } => Exit::NoSolution,
+        PipError::Network { .. } => Exit::Network,
+        PipError::Refused { .. } | PipError::NoPython { .. } | PipError::Platform { .. } => {
+            Exit::Usage
+        }
+        PipError::Answer { .. } => Exit::Internal,
+        PipError::Disk { .. } => Exit::Store,
     }
 }
 

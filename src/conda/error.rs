@@ -76,6 +76,18 @@ pub enum CondaError {
         source: Box<PackageCacheError>,
     },
 
+    /// What a package brings could not be found out.
+    #[error("the list of files of {package} could not be read")]
+    #[diagnostic(help(
+        "run the command again; with --offline only packages that were looked into before can be used"
+    ))]
+    Listing {
+        /// The package's archive.
+        package: String,
+        /// What went wrong below.
+        source: Box<rattler_package_streaming::ExtractError>,
+    },
+
     /// A package could not be linked into the prefix.
     #[error("the packages could not be installed into {}", prefix.display())]
     #[diagnostic(help(

@@ -13,8 +13,9 @@ use rattler_networking::retry_policies::default_retry_policy;
 
 use super::channels::refuse_secrets;
 use super::error::CondaError;
-use super::packages::entry_name;
+use super::packages::{entry_name, fetch_wheel};
 use super::progress::{Progress, Step};
+use crate::lock::is_wheel;
 
 /// How many packages are looked into at a time.
 const AT_A_TIME: usize = 8;
@@ -46,7 +47,9 @@ pub async fn refresh_cache(
             let cache = &cache;
             async move {
                 let package = &record.package_record;
-                let fetched = if let Ok(path) = record.url.to_file_path() {
+                let fetched = if is_wheel(record) {
+                    fetch_wheel(cache, record, client.clone(), None).await
+                } else if let Ok(path) = record.url.to_file_path() {
                     cache
                         .get_or_fetch_from_path(&path, Some(package), None)
                         .await

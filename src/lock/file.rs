@@ -3,12 +3,16 @@
 
 use miette::Diagnostic;
 use rattler_conda_types::{Channel, GenericVirtualPackage, RepoDataRecord, Subdir};
-use rattler_lock::{LockFile, LockFileBuilder, ParseCondaLockError, PlatformData, PlatformName};
+use rattler_lock::{
+    Environment, LockFile, LockFileBuilder, ParseCondaLockError, Platform, PlatformData,
+    PlatformName, PypiDistributionData,
+};
 use thiserror::Error;
 
 use super::changes::PackageId;
 use super::inputs::{Inputs, POST_LINK};
 use super::nix::{ANSWERS, LockedNix};
+use super::wheel;
 
 /// The line that opens the inputs; the number is their format's.
 const INPUTS: &str = "# envspec-inputs: 1";
@@ -61,6 +65,17 @@ pub enum LockError {
         package: String,
     },
 
+    /// A package of Python's that is no wheel with a SHA-256: building one runs what its
+    /// author wrote.
+    #[error("{name}: the Python package {package} is no wheel with a checksum")]
+    #[diagnostic(help("make the lock anew with: envspec lock --renew"))]
+    NoWheel {
+        /// The file.
+        name: String,
+        /// The package.
+        package: String,
+    },
+
     /// The lock could not be put together; the caller broke its rules.
     #[error("the lock could not be written")]
     Unwritable {
@@ -81,6 +96,8 @@ pub struct PlatformPackages {
     pub virtual_packages: Vec<GenericVirtualPackage>,
     /// The packages.
     pub records: Vec<RepoDataRecord>,
+    /// What the `pip:` section adds.
+    pub pip: Vec<PypiDistributionData>,
 }
 
 /// A lock's text, not yet read. Its inputs can be told from the head alone,
@@ -186,6 +203,11 @@ impl Lock {
                     .add_conda_package(environment, &platform, record.clone().into())
                     .expect(rules);
             }
+            for package in &part.pip {
+                builder
+                    .add_pypi_package(environment, &platform, package.clone().into())
+                    .expect(rules);
+            }
         }
         let body = builder.finish().render_to_string()?;
         let mut head = format!(
@@ -231,34 +253,41 @@ impl Lock {
     }
 
     /// The records of the environment's prefix, or of an isolated kernel's, for a
-    /// platform, sorted by name; every one has a checksum.
+    /// platform, sorted by name, the wheels of the `pip:` section among them; every one
+    /// has a checksum.
     pub fn records(
         &self,
         isolated: Option<&str>,
         platform: Subdir,
     ) -> Result<Vec<RepoDataRecord>, LockError> {
-        let missing = || LockError::NoPlatform {
-            name: self.name.clone(),
-            platform,
-        };
-        let environment = environment_name(isolated);
-        let environment = self.file.environment(environment).ok_or_else(|| {
-            isolated.map_or_else(missing, |kernel| LockError::NoPrefix {
+        let mut records = self.conda_records(isolated, platform)?;
+        let names = records.iter().map(|record| &record.package_record.name);
+        let taken = names.map(|name| name.as_normalized().to_owned()).collect();
+        for package in self.pip(isolated, platform)? {
+            let record = wheel::record(&package, &taken).ok_or_else(|| LockError::NoWheel {
                 name: self.name.clone(),
-                kernel: kernel.to_owned(),
-            })
-        })?;
-        let locked = self
-            .file
-            .platform(&platform.to_string())
-            .ok_or_else(missing)?;
-        let mut records = environment
+                package: package.name.to_string(),
+            })?;
+            records.push(record);
+        }
+        records.sort_by(|a, b| a.package_record.name.cmp(&b.package_record.name));
+        Ok(records)
+    }
+
+    /// Those of conda alone.
+    pub fn conda_records(
+        &self,
+        isolated: Option<&str>,
+        platform: Subdir,
+    ) -> Result<Vec<RepoDataRecord>, LockError> {
+        let (environment, locked) = self.part(isolated, platform)?;
+        let records = environment
             .conda_repodata_records(locked)
             .map_err(|source| LockError::Unreadable {
                 name: self.name.clone(),
                 source: Box::new(ParseCondaLockError::IoError(std::io::Error::other(source))),
             })?
-            .ok_or_else(missing)?;
+            .ok_or_else(|| self.no_platform(platform))?;
         for record in &records {
             let package = &record.package_record;
             if package.sha256.is_none() && package.md5.is_none() {
@@ -268,8 +297,60 @@ impl Lock {
                 });
             }
         }
-        records.sort_by(|a, b| a.package_record.name.cmp(&b.package_record.name));
         Ok(records)
+    }
+
+    /// What the `pip:` section brings.
+    pub fn pip(
+        &self,
+        isolated: Option<&str>,
+        platform: Subdir,
+    ) -> Result<Vec<PypiDistributionData>, LockError> {
+        let (environment, locked) = self.part(isolated, platform)?;
+        let packages = environment
+            .pypi_packages(locked)
+            .ok_or_else(|| self.no_platform(platform))?;
+        packages
+            .map(|package| {
+                package
+                    .as_wheel()
+                    .cloned()
+                    .ok_or_else(|| LockError::NoWheel {
+                        name: self.name.clone(),
+                        package: package.name().to_string(),
+                    })
+            })
+            .collect()
+    }
+
+    /// The environment of a prefix, and the platform as the file knows it.
+    fn part(
+        &self,
+        isolated: Option<&str>,
+        platform: Subdir,
+    ) -> Result<(Environment<'_>, Platform<'_>), LockError> {
+        let environment = environment_name(isolated);
+        let environment = self.file.environment(environment).ok_or_else(|| {
+            isolated.map_or_else(
+                || self.no_platform(platform),
+                |kernel| LockError::NoPrefix {
+                    name: self.name.clone(),
+                    kernel: kernel.to_owned(),
+                },
+            )
+        })?;
+        let locked = self.file.platform(&platform.to_string());
+        Ok((
+            environment,
+            locked.ok_or_else(|| self.no_platform(platform))?,
+        ))
+    }
+
+    fn no_platform(&self, platform: Subdir) -> LockError {
+        LockError::NoPlatform {
+            name: self.name.clone(),
+            platform,
+        }
     }
 }
 

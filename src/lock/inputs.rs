@@ -83,6 +83,8 @@ pub struct Inputs {
     pub requests: Vec<Request>,
     /// Those of the kernels that have a prefix of their own, by the kernels' names.
     pub isolated: BTreeMap<String, Vec<Request>>,
+    /// What the spec asks of pip, as written.
+    pub pip: Vec<String>,
     /// The packages whose post-link scripts are run: the spec's, then those that the
     /// definitions of its kernels vouch for.
     pub post_link: BTreeSet<String>,
@@ -129,12 +131,15 @@ impl Inputs {
         }
         requests.sort();
         requests.dedup();
+        // In the spec's order: an option of pip's may speak of what follows it.
+        let pip = self.pip.iter().map(|line| format!("pip {line}"));
         let post_link = self.post_link.iter();
         let post_link = post_link.map(|package| format!("{POST_LINK}{package}"));
         channels
             .chain(platforms)
             .chain(target)
             .chain(requests)
+            .chain(pip)
             .chain(post_link)
             .chain(self.nix.iter().map(NixInput::line))
             .collect()
@@ -207,6 +212,7 @@ mod tests {
             platforms: vec![Subdir::from_str("linux-64").unwrap()],
             target: Vec::new(),
             isolated: BTreeMap::new(),
+            pip: Vec::new(),
             post_link: BTreeSet::new(),
             nix: Vec::new(),
             requests: requests

@@ -9,8 +9,10 @@ mod changes;
 mod file;
 mod inputs;
 mod nix;
+mod wheel;
 
 pub use changes::{Change, PackageId, changes};
 pub use file::{Lock, LockError, LockText, PlatformPackages};
 pub use inputs::{Inputs, Origin, Request, Staleness};
 pub use nix::{LockedNix, NixInput};
+pub use wheel::{PYPI, is_wheel, url_of};

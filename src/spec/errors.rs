@@ -9,7 +9,7 @@ use std::sync::Arc;
 
 use miette::{Diagnostic, LabeledSpan, NamedSource, Severity, SourceCode};
 
-use super::model::{EnvSpec, Note, Span};
+use super::model::{Note, Span};
 use super::source::{SourceText, shown};
 
 /// One thing that is wrong, or worth a word, at one place.
@@ -179,22 +179,6 @@ impl SpecErrors {
             }],
             more: 0,
         }
-    }
-
-    /// Says that the spec's `pip:` section cannot be installed yet; `None` if it
-    /// has none.
-    pub fn pip_not_yet(spec: &EnvSpec, source: &SourceText) -> Option<Self> {
-        let pip = spec.pip.as_ref()?;
-        Some(fault(
-            source,
-            pip.span,
-            "the `pip:` section cannot be installed yet",
-            match pip.requirements.len() {
-                1 => "1 requirement".to_owned(),
-                count => format!("{count} requirements"),
-            },
-            "take the conda packages of these names where they exist, or remove the section",
-        ))
     }
 
     /// This and what another check found, to be shown together.

@@ -144,6 +144,13 @@ pub struct PipSection {
     pub span: Span,
 }
 
+impl PipSection {
+    /// The lines of a requirements file that asks for the same.
+    pub fn lines(&self) -> impl Iterator<Item = String> {
+        self.requirements.iter().map(|line| line.value.clone())
+    }
+}
+
 /// A spec: one YAML file, understood.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct EnvSpec {

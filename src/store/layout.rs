@@ -80,6 +80,12 @@ impl Root {
         self.0.join("index")
     }
 
+    /// What is known of Python's packages: uv's cache, what conda packages bring. In a
+    /// root that a group shares, everybody has a folder of their own.
+    pub fn pip(&self) -> PathBuf {
+        self.own().join("pip")
+    }
+
     /// Who is changing what.
     pub fn leases(&self) -> PathBuf {
         self.0.join("leases")

@@ -149,13 +149,6 @@ fn an_unknown_key_of_envspecs_own_sections_is_an_error() {
 }
 
 #[test]
-fn a_pip_section_is_refused_with_the_word_that_it_comes_later() {
-    assert_output!(bad_spec(
-        b"channels: [tiny]\ndependencies:\n  - symlink\n  - pip:\n    - some-tool\n"
-    ));
-}
-
-#[test]
 fn a_channel_that_the_site_forbids_is_refused_at_its_place() {
     assert_output!(bad_spec(
         b"channels: [defaults]\ndependencies: [symlink]\nsite: bih\n"

@@ -45,6 +45,7 @@ mod names;
 mod nix;
 mod nix_locked;
 mod personal;
+mod pip;
 mod plan;
 mod policy;
 mod power;

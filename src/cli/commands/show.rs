@@ -8,6 +8,7 @@ use crate::cli::failure::{Exit, Failure};
 use crate::cli::say::{BOLD, FAINT, NAME, styled};
 use crate::cli::select;
 use crate::conda::Network;
+use crate::spec::PipSection;
 use crate::store;
 
 use super::walk;
@@ -33,6 +34,7 @@ struct Answer {
     channels: Vec<String>,
     platforms: Vec<String>,
     dependencies: Vec<String>,
+    pip: Vec<String>,
     kernels: Vec<Kernel>,
     site: String,
     root: std::path::PathBuf,
@@ -115,6 +117,7 @@ fn answer(
             .iter()
             .map(|dependency| dependency.text.clone())
             .collect(),
+        pip: spec.pip.iter().flat_map(PipSection::lines).collect(),
         kernels: subject
             .kernels
             .iter()
@@ -167,6 +170,10 @@ fn text(answer: &Answer) -> String {
         row("root", &answer.root.to_string_lossy()),
         row("generation", &current),
     ];
+    if !answer.pip.is_empty() {
+        let packages = lines.len() - 3;
+        lines.insert(packages, row("by pip", &answer.pip.join(", ")));
+    }
     for (index, kernel) in answer.kernels.iter().enumerate() {
         let label = if index == 0 { "kernels" } else { "" };
         let from_nix = kernel.installable.iter();

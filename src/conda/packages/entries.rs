@@ -102,6 +102,12 @@ pub(super) fn hash(entry: &Path) -> Option<Vec<u8>> {
     bytes.get(HASH).map(<[u8]>::to_owned)
 }
 
+/// Whether an entry is what a record names, by its hash.
+pub(in crate::conda) fn is_entry_of(entry: &Path, record: &RepoDataRecord) -> bool {
+    let wanted = record.package_record.sha256;
+    entry.is_dir() && wanted.is_none_or(|wanted| hash(entry).as_deref() == Some(&wanted[..]))
+}
+
 /// Whether all files of an entry are there in their full length.
 pub(super) fn is_whole(entry: &Path) -> bool {
     let Ok(paths) = PathsJson::from_package_directory_with_deprecated_fallback(entry) else {

@@ -11,7 +11,9 @@ use tokio::sync::Semaphore;
 use tokio::task::JoinSet;
 
 use super::progress::FetchProgress;
+use super::wheel::fetch_wheel;
 use crate::conda::progress::Progress;
+use crate::lock::is_wheel;
 
 /// How many archives are fetched or unpacked at a time.
 const FETCHES: usize = 16;
@@ -74,7 +76,9 @@ impl Archive {
         } = self;
         let listens = Some(Arc::clone(&reporter));
         let package = &record.package_record;
-        let fetched = if let Some(path) = file(&record) {
+        let fetched = if is_wheel(&record) {
+            fetch_wheel(&cache, &record, client, listens).await
+        } else if let Some(path) = file(&record) {
             cache
                 .get_or_fetch_from_path(&path, Some(package), listens)
                 .await

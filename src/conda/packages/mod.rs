@@ -15,6 +15,7 @@
 mod entries;
 mod fetch;
 mod progress;
+mod wheel;
 
 use std::collections::BTreeSet;
 use std::os::unix::fs::MetadataExt as _;
@@ -30,9 +31,10 @@ use rattler_networking::LazyClient;
 use rayon::prelude::*;
 use tempfile::TempDir;
 
-pub(super) use self::entries::entry_name;
-use self::entries::{enter, hash, is_whole};
+use self::entries::{enter, is_whole};
+pub(super) use self::entries::{entry_name, is_entry_of};
 use self::fetch::fetch;
+pub(super) use self::wheel::fetch_wheel;
 use super::progress::Progress;
 
 /// The begin of the name of a folder into which a run unpacks.
@@ -149,18 +151,10 @@ impl<'a> Packages<'a> {
     /// one that the installer will believe.
     fn state(self, record: &RepoDataRecord) -> State<'a> {
         let name = entry_name(record);
-        let wanted = record.package_record.sha256;
         let folders = std::iter::once(self.folder).chain(self.beneath.iter().map(PathBuf::as_path));
         for folder in folders {
             let entry = folder.join(&name);
-            if !entry.is_dir() {
-                continue;
-            }
-            let believed = match (&wanted, hash(&entry)) {
-                (None, _) => true,
-                (Some(wanted), found) => found.as_deref() == Some(wanted.as_slice()),
-            };
-            if believed {
+            if is_entry_of(&entry, record) {
                 return if is_whole(&entry) {
                     State::Whole(folder)
                 } else {

@@ -19,6 +19,7 @@ mod test_env;
 mod there;
 mod tools;
 mod tree;
+mod wheels;
 
 pub(crate) use browser::{Browser, Card, Login};
 pub(crate) use channels::{Channels, channels, has_package};
@@ -41,3 +42,4 @@ pub(crate) use test_env::{TestEnv, soon, tiny_spec};
 pub(crate) use there::{Envspec, There, program};
 pub(crate) use tools::{have, skipped, world_python};
 pub(crate) use tree::{Tree, tree};
+pub(crate) use wheels::{PythonIndex, Wheel};

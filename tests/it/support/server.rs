@@ -183,7 +183,12 @@ fn respond(folder: &Path, path: &str, headers: &HeaderMap, fault: Option<Fault>)
             .unwrap()
     };
     let parts: BTreeSet<&str> = path.split('/').collect();
-    let file = folder.join(path.trim_start_matches('/'));
+    let mut file = folder.join(path.trim_start_matches('/'));
+    // An index of Python's packages is pages for folders.
+    let is_page = path.ends_with('/');
+    if is_page {
+        file.push("index.html");
+    }
     let (Ok(metadata), false) = (file.metadata(), parts.contains("..")) else {
         return status(StatusCode::NOT_FOUND);
     };
@@ -204,7 +209,13 @@ fn respond(folder: &Path, path: &str, headers: &HeaderMap, fault: Option<Fault>)
     let modified = metadata.modified().unwrap();
     let stamp = jiff::Timestamp::try_from(modified).unwrap();
     let etag = format!("\"{:x}-{:x}\"", stamp.as_nanosecond(), metadata.len());
+    let kind = if is_page {
+        "text/html"
+    } else {
+        "application/octet-stream"
+    };
     let builder = Response::builder()
+        .header(header::CONTENT_TYPE, kind)
         .header(header::ETAG, &etag)
         // Without it a client may take what it has for fresh, by its age.
         .header(header::CACHE_CONTROL, "no-cache")

@@ -1,0 +1,262 @@
+//! The `pip:` section of a spec, for one platform of its lock: what conda brings already,
+//! a uv to ask, its answer, its reasons.
+
+use std::fmt;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use miette::{Diagnostic, LabeledSpan, NamedSource, SourceCode};
+use rattler_conda_types::{Channel, MatchSpec, ParseStrictness, RepoDataRecord};
+use rattler_lock::PypiDistributionData;
+use rattler_networking::LazyClient;
+use tempfile::TempDir;
+
+use super::context::Context;
+use super::error::ApplyError;
+use super::subject::Subject;
+use crate::conda::{
+    CondaError, Gateways, Install, Known, Network, Packages, Solve, distributions, install,
+    virtual_packages,
+};
+use crate::lock::PlatformPackages;
+use crate::pip::{PipError, Question, Uv};
+use crate::spec::PipSection;
+use crate::store::StoreError;
+
+/// Who asks, and by which ways.
+pub(super) struct Asking<'a> {
+    pub(super) context: &'a Context,
+    pub(super) subject: &'a Subject,
+    pub(super) channels: &'a [Channel],
+    pub(super) gateways: &'a Gateways,
+    pub(super) client: &'a LazyClient,
+}
+
+/// A uv, with the prefix that it is in if it was installed for this run.
+struct Ready {
+    uv: Uv,
+    _prefix: Option<TempDir>,
+}
+
+impl Asking<'_> {
+    /// What the `pip:` section adds to the packages of a platform; `earlier` is kept where
+    /// nothing forces a change.
+    pub(super) async fn resolve(
+        &self,
+        solved: &PlatformPackages,
+        earlier: &[PypiDistributionData],
+    ) -> Result<Vec<PypiDistributionData>, ApplyError> {
+        let Some(section) = &self.subject.file.spec.pip else {
+            return Ok(Vec::new());
+        };
+        let platform = solved.platform;
+        let failed = |error| self.failure(section, error);
+        let python =
+            python_of(&solved.records).ok_or_else(|| failed(PipError::NoPython { platform }))?;
+        let folder = self.context.root.pip();
+        let known = Known {
+            packages: &self.subject.packages(self.context),
+            answers: &folder.join("distributions"),
+        };
+        let brought = distributions(&solved.records, &known, self.client).await?;
+        let ready = self.uv(&folder, python).await?;
+        let question = Question {
+            requirements: &section.lines().collect::<Vec<_>>(),
+            brought: &brought,
+            python: &python.package_record.version.to_string(),
+            platform,
+            system: system(solved),
+            earlier,
+            offline: self.context.network == Network::Offline,
+            cache: &folder.join("uv"),
+            environment: &self.context.environment,
+        };
+        question.ask(&ready.uv).await.map_err(failed)
+    }
+
+    /// The user's uv and Python, as far as there are, and for the rest the channels'.
+    async fn uv(&self, folder: &Path, python: &RepoDataRecord) -> Result<Ready, ApplyError> {
+        let path = self.context.environment.get("PATH");
+        let path = path.map_or("", String::as_str);
+        let (program, own_python) = (on_path(path, "uv"), on_path(path, "python3"));
+        if let (Some(program), Some(python)) = (&program, &own_python) {
+            let (program, python) = (program.clone(), python.clone());
+            return Ok(Ready {
+                uv: Uv { program, python },
+                _prefix: None,
+            });
+        }
+        let mut wanted = Vec::new();
+        if program.is_none() {
+            wanted.push("uv".to_owned());
+        }
+        if own_python.is_none() {
+            wanted.push(format!("python {}", python.package_record.version));
+        }
+        let prefix = self.install(folder, &wanted).await?;
+        let inside = |name: &str| prefix.path().join("bin").join(name);
+        Ok(Ready {
+            uv: Uv {
+                program: program.unwrap_or_else(|| inside("uv")),
+                python: own_python.unwrap_or_else(|| inside("python3")),
+            },
+            _prefix: Some(prefix),
+        })
+    }
+
+    /// A prefix with packages of the spec's channels, gone with this run.
+    async fn install(&self, folder: &Path, wanted: &[String]) -> Result<TempDir, ApplyError> {
+        let context = self.context;
+        let specs: Vec<MatchSpec> = wanted
+            .iter()
+            .filter_map(|text| MatchSpec::from_str(text, ParseStrictness::Lenient).ok())
+            .collect();
+        let question = Solve {
+            channels: self.channels,
+            platform: context.platform,
+            specs: &specs,
+            virtual_packages: &virtual_packages(context.platform, &[]).map_err(CondaError::from)?,
+            favored: &[],
+        };
+        let records = question.run(self.gateways, &context.progress).await;
+        let records = records.map_err(|error| match error {
+            CondaError::Unsolvable(_) => ApplyError::NoUv,
+            error => error.into(),
+        })?;
+        fs_err::create_dir_all(folder).map_err(StoreError::io("could not make", folder))?;
+        let prefix = tempfile::Builder::new()
+            .prefix(".uv-")
+            .tempdir_in(folder)
+            .map_err(StoreError::io("could not write into", folder))?;
+        let caches = self.subject.packages(context);
+        fs_err::create_dir_all(&caches[0]).map_err(StoreError::io("could not make", &caches[0]))?;
+        let packages = Packages {
+            folder: &caches[0],
+            beneath: &caches[1..],
+            user: self.subject.file.spec.name.as_str(),
+        };
+        let wanted = Install {
+            place: prefix.path(),
+            prefix: prefix.path(),
+            records,
+            requested: specs,
+            platform: context.platform,
+        };
+        install(wanted, packages, self.client, &context.progress).await?;
+        Ok(prefix)
+    }
+
+    fn failure(&self, section: &PipSection, error: PipError) -> ApplyError {
+        let source = &self.subject.file.source;
+        Box::new(PipFailure {
+            labels: guilty(section, &error),
+            source: NamedSource::new(source.name(), Arc::from(source.text())).with_language("yaml"),
+            error,
+        })
+        .into()
+    }
+}
+
+/// The Python among packages.
+fn python_of(records: &[RepoDataRecord]) -> Option<&RepoDataRecord> {
+    records
+        .iter()
+        .find(|record| record.package_record.name.as_normalized() == "python")
+}
+
+/// The C library or the macOS that a platform was solved for.
+fn system(solved: &PlatformPackages) -> Option<(u32, u32)> {
+    let mut offered = solved.virtual_packages.iter();
+    let found =
+        offered.find(|offered| ["__glibc", "__osx"].contains(&offered.name.as_normalized()))?;
+    let (major, minor) = found.version.as_major_minor()?;
+    Some((u32::try_from(major).ok()?, u32::try_from(minor).ok()?))
+}
+
+/// A program on a PATH; not one of a relative folder, which is another in each.
+fn on_path(path: &str, program: &str) -> Option<PathBuf> {
+    use std::os::unix::fs::PermissionsExt as _;
+    std::env::split_paths(path)
+        .filter(|folder| folder.is_absolute())
+        .map(|folder| folder.join(program))
+        .find(|file| {
+            file.metadata()
+                .is_ok_and(|found| found.is_file() && found.permissions().mode() & 0o111 != 0)
+        })
+}
+
+/// The lines that uv's reasons speak of; the whole section if it is none of them.
+fn guilty(section: &PipSection, error: &PipError) -> Vec<LabeledSpan> {
+    let said = match error {
+        PipError::NoSolution { reasons, .. } => reasons.clone(),
+        PipError::NoWheel { packages, .. } => packages.join(" "),
+        PipError::Refused { words } | PipError::Network { words } => words.clone(),
+        _ => String::new(),
+    };
+    let is_of_a_name = |c: char| c.is_ascii_alphanumeric() || "-_.".contains(c);
+    let words: Vec<String> = said.split(|c| !is_of_a_name(c)).map(normalized).collect();
+    let labels: Vec<LabeledSpan> = section
+        .requirements
+        .iter()
+        .filter(|line| {
+            let name = line
+                .value
+                .split(|c| !is_of_a_name(c))
+                .next()
+                .unwrap_or_default();
+            words.contains(&normalized(name))
+        })
+        .map(|line| LabeledSpan::new_with_span(None, line.span))
+        .collect();
+    if labels.is_empty() {
+        return vec![LabeledSpan::new_with_span(None, section.span)];
+    }
+    labels
+}
+
+fn normalized(name: &str) -> String {
+    name.trim_matches(['.', '-', '_'])
+        .to_lowercase()
+        .replace(['_', '.'], "-")
+}
+
+/// What is asked of pip can't be had, with the lines that ask for it.
+#[derive(Debug)]
+pub struct PipFailure {
+    error: PipError,
+    source: NamedSource<Arc<str>>,
+    labels: Vec<LabeledSpan>,
+}
+
+impl PipFailure {
+    /// What went wrong.
+    pub fn error(&self) -> &PipError {
+        &self.error
+    }
+}
+
+impl fmt::Display for PipFailure {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.error.fmt(f)
+    }
+}
+
+impl std::error::Error for PipFailure {
+    fn source(&self) -> Option<&(dyn std::error::Error + 'static)> {
+        std::error::Error::source(&self.error)
+    }
+}
+
+impl Diagnostic for PipFailure {
+    fn help<'a>(&'a self) -> Option<Box<dyn fmt::Display + 'a>> {
+        self.error.help()
+    }
+
+    fn source_code(&self) -> Option<&dyn SourceCode> {
+        Some(&self.source)
+    }
+
+    fn labels(&self) -> Option<Box<dyn Iterator<Item = LabeledSpan> + '_>> {
+        Some(Box::new(self.labels.iter().cloned()))
+    }
+}

@@ -1,0 +1,69 @@
+//! Wheels, unpacked as packages.
+//!
+//! rattler does it for the wheels that a channel lists, in a part of the cache of their
+//! own. Here they are in the folders of packages, by name, version and build (which names
+//! the file): what knows packages knows them too.
+
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use fs_err as fs;
+use rattler_cache::package_cache::{CacheMetadata, CacheReporter, PackageCache, PackageCacheError};
+use rattler_conda_types::package::{IndexJson, PackageFile as _};
+use rattler_conda_types::{PackageName, RepoDataRecord};
+use rattler_networking::LazyClient;
+use rattler_package_streaming::{ExtractError, reqwest, tokio};
+
+/// Fetches a wheel and unpacks it as a package.
+pub(in crate::conda) async fn fetch_wheel(
+    cache: &PackageCache,
+    record: &RepoDataRecord,
+    client: LazyClient,
+    reporter: Option<Arc<dyn CacheReporter>>,
+) -> Result<CacheMetadata, PackageCacheError> {
+    let mut inside = record.package_record.clone();
+    // Unpacked it is as its author calls it, whatever the record is called.
+    let file = record.url.path_segments().and_then(Iterator::last);
+    let own = file.and_then(|file| file.split('-').next());
+    if let Some(name) = own.and_then(|own| PackageName::try_from(own).ok()) {
+        inside.name = name;
+    }
+    let (url, name) = (record.url.clone(), record.package_record.name.clone());
+    let unpack = move |folder: PathBuf| {
+        let (inside, url, client) = (inside.clone(), url.clone(), client.clone());
+        let name = name.clone();
+        async move {
+            let sha256 = inside.sha256;
+            let unpacked = if let Ok(path) = url.to_file_path() {
+                tokio::fs::extract_wheel(&path, &folder, &inside).await?
+            } else {
+                let client = client.client().clone();
+                reqwest::tokio::extract_wheel(client, url, &folder, sha256, None, &inside).await?
+            };
+            match sha256 {
+                Some(wanted) if wanted != unpacked.sha256 => Err(ExtractError::HashMismatch {
+                    url: inside.name.as_source().to_owned(),
+                    destination: folder.display().to_string(),
+                    expected: hex::encode(wanted),
+                    actual: hex::encode(unpacked.sha256),
+                    total_size: unpacked.total_size,
+                }),
+                _ => {
+                    call(&folder, name)?;
+                    Ok(Some(unpacked.sha256))
+                }
+            }
+        }
+    };
+    cache
+        .get_or_fetch(&record.package_record, unpack, reporter)
+        .await
+}
+
+/// Gives an unpacked package the name of its record.
+fn call(folder: &Path, name: PackageName) -> std::io::Result<()> {
+    let mut index = IndexJson::from_package_directory(folder)?;
+    index.name = name;
+    let text = serde_json::to_string_pretty(&index)?;
+    fs::write(folder.join(IndexJson::package_path()), text)
+}

@@ -1,0 +1,126 @@
+//! What the `pip:` section brings, as packages like all others.
+//!
+//! A lock has them as rattler's lock files do. To be fetched, linked, verified and
+//! collected by the same ways as conda's packages, a wheel becomes a record of conda's: it
+//! is for any Python of its version, its build names its file, and it needs `python`.
+
+use std::collections::BTreeSet;
+
+use rattler_conda_types::package::{ArchiveIdentifier, CondaArchiveType, DistArchiveIdentifier};
+use rattler_conda_types::{NoArchType, PackageName, PackageRecord, RepoDataRecord, Version};
+use rattler_lock::{PypiDistributionData, UrlOrPath};
+use url::Url;
+
+/// The channel that such a record names, as conda calls what pip installed.
+pub const PYPI: &str = "pypi";
+
+/// Whether a record is that of a wheel.
+pub fn is_wheel(record: &RepoDataRecord) -> bool {
+    record.channel.as_deref() == Some(PYPI)
+}
+
+/// Where a distribution is fetched from; `None` for one at a path, whose content may
+/// change.
+pub fn url_of(package: &PypiDistributionData) -> Option<&Url> {
+    match &*package.location {
+        UrlOrPath::Url(url) => Some(url),
+        UrlOrPath::Path(_) => None,
+    }
+}
+
+/// The record of a wheel; `None` if it is no wheel, or has no SHA-256.
+///
+/// Names of Python's packages and of conda's are not of one world: where conda has
+/// another package of this name (`taken`), the record's begins with `pypi-`.
+pub(super) fn record(
+    package: &PypiDistributionData,
+    taken: &BTreeSet<String>,
+) -> Option<RepoDataRecord> {
+    let url = url_of(package)?;
+    let is_wheel = std::path::Path::new(url.path())
+        .extension()
+        .is_some_and(|ending| ending == "whl");
+    let sha256 = package.hash.as_ref()?.sha256()?;
+    if !is_wheel {
+        return None;
+    }
+    let own: &str = package.name.as_ref();
+    let name = if taken.contains(own) {
+        format!("{PYPI}-{own}")
+    } else {
+        own.to_owned()
+    };
+    let version = package.version.to_string();
+    // Two wheels of one version are for different Pythons or machines.
+    let build = format!("{PYPI}_{}", hex::encode(&sha256[..4]));
+    let mut record = PackageRecord::new(
+        PackageName::try_from(name.as_str()).ok()?,
+        version.parse::<Version>().ok()?,
+        build.parse().ok()?,
+    );
+    record.sha256 = Some(*sha256);
+    record.noarch = NoArchType::python();
+    "noarch".clone_into(&mut record.subdir);
+    record.depends = vec!["python".to_owned()];
+    let identifier = ArchiveIdentifier {
+        name,
+        version,
+        build_string: build,
+    };
+    Some(RepoDataRecord {
+        identifier: DistArchiveIdentifier::new(identifier, CondaArchiveType::Conda),
+        package_record: record,
+        url: url.clone(),
+        channel: Some(PYPI.to_owned()),
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeSet;
+    use std::str::FromStr as _;
+
+    use rattler_lock::{PackageHashes, PypiDistributionData, UrlOrPath, Verbatim};
+
+    use super::{is_wheel, record};
+
+    fn package(file: &str, has_hash: bool) -> PypiDistributionData {
+        let url = format!("https://example.org/f/{file}");
+        PypiDistributionData {
+            name: "Some.Tool".parse().unwrap(),
+            version: "1.0rc1+local.2".parse().unwrap(),
+            location: Verbatim::new(UrlOrPath::from_str(&url).unwrap()),
+            index_url: None,
+            hash: has_hash.then(|| PackageHashes::Sha256([0xab; 32].into())),
+            requires_dist: Vec::new(),
+            requires_python: None,
+        }
+    }
+
+    #[test]
+    fn a_wheel_is_a_package_for_any_python_and_its_build_names_its_file() {
+        let package = package("some_tool-1.0rc1-py3-none-any.whl", true);
+        let record = record(&package, &BTreeSet::new()).unwrap();
+        let json = serde_json::to_value(&record).unwrap();
+        assert_eq!(json["name"], "some-tool");
+        assert_eq!(json["version"], "1.0rc1+local.2");
+        assert_eq!(json["build"], "pypi_abababab");
+        assert_eq!(json["noarch"], "python");
+        assert!(is_wheel(&record));
+    }
+
+    #[test]
+    fn where_conda_has_another_package_of_the_name_it_has_one_of_its_own() {
+        let package = package("some_tool-1.0rc1-py3-none-any.whl", true);
+        let taken = BTreeSet::from(["some-tool".to_owned()]);
+        let record = record(&package, &taken).unwrap();
+        assert_eq!(record.package_record.name.as_normalized(), "pypi-some-tool");
+    }
+
+    #[test]
+    fn what_is_no_wheel_or_has_no_hash_is_no_package() {
+        let none = BTreeSet::new();
+        assert!(record(&package("some_tool-1.0rc1.tar.gz", true), &none).is_none());
+        assert!(record(&package("some_tool-1.0rc1-py3-none-any.whl", false), &none).is_none());
+    }
+}

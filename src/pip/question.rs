@@ -1,0 +1,305 @@
+//! One question to uv: requirements in, wheels out.
+
+use std::collections::BTreeMap;
+use std::fmt::Write as _;
+use std::path::{Path, PathBuf};
+use std::process::Stdio;
+
+use fs_err as fs;
+use rattler_conda_types::Subdir;
+use rattler_lock::PypiDistributionData;
+use tokio::process::Command;
+
+use super::brought;
+use super::error::PipError;
+use super::pylock::{self, Unusable};
+
+/// The program, and a Python for it to run itself by.
+#[derive(Debug, Clone)]
+pub struct Uv {
+    /// uv.
+    pub program: PathBuf,
+    /// Any Python, which need not be the environment's.
+    pub python: PathBuf,
+}
+
+/// What is asked.
+pub struct Question<'a> {
+    /// The lines of the `pip:` section.
+    pub requirements: &'a [String],
+    /// The distributions that conda brings, by their normalised names.
+    pub brought: &'a BTreeMap<String, String>,
+    /// The Python that they are for.
+    pub python: &'a str,
+    /// The platform that they are for.
+    pub platform: Subdir,
+    /// The C library of the node, or the macOS, as major and minor.
+    pub system: Option<(u32, u32)>,
+    /// What to keep where nothing forces a change (of an older lock).
+    pub earlier: &'a [PypiDistributionData],
+    /// Whether nothing may leave the machine.
+    pub offline: bool,
+    /// Where uv keeps what it learns.
+    pub cache: &'a Path,
+    /// The user's environment: how indexes are reached.
+    pub environment: &'a BTreeMap<String, String>,
+}
+
+impl Question<'_> {
+    /// Asks uv.
+    pub async fn ask(&self, uv: &Uv) -> Result<Vec<PypiDistributionData>, PipError> {
+        let folder = tempfile::tempdir()?;
+        let wheels = folder.path().join("brought");
+        fs::create_dir(&wheels)?;
+        let constraints = brought::write(self.brought, &wheels)?;
+        fs::write(folder.path().join("constraints.txt"), constraints)?;
+        let mut lines = self.requirements.join("\n");
+        lines.push('\n');
+        fs::write(folder.path().join("requirements.in"), lines)?;
+        // What uv finds there it prefers, as in a lock that it brings up to date.
+        fs::write(folder.path().join("pylock.toml"), self.preferences())?;
+        let mut command = Command::new(&uv.program);
+        command
+            .current_dir(folder.path())
+            .env_clear()
+            .envs(self.environment)
+            .envs(ways_of_pip(self.environment))
+            .args([
+                "pip",
+                "compile",
+                "requirements.in",
+                "--quiet",
+                "--color",
+                "never",
+            ])
+            .args([
+                "--no-progress",
+                "--no-header",
+                "--no-build",
+                "--no-python-downloads",
+            ])
+            .args(["--format", "pylock.toml", "--output-file", "pylock.toml"])
+            .args([
+                "--constraints",
+                "constraints.txt",
+                "--find-links",
+                "brought",
+            ])
+            .args(["--python-version", self.python, "--python-platform"])
+            .arg(self.platform_of_uv()?)
+            .arg("--python")
+            .arg(&uv.python)
+            .arg("--cache-dir")
+            .arg(self.cache)
+            .args(self.offline.then_some("--offline"))
+            .stdin(Stdio::null())
+            .kill_on_drop(true);
+        if let (true, Some((major, minor))) = (self.platform.is_osx(), self.system) {
+            command.env("MACOSX_DEPLOYMENT_TARGET", format!("{major}.{minor}"));
+        }
+        let output = command.output().await?;
+        if !output.status.success() {
+            return Err(self.failure(&String::from_utf8_lossy(&output.stderr)));
+        }
+        let answer = fs::read_to_string(folder.path().join("pylock.toml"))?;
+        pylock::read(&answer).map_err(|unusable| match unusable {
+            Unusable::NoWheel(packages) => PipError::NoWheel {
+                packages,
+                platform: self.platform,
+                python: self.python.to_owned(),
+            },
+            Unusable::NoHash(package) => PipError::Answer {
+                why: format!("the wheel of {package} has no SHA-256 or no place"),
+            },
+            Unusable::Unreadable(why) => PipError::Answer { why },
+        })
+    }
+
+    /// The packages of the older lock, as a lock of uv's.
+    fn preferences(&self) -> String {
+        let mut text =
+            "lock-version = \"1.0\"\ncreated-by = \"envspec\"\npackages = []\n".to_owned();
+        if !self.earlier.is_empty() {
+            text = text.replace("packages = []\n", "");
+        }
+        for package in self.earlier {
+            let (name, version) = (&package.name, &package.version);
+            write!(
+                text,
+                "[[packages]]\nname = \"{name}\"\nversion = \"{version}\"\n"
+            )
+            .expect("a text takes it");
+        }
+        text
+    }
+
+    /// What uv calls the platform: with the newest C library that it knows and the node
+    /// has.
+    fn platform_of_uv(&self) -> Result<String, PipError> {
+        const LIBRARIES: [u32; 12] = [17, 28, 31, 32, 33, 34, 35, 36, 37, 38, 39, 40];
+        let machine = match self.platform {
+            Subdir::Linux64 => "x86_64",
+            Subdir::LinuxAarch64 => "aarch64",
+            Subdir::Osx64 => return Ok("x86_64-apple-darwin".to_owned()),
+            Subdir::OsxArm64 => return Ok("aarch64-apple-darwin".to_owned()),
+            Subdir::Win64 => return Ok("x86_64-pc-windows-msvc".to_owned()),
+            platform => return Err(PipError::Platform { platform }),
+        };
+        let minor = self.system.map_or(17, |(_, minor)| minor);
+        let known = LIBRARIES.into_iter().rfind(|known| *known <= minor);
+        Ok(format!("{machine}-manylinux_2_{}", known.unwrap_or(17)))
+    }
+
+    fn failure(&self, said: &str) -> PipError {
+        let words = words(said);
+        let offline = "Packages were unavailable because the network was disabled";
+        if said.contains("Failed to fetch") || said.contains(offline) {
+            return PipError::Network { words };
+        }
+        if !said.contains("No solution found") {
+            return PipError::Refused { words };
+        }
+        let lines = words.lines();
+        // It speaks of an option of uv's, which is not the user's to change.
+        let mut reasons: Vec<_> = lines
+            .filter(|line| !line.contains("`--no-build`"))
+            .collect();
+        if words.contains("has no usable wheels") {
+            reasons.push("To build a source runs what its author wrote: take a version with wheels, or conda's package");
+        }
+        if words.contains(brought::LOCAL_OF_ALL) {
+            reasons.push(
+                "A version that ends in +conda is what conda installs: change its line, or pip's",
+            );
+        }
+        let reasons = reasons.join("\n");
+        PipError::NoSolution {
+            platform: self.platform,
+            reasons,
+        }
+    }
+}
+
+/// What uv says, without the words that envspec says itself and without what a terminal
+/// would obey.
+fn words(said: &str) -> String {
+    let lines = said.lines().map(|line| {
+        let line = line.trim();
+        let line = line
+            .strip_prefix("cause: ")
+            .or(line.strip_prefix("error: "))
+            .unwrap_or(line);
+        line.chars().filter(|c| !c.is_control()).collect::<String>()
+    });
+    let told = |line: &String| !line.is_empty() && !line.starts_with("No solution found");
+    lines.filter(told).collect::<Vec<_>>().join("\n")
+}
+
+/// How pip is told to reach indexes holds for uv too, where nobody told uv otherwise.
+fn ways_of_pip(environment: &BTreeMap<String, String>) -> Vec<(&'static str, &str)> {
+    const WAYS: [(&str, &str, &[&str]); 3] = [
+        ("PIP_INDEX_URL", "UV_DEFAULT_INDEX", &["UV_INDEX_URL"]),
+        ("PIP_EXTRA_INDEX_URL", "UV_INDEX", &["UV_EXTRA_INDEX_URL"]),
+        ("PIP_CERT", "SSL_CERT_FILE", &[]),
+    ];
+    let ways = WAYS.into_iter().filter_map(|(of_pip, of_uv, others)| {
+        let value = environment.get(of_pip)?;
+        let is_told = std::iter::once(&of_uv)
+            .chain(others)
+            .any(|name| environment.contains_key(*name));
+        (!is_told).then_some((of_uv, value.as_str()))
+    });
+    ways.collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeMap;
+    use std::path::Path;
+
+    use rattler_conda_types::Subdir;
+
+    use super::{PipError, Question, ways_of_pip, words};
+
+    fn question(environment: &BTreeMap<String, String>, platform: Subdir) -> Question<'_> {
+        static NOTHING: BTreeMap<String, String> = BTreeMap::new();
+        Question {
+            requirements: &[],
+            brought: &NOTHING,
+            python: "3.12.4",
+            platform,
+            system: Some((2, 30)),
+            earlier: &[],
+            offline: false,
+            cache: Path::new("/c"),
+            environment,
+        }
+    }
+
+    #[test]
+    fn the_newest_library_that_the_node_has_counts() {
+        let none = BTreeMap::new();
+        let of = |platform, system| {
+            let asked = Question {
+                system,
+                ..question(&none, platform)
+            };
+            asked.platform_of_uv().ok()
+        };
+        let told = |text: &str| Some(text.to_owned());
+        assert_eq!(
+            of(Subdir::Linux64, Some((2, 30))),
+            told("x86_64-manylinux_2_28")
+        );
+        assert_eq!(
+            of(Subdir::Linux64, Some((2, 99))),
+            told("x86_64-manylinux_2_40")
+        );
+        assert_eq!(
+            of(Subdir::LinuxAarch64, Some((2, 12))),
+            told("aarch64-manylinux_2_17")
+        );
+        assert_eq!(of(Subdir::OsxArm64, None), told("aarch64-apple-darwin"));
+        assert_eq!(of(Subdir::LinuxPpc64le, None), None);
+    }
+
+    #[test]
+    fn what_pip_is_told_holds_where_uv_is_told_nothing() {
+        let pairs = |pairs: &[(&str, &str)]| -> BTreeMap<String, String> {
+            pairs
+                .iter()
+                .map(|(a, b)| ((*a).to_owned(), (*b).to_owned()))
+                .collect()
+        };
+        let environment = pairs(&[("PIP_INDEX_URL", "https://a"), ("PIP_CERT", "/c")]);
+        assert_eq!(
+            ways_of_pip(&environment),
+            [("UV_DEFAULT_INDEX", "https://a"), ("SSL_CERT_FILE", "/c")]
+        );
+        let environment = pairs(&[
+            ("PIP_INDEX_URL", "https://a"),
+            ("UV_INDEX_URL", "https://b"),
+        ]);
+        assert_eq!(ways_of_pip(&environment), []);
+    }
+
+    #[test]
+    fn failures_are_told_apart_and_nothing_of_them_moves_a_cursor() {
+        let none = BTreeMap::new();
+        let asked = question(&none, Subdir::Linux64);
+        let failure =
+            asked.failure("error: No solution found when\n  cause: a\u{1b}[2J needs b==1+conda\n");
+        let PipError::NoSolution { reasons, .. } = failure else {
+            panic!("{failure:?}")
+        };
+        assert!(reasons.starts_with("a[2J needs b==1+conda\nA version that ends in +conda"));
+        let failure =
+            asked.failure("error: Request failed\n cause: Failed to fetch: `https://h/x`");
+        assert!(matches!(failure, PipError::Network { .. }));
+        assert!(matches!(
+            asked.failure("error: Couldn't parse"),
+            PipError::Refused { .. }
+        ));
+        assert_eq!(words("error: a\n\n  cause: b"), "a\nb");
+    }
+}
