@@ -110,11 +110,7 @@ fn answer(
             .map(|channel| channel.value.clone())
             .collect(),
         platforms,
-        dependencies: spec
-            .dependencies
-            .iter()
-            .map(|dependency| dependency.text.clone())
-            .collect(),
+        dependencies: spec.dependencies.iter().map(ToString::to_string).collect(),
         kernels: subject
             .kernels
             .iter()
@@ -131,7 +127,7 @@ fn answer(
                     .request
                     .dependencies
                     .iter()
-                    .map(|dependency| dependency.text.clone())
+                    .map(ToString::to_string)
                     .collect(),
                 installable: kernel
                     .request
