@@ -7,16 +7,24 @@
 
 #![expect(clippy::unwrap_used, reason = "a test says what is wrong by panicking")]
 
+#[path = "specs/dialect.rs"]
+mod dialect;
 #[path = "specs/edits.rs"]
 mod edits;
+#[path = "specs/matching.rs"]
+mod matching;
 
 use std::fmt::Write as _;
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
-use envspec::spec::{At, EnvName, EnvSpec, SourceText, Span, SpecErrors, edit, fault, parse};
+use envspec::spec::{
+    At, ChannelPriority, EnvName, EnvSpec, PipKind, Selector, SourceText, Span, SpecErrors, edit,
+    fault, parse,
+};
 use miette::{Diagnostic, GraphicalReportHandler, GraphicalTheme};
 use proptest::prelude::*;
+use rattler_conda_types::EnvironmentYaml;
 
 fn render(diagnostic: &dyn Diagnostic) -> String {
     let mut out = String::new();
@@ -62,7 +70,7 @@ fn judge(path: &Path) -> Result<(SourceText, EnvSpec, String), SpecErrors> {
     let (spec, notes) = parse(&source, stem(path))?;
     let notes = notes
         .iter()
-        .map(|note| render(&note.in_source(&source)))
+        .map(|note| render(&note.in_source(&source)) + "\n")
         .collect();
     Ok((source, spec, notes))
 }
@@ -91,19 +99,39 @@ fn retell(spec: &EnvSpec) -> String {
     fn value<T: std::fmt::Debug>(at: Option<&At<T>>) -> String {
         at.map_or_else(|| "-".to_owned(), |at| format!("{:?}", at.value))
     }
+    fn for_platforms(selector: Option<&Selector>) -> String {
+        selector.map_or_else(String::new, |selector| format!(" for {selector}"))
+    }
     let mut out = String::new();
     writeln!(out, "name: {}", spec.name).unwrap();
     writeln!(out, "channels: {}", texts(&spec.channels, String::clone)).unwrap();
+    if spec.channel_priority != ChannelPriority::Strict {
+        writeln!(out, "channel priority: {:?}", spec.channel_priority).unwrap();
+    }
     for dependency in &spec.dependencies {
         writeln!(
             out,
-            "dependency: {:28} = {}",
-            dependency.text, dependency.spec
+            "dependency: {:28} = {}{}",
+            dependency.text,
+            dependency.spec,
+            for_platforms(dependency.selector.as_ref())
         )
         .unwrap();
     }
     if let Some(pip) = &spec.pip {
-        writeln!(out, "pip: {}", texts(&pip.requirements, String::clone)).unwrap();
+        for asked in &pip.requirements {
+            let selector = for_platforms(asked.selector.as_ref());
+            let kind = match &asked.kind {
+                PipKind::Named(named) => format!("named {named}"),
+                kind => format!("{kind:?}"),
+            };
+            let options: Vec<_> = asked
+                .options
+                .iter()
+                .map(|it| (it.name, &it.value))
+                .collect();
+            writeln!(out, "pip: {}{selector} = {kind} {options:?}", asked.text).unwrap();
+        }
     }
     writeln!(out, "variables: {:?}", spec.variables).unwrap();
     writeln!(
@@ -116,7 +144,7 @@ fn retell(spec: &EnvSpec) -> String {
         let asks: Vec<_> = kernel
             .dependencies
             .iter()
-            .map(|wanted| wanted.text.as_str())
+            .map(ToString::to_string)
             .collect();
         writeln!(
             out,
@@ -186,34 +214,76 @@ fn invalid_specs_are_refused_with_the_place_and_the_cure() {
     }
 }
 
-#[test]
-fn real_environment_files_get_a_verdict() {
-    let mut table = String::new();
-    for path in corpus("real") {
-        let name = file_name(&path);
-        match judge(&path) {
-            Ok((source, spec, _)) => {
-                let pip = spec.pip.as_ref().map_or("", |_| ", pip");
-                let (_, notes) = parse(&source, stem(&path)).unwrap();
-                let notes: Vec<_> = notes.iter().map(|note| note.message.as_str()).collect();
-                writeln!(
-                    table,
-                    "{name}: ok, {} packages{pip} {notes:?}",
-                    spec.dependencies.len()
-                )
-                .unwrap();
+/// A real file: what it says, and what is thought of it.
+fn verdict(path: &Path) -> String {
+    let mut out = format!("{}\n", file_name(path));
+    match judge(path) {
+        Ok((source, spec, _)) => {
+            let list = |texts: Vec<&str>| texts.join(", ");
+            let channels = spec.channels.iter().map(|at| at.value.as_str());
+            writeln!(out, "  channels: {}", list(channels.collect())).unwrap();
+            writeln!(out, "  conda: {}", spec.dependencies.len()).unwrap();
+            let pip = spec.pip.as_ref().map_or(&[][..], |pip| &pip.requirements);
+            writeln!(out, "  pip: {}", pip.len()).unwrap();
+            let of_conda = spec.dependencies.iter().filter(|it| it.selector.is_some());
+            let of_pip = pip.iter().filter(|it| it.selector.is_some());
+            let of_pip =
+                of_pip.map(|it| format!("{} [{}]", it.text, it.selector.as_ref().unwrap()));
+            let selected: Vec<_> = of_conda.map(ToString::to_string).chain(of_pip).collect();
+            writeln!(out, "  for some platforms: {}", selected.join(", ")).unwrap();
+            let platforms: Vec<_> = spec.platforms.iter().map(|at| at.value.as_str()).collect();
+            writeln!(out, "  platforms: {}", list(platforms)).unwrap();
+            writeln!(out, "  variables: {}", spec.variables.len()).unwrap();
+            let (_, notes) = parse(&source, stem(path)).unwrap();
+            for note in notes {
+                writeln!(out, "  note: {}", note.message).unwrap();
             }
-            Err(errors) => {
-                writeln!(
-                    table,
-                    "{name}: refused {:?}",
-                    errors.messages().collect::<Vec<_>>()
-                )
-                .unwrap();
+            writeln!(out, "  verdict: good").unwrap();
+        }
+        Err(errors) => {
+            for message in errors.messages() {
+                writeln!(out, "  refused: {message}").unwrap();
             }
         }
     }
-    in_snapshots(|| insta::assert_snapshot!("real", table));
+    out
+}
+
+#[test]
+fn real_environment_files_get_a_verdict() {
+    let verdicts: Vec<_> = corpus("real").iter().map(|path| verdict(path)).collect();
+    in_snapshots(|| insta::assert_snapshot!("real", verdicts.join("\n")));
+}
+
+/// rattler's own reader of the files has neither selectors nor platforms, so the files
+/// without them must mean the same to both.
+#[test]
+fn real_files_mean_what_rattlers_reader_of_environment_yml_makes_of_them() {
+    let mut packages = 0;
+    for path in corpus("real") {
+        let name = file_name(&path);
+        let theirs = EnvironmentYaml::from_path(&path).unwrap();
+        let (_, ours, _) = judge(&path).unwrap();
+        let theirs_of_conda: Vec<_> = theirs.match_specs().map(ToString::to_string).collect();
+        let ours_of_conda = ours.dependencies.iter().map(|it| it.spec.to_string());
+        assert_eq!(ours_of_conda.collect::<Vec<_>>(), theirs_of_conda, "{name}");
+        packages += theirs_of_conda.len();
+        let pip = ours.pip.iter().flat_map(|pip| &pip.requirements);
+        let pip: Vec<_> = pip.map(|it| it.text.as_str()).collect();
+        assert_eq!(pip, theirs.pip_specs().unwrap_or_default(), "{name}");
+        let channels = theirs.channels.iter().map(ToString::to_string);
+        let channels: Vec<_> = channels.filter(|it| it != "nodefaults").collect();
+        let ours = ours.channels.iter().map(|at| &at.value);
+        // Without any, envspec says conda-forge.
+        if !channels.is_empty() {
+            assert_eq!(
+                ours.collect::<Vec<_>>(),
+                channels.iter().collect::<Vec<_>>(),
+                "{name}"
+            );
+        }
+    }
+    assert!(packages > 1500, "{packages}");
 }
 
 #[test]

@@ -23,7 +23,7 @@ impl NoSolution {
     /// Words a conflict; its indexes count `requests`.
     pub(super) fn new(
         source: &SourceText,
-        requests: &[Request],
+        requests: &[&Request],
         channels: &[Channel],
         platform: Subdir,
         conflict: &Conflict,
@@ -47,7 +47,7 @@ impl NoSolution {
                 )
             }
             Conflict::NoMatch { spec, versions } => {
-                let request = &requests[*spec];
+                let request = requests[*spec];
                 (
                     format!("no package matches `{}`", request.spec),
                     format!("the newest versions there are: {}", versions.join(", ")),
@@ -85,7 +85,7 @@ impl NoSolution {
         let labels = at
             .iter()
             .map(|&index| {
-                let request = &requests[index];
+                let request = requests[index];
                 let text = match &request.origin {
                     Origin::Spec { .. } => None,
                     Origin::Kernel { kernel, .. } => {
@@ -106,7 +106,7 @@ impl NoSolution {
 
 /// The kernel that would get out of the way of the others in a prefix of its own: the
 /// last one of those that clash, if something else does too.
-fn to_isolate<'r>(requests: &'r [Request], clashing: &[usize]) -> Option<&'r str> {
+fn to_isolate<'r>(requests: &[&'r Request], clashing: &[usize]) -> Option<&'r str> {
     let origins = clashing.iter().map(|&index| &requests[index].origin);
     let kernels = origins.clone().filter_map(|origin| {
         let kernel = origin.kernel()?;

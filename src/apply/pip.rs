@@ -6,6 +6,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use miette::{Diagnostic, LabeledSpan, NamedSource, SourceCode};
+use pep508_rs::VersionOrUrl;
 use rattler_conda_types::{Channel, MatchSpec, ParseStrictness, RepoDataRecord};
 use rattler_lock::PypiDistributionData;
 use rattler_networking::LazyClient;
@@ -20,8 +21,43 @@ use crate::conda::{
 };
 use crate::lock::PlatformPackages;
 use crate::pip::{PipError, Question, Uv};
-use crate::spec::PipSection;
+use crate::spec::{self, EnvSpec, PipKind, PipSection, SourceText, SpecErrors};
 use crate::store::StoreError;
+
+/// Refuses what a lock can't hold: what has no fixed content, or would have to be built.
+pub(super) fn refuse_unlockable(spec: &EnvSpec, source: &SourceText) -> Option<SpecErrors> {
+    let lines = spec.pip.iter().flat_map(|section| &section.requirements);
+    let faults = lines.filter_map(|line| {
+        let (what, help) = unlockable(&line.kind)?;
+        let message = format!("{what} can't be locked");
+        Some(spec::fault(source, line.span, message, "asked here", help))
+    });
+    faults.reduce(SpecErrors::and)
+}
+
+fn unlockable(kind: &PipKind) -> Option<(&'static str, &'static str)> {
+    const BUILD: &str = "to build it runs what is in it: name a version of it that an index has, or the URL of a wheel";
+    const HERE: &str = "write its lines here: what else they say would not be in the spec";
+    let repository = |url: &str| {
+        let known = ["git+", "hg+", "svn+", "bzr+"];
+        known.iter().any(|scheme| url.starts_with(scheme))
+    };
+    match kind {
+        PipKind::Path(_) | PipKind::Editable(_) => {
+            Some(("a folder or a file of this machine", BUILD))
+        }
+        PipKind::Url(url) if repository(url) => Some(("a repository", BUILD)),
+        PipKind::Named(requirement) => match &requirement.version_or_url {
+            Some(VersionOrUrl::Url(url)) if repository(url.as_str()) => {
+                Some(("a repository", BUILD))
+            }
+            _ => None,
+        },
+        PipKind::RequirementFile(_) => Some(("another file of requirements", HERE)),
+        PipKind::ConstraintFile(_) => Some(("another file of constraints", HERE)),
+        PipKind::Url(_) | PipKind::Options => None,
+    }
+}
 
 /// Who asks, and by which ways.
 pub(super) struct Asking<'a> {
@@ -61,7 +97,7 @@ impl Asking<'_> {
         let brought = distributions(&solved.records, &known, self.client).await?;
         let ready = self.uv(&folder, python).await?;
         let question = Question {
-            requirements: &section.lines().collect::<Vec<_>>(),
+            requirements: &section.lines(platform).collect::<Vec<_>>(),
             brought: &brought,
             python: &python.package_record.version.to_string(),
             platform,
@@ -117,6 +153,7 @@ impl Asking<'_> {
             specs: &specs,
             virtual_packages: &virtual_packages(context.platform, &[]).map_err(CondaError::from)?,
             favored: &[],
+            priority: self.subject.file.spec.channel_priority,
         };
         let records = question.run(self.gateways, &context.progress).await;
         let records = records.map_err(|error| match error {
@@ -200,7 +237,7 @@ fn guilty(section: &PipSection, error: &PipError) -> Vec<LabeledSpan> {
         .iter()
         .filter(|line| {
             let name = line
-                .value
+                .text
                 .split(|c| !is_of_a_name(c))
                 .next()
                 .unwrap_or_default();

@@ -16,8 +16,8 @@ use super::subject::Subject;
 use crate::conda::{
     CondaError, Gateways, Solve, http_client, package_cache, resolve_channels, virtual_packages,
 };
-use crate::lock::{Inputs, Lock, LockText, Origin, PlatformPackages, Request};
-use crate::spec::{self, PipSection, Span, SpecErrors};
+use crate::lock::{Inputs, Lock, LockText, Origin, PlatformPackages, Request, pip_lines};
+use crate::spec::{self, Span, SpecErrors};
 
 /// What to do with a lock that does not belong to its spec any more.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -100,7 +100,10 @@ pub async fn resolve(
     let requested: Requested = inputs
         .prefixes()
         .map(|(isolated, requests)| {
-            let specs = requests.iter().map(|request| request.spec.clone());
+            let specs = requests
+                .iter()
+                .filter(|request| request.applies_to(context.platform))
+                .map(|request| request.spec.clone());
             (isolated.map(str::to_owned), specs.collect())
         })
         .collect();
@@ -177,15 +180,24 @@ pub fn judge_channels(context: &Context, subject: &Subject) -> Result<(), ApplyE
 /// Everything that decides the solution, and the channels with their names.
 fn inputs(context: &Context, subject: &Subject) -> Result<(Inputs, Vec<Channel>), ApplyError> {
     let spec = &subject.file.spec;
-    let mut requests: Vec<Request> = spec.dependencies.iter().map(Request::from).collect();
+    let platforms: Vec<Subdir> = if spec.platforms.is_empty() {
+        vec![context.platform]
+    } else {
+        spec.platforms
+            .iter()
+            .map(|platform| platform.value)
+            .collect()
+    };
+    let ask = |dependency| Request::new(dependency, &platforms);
+    let mut requests: Vec<Request> = spec.dependencies.iter().filter_map(ask).collect();
     let mut isolated: BTreeMap<String, Vec<Request>> = BTreeMap::new();
     for kernel in &subject.kernels {
-        let own = kernel.request.dependencies.iter().map(|dependency| {
-            let mut request = Request::from(dependency);
+        let own = kernel.request.dependencies.iter().filter_map(|dependency| {
+            let mut request = ask(dependency)?;
             if let Origin::Spec { kernel: of, .. } = &mut request.origin {
                 *of = Some(kernel.request.name.value.clone());
             }
-            request
+            Some(request)
         });
         let packages = kernel.definition().into_iter();
         let packages = packages.flat_map(|definition| &definition.packages);
@@ -195,6 +207,7 @@ fn inputs(context: &Context, subject: &Subject) -> Result<(Inputs, Vec<Channel>)
                 kernel: kernel.request.name.value.clone(),
                 span: kernel.request.name.span,
             },
+            only: None,
         });
         match kernel.isolated() {
             Some(name) => isolated.entry(name.to_owned()).or_default(),
@@ -212,15 +225,9 @@ fn inputs(context: &Context, subject: &Subject) -> Result<(Inputs, Vec<Channel>)
     for (request, spec) in all.zip(settled) {
         request.spec = spec;
     }
-    let platforms = if spec.platforms.is_empty() {
-        vec![context.platform]
-    } else {
-        spec.platforms
-            .iter()
-            .map(|platform| platform.value)
-            .collect()
-    };
+    let pip = pip_lines(spec.pip.as_ref(), &platforms);
     let inputs = Inputs {
+        channel_priority: spec.channel_priority,
         channels: channels
             .iter()
             .map(|channel| channel.base_url.url().to_string())
@@ -229,13 +236,7 @@ fn inputs(context: &Context, subject: &Subject) -> Result<(Inputs, Vec<Channel>)
         target: subject.declared_target(),
         requests,
         isolated,
-        pip: subject
-            .file
-            .spec
-            .pip
-            .iter()
-            .flat_map(PipSection::lines)
-            .collect(),
+        pip,
         post_link: subject.post_link(),
         nix: nix::inputs(subject)?,
     };
@@ -324,12 +325,17 @@ async fn solve(
             .as_ref()
             .and_then(|lock| lock.conda_records(isolated, platform).ok())
             .unwrap_or_default();
+        let requests: Vec<&Request> = requests
+            .iter()
+            .filter(|request| request.applies_to(platform))
+            .collect();
         let specs: Vec<MatchSpec> = requests
             .iter()
             .map(|request| request.spec.clone())
             .collect();
         let question = Solve {
             channels,
+            priority: inputs.channel_priority,
             platform,
             specs: &specs,
             virtual_packages: &virtual_packages,
@@ -338,7 +344,7 @@ async fn solve(
         let records = question
             .run(&gateways, &context.progress)
             .await
-            .map_err(|error| explain(error, subject, requests, channels, platform))?;
+            .map_err(|error| explain(error, subject, &requests, channels, platform))?;
         let mut solved = PlatformPackages {
             isolated: isolated.map(str::to_owned),
             platform,
@@ -379,7 +385,7 @@ async fn solve(
 fn explain(
     error: CondaError,
     subject: &Subject,
-    requests: &[Request],
+    requests: &[&Request],
     channels: &[Channel],
     platform: Subdir,
 ) -> ApplyError {

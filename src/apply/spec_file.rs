@@ -9,6 +9,7 @@ use super::beside::definition;
 use super::context::Context;
 use super::error::ApplyError;
 use super::nix::store_folder;
+use super::pip::refuse_unlockable;
 use super::revision::Revision;
 use super::subject::{KernelOrigin, Subject, SubjectKernel};
 use super::would_run::would_run;
@@ -204,6 +205,9 @@ impl SpecFile {
                     help,
                 ));
             }
+        }
+        if let Some(fault) = refuse_unlockable(&self.spec, &self.source) {
+            add(fault);
         }
         match (faults, site, launch) {
             (None, Some(site), Some(launch)) => Ok(Subject {

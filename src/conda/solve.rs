@@ -20,6 +20,7 @@ use super::conflict;
 use super::error::CondaError;
 use super::index::IndexFolder;
 use super::progress::{Progress, Step};
+use crate::spec;
 
 /// The way to the channels' indexes: one for a whole run, so that nothing is
 /// fetched twice.
@@ -65,8 +66,10 @@ impl Gateways {
 
 /// One question to the solver.
 pub struct Solve<'a> {
-    /// The channels in order of priority; the priority is strict.
+    /// The channels in order of priority.
     pub channels: &'a [Channel],
+    /// What the order means.
+    pub priority: spec::ChannelPriority,
     /// The platform to solve for.
     pub platform: Subdir,
     /// What must be in the answer.
@@ -157,7 +160,10 @@ impl Solve<'_> {
             virtual_packages: self.virtual_packages.to_vec(),
             specs: specs.to_vec(),
             locked_packages: self.favored.iter().collect(),
-            channel_priority: ChannelPriority::Strict,
+            channel_priority: match self.priority {
+                spec::ChannelPriority::Strict => ChannelPriority::Strict,
+                spec::ChannelPriority::Disabled => ChannelPriority::Disabled,
+            },
             ..index.iter().collect::<SolverTask<'_, _>>()
         };
         Solver.solve(task).map(|result| result.records)

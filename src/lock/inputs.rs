@@ -6,7 +6,7 @@ use std::fmt::Write as _;
 use rattler_conda_types::{GenericVirtualPackage, MatchSpec, Subdir};
 
 use super::nix::NixInput;
-use crate::spec::{Dependency, Span};
+use crate::spec::{ChannelPriority, Dependency, PipSection, Span};
 
 /// One requirement that goes to the solver, and who asked for it.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -15,19 +15,74 @@ pub struct Request {
     pub spec: MatchSpec,
     /// Who asked.
     pub origin: Origin,
+    /// Those of the locked platforms that it is for; `None` if it is for all.
+    pub only: Option<BTreeSet<Subdir>>,
 }
 
-impl From<&Dependency> for Request {
-    fn from(dependency: &Dependency) -> Self {
-        Self {
+impl Request {
+    /// What a line of the spec asks for; `None` if it is for none of the platforms.
+    pub fn new(dependency: &Dependency, platforms: &[Subdir]) -> Option<Self> {
+        let only = only(platforms, |platform| dependency.applies_to(platform))?;
+        Some(Self {
             spec: dependency.spec.clone(),
             origin: Origin::Spec {
                 text: dependency.text.clone(),
                 kernel: None,
                 span: dependency.span,
             },
-        }
+            only,
+        })
     }
+
+    /// Whether it is for a platform.
+    pub fn applies_to(&self, platform: Subdir) -> bool {
+        let only = self.only.as_ref();
+        only.is_none_or(|only| only.contains(&platform))
+    }
+
+    /// Its line among the inputs: `request [linux-64 osx-arm64] libx >=2`, without the
+    /// brackets where it is for all.
+    fn line(&self, isolated: Option<&str>) -> String {
+        let mut line = "request ".to_owned() + &brackets(self.only.as_ref());
+        if let Some(kernel) = isolated {
+            line += &format!("of {kernel} ");
+        }
+        line + &self.spec.to_string()
+    }
+}
+
+/// Those of the platforms that something is for: `Some(None)` if it is for all, `None` if
+/// it is for none of them.
+fn only(
+    platforms: &[Subdir],
+    applies_to: impl Fn(Subdir) -> bool,
+) -> Option<Option<BTreeSet<Subdir>>> {
+    let wanted = platforms.iter().copied();
+    let wanted: BTreeSet<Subdir> = wanted.filter(|platform| applies_to(*platform)).collect();
+    let is_for_all = platforms.iter().all(|platform| wanted.contains(platform));
+    (is_for_all || !wanted.is_empty()).then_some((!is_for_all).then_some(wanted))
+}
+
+/// `[linux-64 osx-arm64] `, or nothing.
+fn brackets(only: Option<&BTreeSet<Subdir>>) -> String {
+    only.map_or_else(String::new, |only| {
+        let mut names: Vec<&str> = only.iter().map(|only| only.as_str()).collect();
+        names.sort_unstable();
+        format!("[{}] ", names.join(" "))
+    })
+}
+
+/// What a spec asks of pip, as lines: `greet >=1`, `[linux-64] greet >=1` where it is not
+/// for all of the platforms.
+pub fn pip_lines(section: Option<&PipSection>, platforms: &[Subdir]) -> Vec<String> {
+    let lines = section
+        .into_iter()
+        .flat_map(|section| &section.requirements);
+    let lines = lines.filter_map(|line| {
+        let only = only(platforms, |platform| line.applies_to(platform))?;
+        Some(brackets(only.as_ref()) + &line.text)
+    });
+    lines.collect()
 }
 
 /// Who asked for a package.
@@ -74,6 +129,8 @@ impl Origin {
 pub struct Inputs {
     /// The channels' base URLs in order of priority.
     pub channels: Vec<String>,
+    /// What their order means.
+    pub channel_priority: ChannelPriority,
     /// The platforms to lock, in order.
     pub platforms: Vec<Subdir>,
     /// Virtual packages that the spec's target and the site declare.
@@ -120,14 +177,9 @@ impl Inputs {
             .map(|package| format!("target {package}"))
             .collect();
         target.sort();
-        let mut requests: Vec<_> = self
-            .requests
-            .iter()
-            .map(|request| format!("request {}", request.spec))
-            .collect();
-        for (kernel, own) in &self.isolated {
-            let lines = own.iter();
-            requests.extend(lines.map(|request| format!("request of {kernel} {}", request.spec)));
+        let mut requests = Vec::new();
+        for (isolated, asked) in self.prefixes() {
+            requests.extend(asked.iter().map(|request| request.line(isolated)));
         }
         requests.sort();
         requests.dedup();
@@ -135,7 +187,12 @@ impl Inputs {
         let pip = self.pip.iter().map(|line| format!("pip {line}"));
         let post_link = self.post_link.iter();
         let post_link = post_link.map(|package| format!("{POST_LINK}{package}"));
+        let priority = match self.channel_priority {
+            ChannelPriority::Strict => None,
+            ChannelPriority::Disabled => Some("channel-priority disabled".to_owned()),
+        };
         channels
+            .chain(priority)
             .chain(platforms)
             .chain(target)
             .chain(requests)
@@ -201,31 +258,34 @@ mod tests {
     use std::collections::{BTreeMap, BTreeSet};
     use std::str::FromStr;
 
-    use rattler_conda_types::{MatchSpec, ParseStrictness, Subdir};
+    use rattler_conda_types::Subdir;
 
-    use super::{Inputs, Origin, Request};
-    use crate::spec::Span;
+    use super::{Inputs, Request};
+    use crate::spec::{ChannelPriority, EnvName, SourceText, parse};
 
     fn inputs(requests: &[&str], channels: &[&str]) -> Inputs {
+        inputs_for(&["linux-64"], requests, channels)
+    }
+
+    fn inputs_for(platforms: &[&str], requests: &[&str], channels: &[&str]) -> Inputs {
+        let text = format!("dependencies:\n  - {}\n", requests.join("\n  - "));
+        let source = SourceText::from_text("lab.yaml", text).unwrap();
+        let (spec, _) = parse(&source, EnvName::new("lab")).unwrap();
+        let platforms = platforms.iter().map(|name| Subdir::from_str(name).unwrap());
+        let platforms: Vec<Subdir> = platforms.collect();
+        let requests = spec.dependencies.iter();
         Inputs {
+            channel_priority: ChannelPriority::Strict,
             channels: channels.iter().map(|&url| url.to_owned()).collect(),
-            platforms: vec![Subdir::from_str("linux-64").unwrap()],
             target: Vec::new(),
             isolated: BTreeMap::new(),
             pip: Vec::new(),
             post_link: BTreeSet::new(),
             nix: Vec::new(),
             requests: requests
-                .iter()
-                .map(|text| Request {
-                    spec: MatchSpec::from_str(text, ParseStrictness::Lenient).unwrap(),
-                    origin: Origin::Spec {
-                        text: (*text).to_owned(),
-                        kernel: None,
-                        span: Span { offset: 0, len: 0 },
-                    },
-                })
+                .filter_map(|dependency| Request::new(dependency, &platforms))
                 .collect(),
+            platforms,
         }
     }
 
@@ -249,6 +309,60 @@ mod tests {
         assert_eq!(
             staleness(&now, &then).unwrap(),
             "+ request scipy >=1.12\n- request r-base"
+        );
+    }
+
+    fn requests(inputs: &Inputs) -> Vec<String> {
+        let mut lines = inputs.lines();
+        lines.retain(|line| line.starts_with("request "));
+        lines
+    }
+
+    #[test]
+    fn a_line_says_for_which_of_the_platforms_it_is_if_not_for_all() {
+        let lines = [
+            "a",
+            "b # [linux]",
+            "sel(osx): c >=2",
+            "d # [win]",
+            "e # [unix]",
+            "f # [not arm64]",
+        ];
+        let both = inputs_for(&["osx-arm64", "linux-64"], &lines, &[]);
+        assert_eq!(
+            requests(&both),
+            [
+                "request [linux-64] b",
+                "request [linux-64] f",
+                "request [osx-arm64] c >=2",
+                "request a",
+                "request e",
+            ]
+        );
+        let three = inputs_for(
+            &["osx-64", "linux-64", "osx-arm64"],
+            &["f # [not arm64]"],
+            &[],
+        );
+        assert_eq!(requests(&three), ["request [linux-64 osx-64] f"]);
+        // On one platform a selector is met or it is not.
+        let one = inputs_for(&["linux-64"], &lines, &[]);
+        assert_eq!(
+            requests(&one),
+            ["request a", "request b", "request e", "request f"]
+        );
+    }
+
+    #[test]
+    fn a_selector_that_changes_nothing_for_the_locked_platforms_does_not_make_a_lock_stale() {
+        let then = inputs(&["a", "b"], &[]);
+        assert_eq!(
+            staleness(&inputs(&["a # [unix]", "b", "c # [win]"], &[]), &then),
+            None
+        );
+        assert_eq!(
+            staleness(&inputs(&["a # [osx]", "b"], &[]), &then).unwrap(),
+            "- request a"
         );
     }
 

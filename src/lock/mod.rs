@@ -13,6 +13,6 @@ mod wheel;
 
 pub use changes::{Change, PackageId, changes};
 pub use file::{Lock, LockError, LockText, PlatformPackages};
-pub use inputs::{Inputs, Origin, Request, Staleness};
+pub use inputs::{Inputs, Origin, Request, Staleness, pip_lines};
 pub use nix::{LockedNix, NixInput};
 pub use wheel::{PYPI, is_wheel, url_of};

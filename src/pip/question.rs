@@ -26,7 +26,7 @@ pub struct Uv {
 /// What is asked.
 pub struct Question<'a> {
     /// The lines of the `pip:` section.
-    pub requirements: &'a [String],
+    pub requirements: &'a [&'a str],
     /// The distributions that conda brings, by their normalised names.
     pub brought: &'a BTreeMap<String, String>,
     /// The Python that they are for.

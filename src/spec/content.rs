@@ -4,7 +4,8 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use rattler_conda_types::{Subdir, Version};
 
-use super::model::{At, EnvSpec, KernelRequest, Target};
+use super::model::{At, ChannelPriority, EnvSpec, KernelRequest, Target};
+use super::selector::Selector;
 
 /// All of a spec that decides what a generation is: two specs of the same content
 /// make the same one. Name, site and launch decide nothing of it, nor do comments,
@@ -12,8 +13,9 @@ use super::model::{At, EnvSpec, KernelRequest, Target};
 #[derive(Debug, PartialEq, Eq)]
 pub struct Content<'s> {
     channels: Vec<&'s str>,
+    channel_priority: ChannelPriority,
     packages: BTreeSet<String>,
-    pip: Vec<&'s str>,
+    pip: Vec<String>,
     variables: &'s BTreeMap<String, String>,
     platforms: BTreeSet<Subdir>,
     target: [Option<String>; 4],
@@ -41,12 +43,17 @@ impl EnvSpec {
         let packages = self.dependencies.iter().chain(of_kernels);
         Content {
             channels: texts(&self.channels),
-            packages: packages.map(|package| package.spec.to_string()).collect(),
+            channel_priority: self.channel_priority,
+            packages: packages
+                .map(|package| for_platforms(&package.spec.to_string(), package.selector.as_ref()))
+                .collect(),
             pip: self
                 .pip
                 .as_ref()
-                .map(|pip| texts(&pip.requirements))
-                .unwrap_or_default(),
+                .map_or(&[][..], |pip| &pip.requirements)
+                .iter()
+                .map(|asked| for_platforms(&asked.text, asked.selector.as_ref()))
+                .collect(),
             variables: &self.variables,
             platforms: self.platforms.iter().map(|at| at.value).collect(),
             target: target(&self.target),
@@ -57,6 +64,14 @@ impl EnvSpec {
                 .collect(),
             kernels: self.kernels.iter().map(kernel).collect(),
         }
+    }
+}
+
+/// A requirement and the platforms that it is for.
+fn for_platforms(text: &str, selector: Option<&Selector>) -> String {
+    match selector {
+        Some(selector) => format!("{text} [{selector}]"),
+        None => text.to_owned(),
     }
 }
 
@@ -121,7 +136,9 @@ mod tests {
             ("[conda-forge]", "[bioconda, conda-forge]"),
             ("[python, r", "[python, bash, r"),
             ("r-tidyverse]", "r-tidyverse], display_name: R"),
+            ("jupyterlab", "{sel(linux): jupyterlab}"),
             ("channels", "variables: {TZ: UTC}\nchannels"),
+            ("channels", "channel_priority: disabled\nchannels"),
             ("channels", "target: {glibc: \"2.28\"}\nchannels"),
             ("channels", "platforms: [linux-aarch64]\nchannels"),
         ] {

@@ -10,6 +10,7 @@ use std::sync::Arc;
 use miette::{Diagnostic, LabeledSpan, NamedSource, Severity, SourceCode};
 
 use super::model::{Note, Span};
+use super::secret::carrier;
 use super::source::{SourceText, shown};
 
 /// One thing that is wrong, or worth a word, at one place.
@@ -78,7 +79,8 @@ struct Located {
 
 impl Located {
     /// A snippet whose lines are longer than this together is not shown: it would fill the
-    /// screen, and miette 7.6 panics on a label behind column 65,535.
+    /// screen, and miette 7.6 panics on a label behind column 65,535. Nor is any of a file
+    /// that has a password in it.
     const LONGEST_SNIPPET: usize = 4000;
 
     fn new(source: &SourceText, mut fault: Fault) -> Self {
@@ -89,7 +91,7 @@ impl Located {
             // The snippet has a line of context on both sides.
             let above = before.rsplit('\n').take(2).map(str::len).sum::<usize>();
             let below = behind.split('\n').take(3).map(str::len).sum::<usize>();
-            above + below < Self::LONGEST_SNIPPET
+            above + below < Self::LONGEST_SNIPPET && carrier(source.text()).is_none()
         };
         if fault.labels.iter().all(fits) {
             return Self {

@@ -5,14 +5,18 @@
 //! author wrote around the place. Pure: the caller reads and writes the file.
 
 mod content;
+mod dependencies;
 pub mod edit;
 mod errors;
 mod launch;
 mod model;
 mod parse;
+mod pip;
 mod reader;
 mod requirement;
+mod secret;
 mod sections;
+mod selector;
 mod source;
 mod yaml;
 
@@ -20,7 +24,10 @@ pub use content::Content;
 pub use errors::{SpecErrors, Warning, fault};
 pub use launch::{Interface, Launch, MemorySize, MemorySizeError, WallTime, WallTimeError};
 pub use model::{
-    At, Dependency, EnvName, EnvSpec, KernelRequest, Limits, Note, PipSection, Span, Target,
+    At, ChannelPriority, Dependency, EnvName, EnvSpec, KernelRequest, Limits, Note, PipSection,
+    Span, Target,
 };
 pub use parse::parse;
+pub use pip::{PipKind, PipOption, PipRequirement};
+pub use selector::Selector;
 pub use source::SourceText;

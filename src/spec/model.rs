@@ -10,6 +10,8 @@ use std::collections::BTreeMap;
 use rattler_conda_types::{MatchSpec, PackageName, Subdir, Version};
 
 use super::launch::{Launch, MemorySize};
+use super::pip::PipRequirement;
+use super::selector::Selector;
 
 /// A run of bytes in the text of a spec.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -76,6 +78,27 @@ pub struct Dependency {
     pub text: String,
     /// Where it stands in the file.
     pub span: Span,
+    /// The platforms that it is for; `None` for all.
+    pub selector: Option<Selector>,
+}
+
+impl Dependency {
+    /// Whether it is for a platform.
+    pub fn applies_to(&self, platform: Subdir) -> bool {
+        let selector = self.selector.as_ref();
+        selector.is_none_or(|selector| selector.applies_to(platform))
+    }
+}
+
+/// The requirement as written, and for which platforms it is: `libx [linux]`.
+impl std::fmt::Display for Dependency {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str(&self.text)?;
+        match &self.selector {
+            Some(selector) => write!(f, " [{selector}]"),
+            None => Ok(()),
+        }
+    }
 }
 
 /// One entry of `kernels`.
@@ -138,17 +161,31 @@ pub struct Target {
 /// The `pip:` section of `dependencies`.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct PipSection {
-    /// The requirements as written.
-    pub requirements: Vec<At<String>>,
+    /// Its entries, in the file's order; at least one.
+    pub requirements: Vec<PipRequirement>,
     /// Where the key `pip` stands.
     pub span: Span,
 }
 
 impl PipSection {
-    /// The lines of a requirements file that asks for the same.
-    pub fn lines(&self) -> impl Iterator<Item = String> {
-        self.requirements.iter().map(|line| line.value.clone())
+    /// The lines of a requirements file that asks for the same on a platform.
+    pub fn lines(&self, platform: Subdir) -> impl Iterator<Item = &str> {
+        let applies = move |line: &&PipRequirement| line.applies_to(platform);
+        self.requirements
+            .iter()
+            .filter(applies)
+            .map(|line| line.text.as_str())
     }
+}
+
+/// What the order of the channels means.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub enum ChannelPriority {
+    /// A package comes from the first channel that has one of its name.
+    #[default]
+    Strict,
+    /// The newest one that fits, whichever channel has it.
+    Disabled,
 }
 
 /// A spec: one YAML file, understood.
@@ -158,6 +195,8 @@ pub struct EnvSpec {
     pub name: EnvName,
     /// The channels in the order of their priority, `nodefaults` taken out.
     pub channels: Vec<At<String>>,
+    /// What their order means.
+    pub channel_priority: ChannelPriority,
     /// What the user asks of conda, in the file's order.
     pub dependencies: Vec<Dependency>,
     /// What the user asks of pip.

@@ -11,15 +11,16 @@ use rattler_conda_types::{PackageName, Subdir};
 
 use super::Launch;
 use super::errors::{Fault, SpecErrors};
-use super::model::{At, Dependency, EnvName, EnvSpec, Note, PipSection, Span, Target};
-use super::reader::{Reader, Rule, nearest};
+use super::model::{At, ChannelPriority, EnvName, EnvSpec, Note, Span, Target};
+use super::reader::{Comment, Reader, Rule, nearest};
 use super::source::{STARTER, SourceText, shown};
 use super::yaml::{Entry, Node, Value, read};
 
-/// The keys of a spec, those of conda first.
-const KEYS: [&str; 11] = [
+/// The keys of a spec, those of environment.yml first.
+const KEYS: [&str; 12] = [
     "name",
     "channels",
+    "channel_priority",
     "dependencies",
     "variables",
     "prefix",
@@ -32,10 +33,9 @@ const KEYS: [&str; 11] = [
 ];
 
 /// Keys that other readers of `environment.yml` define, and who they are.
-const KEYS_OF_OTHERS: [(&str, &str); 5] = [
-    ("category", "conda-lock"),
+const KEYS_OF_OTHERS: [(&str, &str); 4] = [
     ("pip-repositories", "conda-lock"),
-    ("channel_priority", "mamba"),
+    ("allow-pypi-requests", "conda-lock"),
     ("environment", "conda-devenv"),
     ("includes", "conda-devenv"),
 ];
@@ -53,12 +53,17 @@ pub fn parse(
     source: &SourceText,
     default_name: Option<EnvName>,
 ) -> Result<(EnvSpec, Vec<Note>), SpecErrors> {
-    let mut faults = Vec::new();
-    let root = read(source, &mut faults);
+    let (mut faults, mut comments) = (Vec::new(), Vec::new());
+    let root = read(source, &mut faults, &mut comments);
+    let comment = |span| Comment {
+        span,
+        is_read: false,
+    };
     let mut reader = Reader {
         source,
         faults,
         notes: Vec::new(),
+        comments: comments.into_iter().map(comment).collect(),
     };
     let spec = root.and_then(|root| reader.spec(&root, default_name));
     if spec.is_none() && reader.faults.is_empty() {
@@ -103,6 +108,7 @@ impl Reader<'_> {
         let mut named = None;
         let mut channels = Vec::new();
         let mut channels_span = start;
+        let mut channel_priority = ChannelPriority::default();
         let (mut dependencies, mut pip) = (Vec::new(), None);
         let mut variables = std::collections::BTreeMap::new();
         let (mut platforms, mut post_link, mut kernels) = (Vec::new(), Vec::new(), Vec::new());
@@ -117,6 +123,7 @@ impl Reader<'_> {
                     channels = self.channels(node);
                     channels_span = entry.key_span;
                 }
+                "channel_priority" => channel_priority = self.channel_priority(entry),
                 "dependencies" => (dependencies, pip) = self.dependencies(node),
                 "variables" => variables = self.variables("`variables`", node),
                 "platforms" => platforms = self.platforms(node),
@@ -130,9 +137,15 @@ impl Reader<'_> {
                     "`prefix` is ignored: envspec keeps environments under its own root",
                     "take the line out; `--root` chooses the place",
                 ),
+                "category" => self.note(
+                    entry.key_span,
+                    "`category` is conda-lock's: here all requirements of a spec are installed together",
+                    "what is not always wanted goes into a spec of its own",
+                ),
                 _ => self.foreign_key(entry),
             }
         }
+        self.selectors_elsewhere();
         if let Some(given) = named {
             name = given;
         } else if name.is_none() {
@@ -161,6 +174,7 @@ impl Reader<'_> {
         Some(EnvSpec {
             name: name?,
             channels,
+            channel_priority,
             dependencies,
             pip,
             variables,
@@ -185,6 +199,18 @@ impl Reader<'_> {
             let Some(channel) = self.text("a channel", item, Rule::Word, "conda-forge") else {
                 continue;
             };
+            if self.refuse_secret(item, &channel.value).is_none() {
+                continue;
+            }
+            if channel.value.contains('$') {
+                let message = format!(
+                    "the channel {} holds a variable, which conda would fill in",
+                    shown(&channel.value)
+                );
+                let help = "write the URL itself: a spec means the same on every machine";
+                self.fault(item.span, message, "not filled in", help);
+                continue;
+            }
             // `nodefaults` keeps conda from adding its defaults; nothing is added here.
             let known = channels.iter().any(|known| known.value == channel.value);
             if channel.value != "nodefaults" && !known {
@@ -194,78 +220,34 @@ impl Reader<'_> {
         channels
     }
 
-    fn dependencies(&mut self, node: &Node) -> (Vec<Dependency>, Option<PipSection>) {
-        let mut dependencies = Vec::new();
-        let mut pip: Option<PipSection> = None;
-        for item in self.list(
-            "`dependencies`",
-            node,
-            "dependencies: [python 3.12.*, numpy]",
-        ) {
-            let Value::Map(entries) = &item.value else {
-                dependencies.extend(self.requirement(item));
-                continue;
-            };
-            for entry in entries {
-                match (entry.key.as_str(), &pip) {
-                    ("pip", None) => pip = self.pip(entry),
-                    ("pip", Some(earlier)) => self.faults.push(
-                        Fault::new(entry.key_span, "there are two `pip:` sections")
-                            .label("the second")
-                            .also(earlier.span, "the first")
-                            .help("put all requirements below one of them: conda would drop the first"),
-                    ),
-                    _ => self.foreign_dependency(entry),
-                }
-            }
-        }
-        (dependencies, pip)
-    }
-
-    /// The `pip:` section; an empty one asks for nothing.
-    fn pip(&mut self, entry: &Entry) -> Option<PipSection> {
-        let mut requirements = Vec::new();
-        for item in self.list("`pip`", &entry.value, "- pip: [some-tool ==1.4]") {
-            // Not a word of ours: pip's own options (`-e .`, `-r file`) stand here too.
-            requirements.extend(self.text(
-                "a requirement of pip",
-                item,
-                Rule::Title,
-                "some-tool ==1.4",
-            ));
-        }
-        (!requirements.is_empty()).then_some(PipSection {
-            requirements,
-            span: entry.key_span,
-        })
-    }
-
-    /// A mapping in `dependencies` that is not `pip`.
-    fn foreign_dependency(&mut self, entry: &Entry) {
-        let key = entry.key.trim();
-        let (message, help) = if key.starts_with("sel(") {
-            (
-                format!(
-                    "{} is a selector of mamba, which conda and envspec do not know",
-                    shown(key)
-                ),
-                "list the package for all platforms, or keep one spec for each platform".to_owned(),
-            )
-        } else if let Value::Text(value) = &entry.value.value {
-            (
-                format!(
-                    "{} is a key with a value, not a requirement",
-                    shown(&format!("{key}: {value}"))
-                ),
-                format!("write `- {key} {value}`, without a colon"),
-            )
-        } else {
-            (
-                format!("`dependencies` has no section {}", shown(key)),
-                "only `pip` has a section; list conda packages with `- name`".to_owned(),
-            )
+    /// What the order of the channels means: conda's three values, and the two that
+    /// they had before (`true` was flexible).
+    fn channel_priority(&mut self, entry: &Entry) -> ChannelPriority {
+        const EXAMPLE: &str = "channel_priority: strict";
+        let what = "`channel_priority`";
+        let read = |text: &str| match text {
+            "strict" => Ok((ChannelPriority::Strict, false)),
+            "flexible" | "true" | "True" => Ok((ChannelPriority::Strict, true)),
+            "disabled" | "false" | "False" => Ok((ChannelPriority::Disabled, false)),
+            _ => Err("one of strict, flexible, disabled".to_owned()),
         };
-        self.fault(entry.key_span, message, "here", help);
+        let Some(priority) = self.value(what, &entry.value, EXAMPLE, read) else {
+            return ChannelPriority::default();
+        };
+        let (priority, is_flexible) = priority.value;
+        if is_flexible {
+            self.note(
+                entry.value.span,
+                "there is no flexible priority here: it is strict",
+                "write `strict`, or `disabled` for the newest package of any channel",
+            );
+        }
+        self.note(
+            entry.key_span,
+            "conda and mamba read `channel_priority` in .condarc, and not in this file",
+            "`conda config --set channel_priority …` tells them the same",
+        );
+        priority
     }
 
     /// The packages whose post-link scripts may run.

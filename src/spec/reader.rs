@@ -9,8 +9,7 @@
 use std::collections::BTreeMap;
 
 use super::errors::Fault;
-use super::model::{At, Dependency, Note, Span};
-use super::requirement::{Objection, read_requirement};
+use super::model::{At, Note, Span};
 use super::source::{SourceText, shown};
 use super::yaml::{Entry, Node, Value};
 
@@ -19,6 +18,16 @@ pub(super) struct Reader<'a> {
     pub(super) source: &'a SourceText,
     pub(super) faults: Vec<Fault>,
     pub(super) notes: Vec<Note>,
+    /// The comments that nothing has been read from yet, and those that were.
+    pub(super) comments: Vec<Comment>,
+}
+
+/// A comment of the file, its `#` included.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Comment {
+    pub(super) span: Span,
+    /// Whether an entry has been read with it.
+    pub(super) is_read: bool,
 }
 
 /// Which texts a value may hold beyond what YAML lets in.
@@ -79,6 +88,13 @@ impl Reader<'_> {
             help: Some(help.into()),
             span,
         });
+    }
+
+    /// As [`Self::note`], at the first place alone.
+    pub(super) fn note_once(&mut self, span: Span, message: &str, help: &str) {
+        if self.notes.iter().all(|note| note.message != message) {
+            self.note(span, message, help);
+        }
     }
 
     /// Says that a value has the wrong shape; `example` shows the right one.
@@ -188,45 +204,6 @@ impl Reader<'_> {
         };
         let message = format!("{section} has no key {}", shown(&entry.key));
         self.fault(entry.key_span, message, "unknown key", help);
-    }
-
-    /// A list of requirements that has nothing else in it.
-    pub(super) fn requirements(&mut self, what: &str, node: &Node) -> Vec<Dependency> {
-        let items = self.list(what, node, "[numpy >=2, scipy]");
-        items
-            .iter()
-            .filter_map(|item| self.requirement(item))
-            .collect()
-    }
-
-    /// One requirement, read as leniently as conda does.
-    pub(super) fn requirement(&mut self, node: &Node) -> Option<Dependency> {
-        let text = self.text("a requirement", node, Rule::Title, "numpy >=2")?;
-        match read_requirement(&text.value) {
-            Ok(spec) => Some(Dependency {
-                spec,
-                text: text.value,
-                span: text.span,
-            }),
-            Err(objection) => {
-                let Objection { why, help, part } = objection;
-                let span = match self.source.slice(node.span).rfind(&part) {
-                    Some(start) if !part.is_empty() => Span {
-                        offset: node.span.offset + start,
-                        len: part.len(),
-                    },
-                    _ => node.label_span(self.source),
-                };
-                let text = shown(&text.value);
-                self.fault(
-                    span,
-                    format!("{text} is not a requirement that conda understands"),
-                    why,
-                    help,
-                );
-                None
-            }
-        }
     }
 
     /// Environment variables. A value is the text as written, so that `1.10`,

@@ -1,9 +1,9 @@
 //! One line of `dependencies`: text → [`MatchSpec`], or an objection in the
 //! words of its author.
 //!
-//! The reading is rattler's, as lenient as conda's. What is added: two things
-//! that rattler lets pass and that can never be meant or would make a spec
-//! depend on the folder it is read in.
+//! The reading is rattler's, as lenient as conda's. What is added: things that
+//! rattler lets pass and that can never be meant, mean something else to conda, or
+//! would make a spec depend on the folder it is read in.
 
 use rattler_conda_types::{MatchSpec, ParseMatchSpecError, ParseMatchSpecOptions};
 
@@ -27,13 +27,22 @@ pub(super) fn read_requirement(text: &str) -> Result<MatchSpec, Objection> {
         .map_err(|error| Objection::from(&error))?;
     if let Some(build) = &spec.build {
         let build = build.to_string();
-        if build.contains([' ', '=', '<', '>', ',']) {
+        // `>=1,*.7.*` is a version to conda; rattler takes `.7.*` for the build.
+        if build.contains([' ', '=', '<', '>', ',']) || build.starts_with('.') {
             return Err(Objection {
                 why: "not a version and a build".to_owned(),
                 help: HELP_VERSION,
                 part: build,
             });
         }
+    }
+    let channel = spec.channel.as_ref();
+    if channel.is_some_and(|channel| channel.name.as_deref() == Some("*")) {
+        return Err(Objection {
+            why: "a pattern, not a channel".to_owned(),
+            help: "name the channel; a platform alone is written like `numpy[subdir=linux-64]`",
+            part: "*".to_owned(),
+        });
     }
     // rattler reads `./folder::name` relative to the folder of the process.
     if let Some(channel) = &spec.channel
@@ -97,7 +106,7 @@ impl From<&ParseMatchSpecError> for Objection {
 }
 
 /// A message of another crate may repeat the text, whatever is in it.
-fn one_line(text: &str) -> String {
+pub(super) fn one_line(text: &str) -> String {
     text.chars()
         .map(|c| if c.is_control() { ' ' } else { c })
         .take(120)
@@ -121,6 +130,13 @@ mod tests {
         assert_eq!(why("py thon =="), "not a version and a build");
         // rattler would look for the build `=h0`, which no package has.
         assert_eq!(why("a 1.2 =h0"), "not a version and a build");
+    }
+
+    #[test]
+    fn what_rattler_reads_otherwise_than_conda_is_refused() {
+        assert_eq!(why("numpy >=1,*.7.*"), "not a version and a build");
+        assert_eq!(why("*/win-32::numpy"), "a pattern, not a channel");
+        assert!(read_requirement("numpy 1.7.*,!=1.7.2").is_ok());
     }
 
     #[test]

@@ -10,6 +10,7 @@ use miette::NamedSource;
 
 use super::errors::SpecErrors;
 use super::model::Span;
+use super::secret::redacted;
 
 /// A spec's text and the name to show for it.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -158,11 +159,11 @@ fn line_and_column(text: &str, offset: usize) -> (usize, usize) {
 }
 
 /// A text of the spec inside a message: in backquotes, control characters
-/// escaped, long ones cut.
+/// escaped, passwords taken out, long ones cut.
 pub(super) fn shown(text: &str) -> String {
     const LONGEST: usize = 60;
     let mut out = String::from("`");
-    for (count, character) in text.chars().enumerate() {
+    for (count, character) in redacted(text).chars().enumerate() {
         if count == LONGEST {
             out.push('…');
             break;

@@ -249,7 +249,8 @@ fn what_no_index_has_is_told_at_its_line() {
         .fails_with(4)
         .says("nowhere was not found in the package registry")
         .says("envs/lab.yaml:6:9");
-    world.spec(&["greet ===="]);
+    // pip reads it.
+    world.spec(&["greet", "--use-feature=fast-deps"]);
     world
         .env
         .run(&["lock"])
@@ -375,6 +376,37 @@ fn the_best_wheel_for_the_node_is_taken() {
             .lock("lab")
             .contains("fits-1.0-cp311-cp311-manylinux_2_39_x86_64.whl")
     );
+}
+
+#[test]
+fn what_a_lock_can_not_hold_is_refused_line_by_line() {
+    let world = World::new();
+    let lines = [
+        "-e .",
+        "./tool",
+        "git+https://example.org/tool",
+        "tool @ git+https://example.org/tool",
+        "-r more.txt",
+        "-c less.txt",
+        "greet",
+    ];
+    world.spec(&lines);
+    let refused = world.env.run(&["check"]).fails_with(2);
+    let told = refused.says("`envs/lab.yaml` has 6 mistakes").stderr;
+    assert_eq!(told.matches("can't be locked").count(), 6, "{told}");
+}
+
+#[test]
+fn a_line_for_some_platforms_is_for_these() {
+    let world = World::new();
+    world.spec(&["greet  # [osx]", "greet-words  # [linux]"]);
+    world.env.run(&["lock"]).success();
+    let lock = world.env.lock("lab");
+    assert!(
+        lock.contains("greet_words-1.1") && !lock.contains("greet-1.0"),
+        "{lock}"
+    );
+    assert!(lock.contains("#   pip greet-words\n") && !lock.contains("#   pip greet\n"));
 }
 
 #[test]

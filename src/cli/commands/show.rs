@@ -8,7 +8,6 @@ use crate::cli::failure::{Exit, Failure};
 use crate::cli::say::{BOLD, FAINT, NAME, styled};
 use crate::cli::select;
 use crate::conda::Network;
-use crate::spec::PipSection;
 use crate::store;
 
 use super::walk;
@@ -112,12 +111,13 @@ fn answer(
             .map(|channel| channel.value.clone())
             .collect(),
         platforms,
-        dependencies: spec
-            .dependencies
+        dependencies: spec.dependencies.iter().map(ToString::to_string).collect(),
+        pip: spec
+            .pip
             .iter()
-            .map(|dependency| dependency.text.clone())
+            .flat_map(|pip| &pip.requirements)
+            .map(ToString::to_string)
             .collect(),
-        pip: spec.pip.iter().flat_map(PipSection::lines).collect(),
         kernels: subject
             .kernels
             .iter()
@@ -134,7 +134,7 @@ fn answer(
                     .request
                     .dependencies
                     .iter()
-                    .map(|dependency| dependency.text.clone())
+                    .map(ToString::to_string)
                     .collect(),
                 installable: kernel
                     .request

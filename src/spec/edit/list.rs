@@ -3,6 +3,7 @@
 //! Everything that the two lists have in common: where an entry goes, how it is
 //! quoted, and the proof that nothing else has changed.
 
+use std::collections::BTreeSet;
 use std::str::FromStr;
 
 use yaml_edit::{Document, Mapping, Sequence};
@@ -45,23 +46,26 @@ impl<'a> File<'a> {
         }
     }
 
-    /// The places in the list of the requirements that are looked for; `pip:`
-    /// sections stand in the list too, but not in the spec.
+    /// The places in the list of the requirements that are looked for. An entry is a
+    /// text, or one text below `sel(…)`; sections such as `pip:` are not looked for. An
+    /// alias counts as what it repeats.
     pub(super) fn places_of(
         &self,
-        dependencies: &[Dependency],
         wanted: impl Fn(&Dependency) -> bool,
-    ) -> Vec<usize> {
-        let texts = self
-            .items()
-            .iter()
-            .enumerate()
-            .filter(|(_, item)| matches!(item.value, Value::Text(_)));
-        let pairs = texts.zip(dependencies);
-        pairs
-            .filter(|(_, dependency)| wanted(dependency))
-            .map(|((place, _), _)| place)
-            .collect()
+    ) -> Result<BTreeSet<usize>, EditError> {
+        let wanted = self.spec.dependencies.iter().filter(|it| wanted(it));
+        let places = wanted.map(|dependency| {
+            let mut items = self.items().iter();
+            let holds = |item: &Node| match &item.value {
+                Value::Map(entries) => match entries.as_slice() {
+                    [entry] => entry.value.span == dependency.span,
+                    _ => false,
+                },
+                _ => item.span == dependency.span,
+            };
+            items.position(holds).ok_or_else(|| self.form())
+        });
+        places.collect()
     }
 
     pub(super) fn absent(&self, name: &str, help: String) -> EditError {
@@ -232,7 +236,7 @@ fn check(source: &SourceText) -> Result<EnvSpec, EditError> {
 
 fn tree(source: &SourceText) -> Option<Node> {
     let mut faults = Vec::new();
-    read(source, &mut faults).filter(|_| faults.is_empty())
+    read(source, &mut faults, &mut Vec::new()).filter(|_| faults.is_empty())
 }
 
 fn find<'n>(root: &'n Node, key: &str) -> Option<&'n Entry> {

@@ -59,6 +59,13 @@ pub enum EditError {
         #[help]
         help: String,
     },
+    /// The package is there for some platforms only.
+    #[error("the spec has `{text}` already, for these platforms alone")]
+    #[diagnostic(help("edit the file by hand: only you know which platforms the new one is for"))]
+    Selected {
+        /// The requirement and its selector.
+        text: String,
+    },
     /// The edit would have changed something else.
     #[error("`{key}` is written in a form that cannot be edited without a risk for the rest")]
     #[diagnostic(help(
@@ -95,9 +102,14 @@ pub fn add_dependency(source: &SourceText, requirement: &str) -> Result<String, 
         read_requirement(requirement).map_err(|objection| refuse(objection.why, objection.help))?;
     let wanted = wanted.name.as_exact().cloned();
     let file = File::open(source, DEPENDENCIES)?;
-    let present = file.places_of(&file.spec.dependencies, |known| {
-        known.spec.name.as_exact().cloned() == wanted
-    });
+    let is_wanted = |known: &Dependency| known.spec.name.as_exact().cloned() == wanted;
+    let mut known = file.spec.dependencies.iter();
+    if let Some(selected) = known.find(|known| known.selector.is_some() && is_wanted(known)) {
+        return Err(EditError::Selected {
+            text: selected.to_string(),
+        });
+    }
+    let present = Vec::from_iter(file.places_of(is_wanted)?);
     match present.split_first() {
         None => file.append(requirement),
         Some((first, rest)) => file.replace(*first, requirement, rest),
@@ -137,7 +149,7 @@ pub fn remove_dependency(source: &SourceText, name: &str) -> Result<String, Edit
     let wanted = PackageName::from_str(name.trim()).ok();
     let is_wanted =
         |known: &Dependency| wanted.is_some() && known.spec.name.as_exact() == wanted.as_ref();
-    let present = file.places_of(&file.spec.dependencies, is_wanted);
+    let present = Vec::from_iter(file.places_of(is_wanted)?);
     if present.is_empty() {
         let kernel = file
             .spec

@@ -26,15 +26,24 @@ const MAX_NODES: usize = 20_000;
 /// Reads the only document of a text; `None` if it has none or an empty one.
 ///
 /// What is wrong with a key or an alias is added to `faults` and reading goes
-/// on; what breaks the syntax is added too and ends it.
-pub(in crate::spec) fn read(source: &SourceText, faults: &mut Vec<Fault>) -> Option<Node> {
+/// on; what breaks the syntax is added too and ends it. The places of all comments,
+/// each from its `#` on, are added to `comments`.
+pub(in crate::spec) fn read(
+    source: &SourceText,
+    faults: &mut Vec<Fault>,
+    comments: &mut Vec<Span>,
+) -> Option<Node> {
     let mut options = granit_parser::Options::default();
-    options.set_emit_comments(false);
+    options.set_emit_comments(true);
     options.flow_nesting_limit = MAX_DEPTH;
     options.block_nesting_limit = MAX_DEPTH;
     let mut tree = Tree::new(source, faults);
     for event in Parser::new_from_str_with_options(source.text(), options) {
         let step = match event {
+            Ok((Event::Comment(..), span)) => {
+                comments.push(place(span));
+                Ok(())
+            }
             Ok((event, span)) => tree.take(event, place(span)),
             Err(error) => Err(explain(source, &error, tree.open_bracket())),
         };
