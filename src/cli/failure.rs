@@ -7,7 +7,7 @@ use thiserror::Error;
 
 use crate::apply::{AdoptError, ApplyError, NixError};
 use crate::cluster::ClusterError;
-use crate::conda::CondaError;
+use crate::conda::{CondaError, SettingsError};
 use crate::jupyter::RegistrationError;
 use crate::kernel::{DefinitionError, UnknownKernel};
 use crate::recipe::RecipeError;
@@ -183,6 +183,7 @@ impl From<ApplyError> for Failure {
         let exit = match &error {
             ApplyError::Spec(_)
             | ApplyError::Site(_)
+            | ApplyError::Settings(_)
             | ApplyError::Unreadable { .. }
             | ApplyError::NoSpec { .. }
             | ApplyError::NotYaml { .. }
@@ -228,7 +229,9 @@ impl From<ApplyError> for Failure {
 
 fn conda(error: &CondaError) -> Exit {
     match error {
-        CondaError::BadChannel { .. } | CondaError::ChannelSecret { .. } => Exit::Usage,
+        CondaError::BadChannel { .. }
+        | CondaError::SeveralChannels { .. }
+        | CondaError::ChannelSecret { .. } => Exit::Usage,
         CondaError::Index { .. } | CondaError::Fetch { .. } => Exit::Network,
         CondaError::Unsolvable(_) => Exit::NoSolution,
         CondaError::Solver { .. } | CondaError::VirtualPackages { .. } => Exit::Internal,
@@ -282,6 +285,12 @@ impl From<SessionError> for Failure {
 impl From<StoreError> for Failure {
     fn from(error: StoreError) -> Self {
         ApplyError::from(error).into()
+    }
+}
+
+impl From<SettingsError> for Failure {
+    fn from(error: SettingsError) -> Self {
+        Self::new(Exit::Usage, error)
     }
 }
 

@@ -103,6 +103,7 @@ impl Reader<'_> {
         let mut named = None;
         let mut channels = Vec::new();
         let mut channels_span = start;
+        let mut names_channels = false;
         let (mut dependencies, mut pip) = (Vec::new(), None);
         let mut variables = std::collections::BTreeMap::new();
         let (mut platforms, mut post_link, mut kernels) = (Vec::new(), Vec::new(), Vec::new());
@@ -116,6 +117,8 @@ impl Reader<'_> {
                 "channels" => {
                     channels = self.channels(node);
                     channels_span = entry.key_span;
+                    // `nodefaults` alone says something too.
+                    names_channels = matches!(&node.value, Value::List(items) if !items.is_empty());
                 }
                 "dependencies" => (dependencies, pip) = self.dependencies(node),
                 "variables" => variables = self.variables("`variables`", node),
@@ -144,11 +147,11 @@ impl Reader<'_> {
             );
         }
         if channels.is_empty() && self.faults.is_empty() {
-            self.note(
+            self.notes.push(EnvSpec::channels_note(
                 channels_span,
-                format!("no channel is named, so packages come from {DEFAULT_CHANNEL}"),
-                format!("write `channels: [{DEFAULT_CHANNEL}]` to say the same to conda"),
-            );
+                &[DEFAULT_CHANNEL],
+                None,
+            ));
             channels.push(At {
                 value: DEFAULT_CHANNEL.to_owned(),
                 span: channels_span,
@@ -161,6 +164,7 @@ impl Reader<'_> {
         Some(EnvSpec {
             name: name?,
             channels,
+            names_channels,
             dependencies,
             pip,
             variables,
