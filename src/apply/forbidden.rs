@@ -7,7 +7,7 @@ use super::context::Context;
 use super::error::ApplyError;
 use super::subject::Subject;
 use crate::conda::{Settings, resolve_channels};
-use crate::lock::Inputs;
+use crate::lock::{Inputs, Request};
 use crate::spec::{self, EnvSpec, Span, SpecErrors};
 
 /// The channels that a spec names, and the place of each; where it names none, those
@@ -35,9 +35,29 @@ struct Asked {
     verdict: Result<(), String>,
 }
 
-/// Refuses channels that the site or the configuration forbids, under whatever name
-/// they are asked for: in the list, in front of a package, as a URL, behind an alias,
-/// at a mirror.
+/// Refuses the names of channels that the site forbids, in the list and in front of a
+/// package: before anybody asks what they mean.
+pub(super) fn refuse_names<'a>(
+    subject: &Subject,
+    settings: &Settings,
+    requests: impl Iterator<Item = &'a Request>,
+) -> Result<(), ApplyError> {
+    let listed = named_channels(&subject.file.spec, settings).into_iter();
+    let listed = listed.map(|(name, span)| (name.to_owned(), span));
+    let in_front = requests.filter_map(|request| {
+        let name = request.spec.channel.as_ref()?.name.clone()?;
+        Some((name, request.origin.span()))
+    });
+    let asked = listed.chain(in_front).map(|(name, span)| Asked {
+        name,
+        span,
+        verdict: Ok(()),
+    });
+    judge(subject, asked.collect())
+}
+
+/// Refuses channels that the site or the configuration forbids, whatever name they were
+/// asked for by: as a URL, behind an alias, at a mirror.
 pub(super) fn refuse_forbidden(
     context: &Context,
     subject: &Subject,
@@ -58,7 +78,6 @@ pub(super) fn refuse_forbidden(
         std::iter::once(url.clone()).chain(places)
     };
     for (name, span) in named_channels(&subject.file.spec, settings) {
-        ask(name.to_owned(), span, Ok(()));
         let (resolved, _) = resolve_channels(settings.names(), [name], [])?;
         for channel in &resolved {
             for url in urls(channel) {

@@ -7,7 +7,7 @@ use rattler_conda_types::{Channel, MatchSpec, RepoDataRecord, Subdir};
 
 use super::context::Context;
 use super::error::ApplyError;
-use super::forbidden::{named_channels, refuse_forbidden};
+use super::forbidden::{named_channels, refuse_forbidden, refuse_names};
 use super::nix;
 use super::no_solution::NoSolution;
 use super::prefixes::LockedPrefix;
@@ -202,6 +202,7 @@ fn inputs(context: &Context, subject: &Subject) -> Result<(Inputs, Vec<Channel>)
     }
     let all = || requests.iter().chain(isolated.values().flatten());
     let settings = context.settings()?;
+    refuse_names(subject, settings, all())?;
     let (channels, settled) = resolve_channels(
         settings.names(),
         named_channels(spec, settings)

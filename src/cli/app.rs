@@ -11,6 +11,7 @@ use fs_err as fs;
 use rattler_conda_types::Subdir;
 use url::Url;
 
+use super::configured::configured_network;
 use super::failure::Failure;
 use super::progress;
 use super::say::{Manner, Ui, Verbosity};
@@ -358,21 +359,7 @@ impl<'u> App<'u> {
                 )
             })?;
         let configuration = self.configuration()?;
-        let network = match (network, configuration.offline()) {
-            (Network::Online, Some(by)) => {
-                self.ui.status(format!("no network is used, as {by} says"));
-                Network::Offline
-            }
-            (network, _) => network,
-        };
-        if let (Network::Online, Ok(settings)) = (network, configuration.settings())
-            && let Some(by) = settings.trusts_anybody()
-        {
-            self.ui.warning(format!(
-                "servers' certificates are not checked, as {by} says: anybody on the way may \
-                 put packages in place of the channels'"
-            ));
-        }
+        let network = configured_network(self.ui, configuration, network);
         Ok(Context {
             root,
             environment: self.texts(),

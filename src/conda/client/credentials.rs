@@ -185,7 +185,7 @@ fn is_usable(keeper: &Keeper, unused: &mut Vec<String>) -> bool {
 }
 
 /// The tokens of `anaconda login`: a file for each server, named after its URL
-/// (`read_binstar_tokens` in conda's conda/gateways/anaconda_client.py). The server of
+/// (`read_binstar_tokens` in conda's `conda/gateways/anaconda_client.py`). The server of
 /// channels is called as the one of the API, with `conda` for `api`.
 fn anaconda_tokens(folder: &Path, unused: &mut Vec<String>) -> MemoryStorage {
     let tokens = MemoryStorage::with_name("anaconda login");

@@ -31,7 +31,7 @@ impl StorageBackend for Keyring {
         let (answer, answered) = mpsc::channel();
         let (inner, host) = (self.inner.clone(), host.to_owned());
         // The thread ends with the program if it never gets an answer.
-        std::thread::spawn(move || answer.send(inner.get(&host)));
+        std::thread::spawn(move || answer.send(inner.get(&host)).ok());
         match answered.recv_timeout(PATIENCE) {
             Ok(Ok(found)) => Ok(found),
             Ok(Err(_)) => {

@@ -369,15 +369,13 @@ fn expanded(text: &str, surroundings: &Surroundings) -> String {
         out.push_str(&rest[..at]);
         rest = &rest[at..];
         let in_word = |c: char| c.is_ascii_alphanumeric() || c == '_';
-        let (name, length) = match rest[1..].strip_prefix('{') {
-            Some(inner) => match inner.find('}') {
-                Some(end) => (&inner[..end], end + 3),
-                None => ("", 1),
-            },
-            None => {
-                let end = rest[1..].find(|c| !in_word(c)).unwrap_or(rest.len() - 1);
-                (&rest[1..=end], end + 1)
-            }
+        let braced = rest[1..].strip_prefix('{');
+        let (name, length) = if let Some(inner) = braced {
+            let end = inner.find('}');
+            end.map_or(("", 1), |end| (&inner[..end], end + 3))
+        } else {
+            let end = rest[1..].find(|c| !in_word(c)).unwrap_or(rest.len() - 1);
+            (&rest[1..=end], end + 1)
         };
         match surroundings.text(name) {
             Some(value) => out.push_str(value),

@@ -11,7 +11,7 @@ use std::collections::BTreeMap;
 use super::condarc::{Flag, Item, Parameter, Said};
 
 /// Merges; `None` if there is none.
-pub(super) fn merge(all: Vec<Parameter>) -> Option<Parameter> {
+pub(super) fn merge(all: &[Parameter]) -> Option<Parameter> {
     let is_final = |parameter: &Parameter| parameter.flag == Some(Flag::Final);
     let count = all.iter().position(is_final).map_or(all.len(), |at| at + 1);
     let heard = &all[..count];
@@ -74,7 +74,7 @@ fn maps(heard: &[Parameter]) -> BTreeMap<String, Parameter> {
     }
     let merged = by_key.into_iter();
     merged
-        .filter_map(|(key, values)| Some((key, merge(values)?)))
+        .filter_map(|(key, values)| Some((key, merge(&values)?)))
         .collect()
 }
 
@@ -94,11 +94,10 @@ mod tests {
         let sources = files.iter().enumerate().map(|(number, text)| {
             Source::of_file(number, Path::new("/x/.condarc"), text, &surroundings).unwrap()
         });
-        merge(
-            sources
-                .filter_map(|source| source.parameters.get(key).cloned())
-                .collect(),
-        )
+        let all: Vec<Parameter> = sources
+            .filter_map(|source| source.parameters.get(key).cloned())
+            .collect();
+        merge(&all)
     }
 
     fn list(files: &[&str]) -> String {
@@ -112,7 +111,7 @@ mod tests {
     }
 
     /// What conda's own tests say of lists with these marks in this order
-    /// (conda/conda tests/common/test_configuration.py, `test_list_merges`,
+    /// (conda/conda `tests/common/test_configuration.py`, `test_list_merges`,
     /// `test_simple_merges_and_caching`, `test_important_primitive_map_merges`), with
     /// letters in place of its names.
     #[test]

@@ -16,6 +16,7 @@ mod places;
 mod rattler;
 mod routes;
 mod secret;
+mod servers;
 mod shown;
 mod transport;
 
@@ -55,13 +56,6 @@ impl Configuration {
             .get_or_init(|| Settings::read(&self.surroundings).map(Arc::new))
             .as_ref()
             .map_err(Clone::clone)
-    }
-
-    /// Who says that no network is to be used, if somebody does. A configuration that
-    /// can't be read says nothing yet.
-    pub fn offline(&self) -> Option<&str> {
-        let settings = self.settings().ok()?;
-        settings.offline.as_ref().map(|said| said.by.as_str())
     }
 }
 
@@ -138,6 +132,11 @@ impl Settings {
     /// Where a channel's files are really asked for, if that is elsewhere.
     pub fn places(&self, channel: &Url) -> Vec<Url> {
         self.routes.places(channel)
+    }
+
+    /// Who says that no network is to be used, if somebody does.
+    pub fn offline(&self) -> Option<&str> {
+        self.offline.as_ref().map(|said| said.by.as_str())
     }
 
     /// Who says that nobody checks servers' certificates, if somebody does.
