@@ -56,8 +56,9 @@ const WORLDLY: [&str; 23] = [
 ];
 
 /// Rattler's engines and its HTTP client, which only `conda` names.
-const ENGINES: [&str; 10] = [
+const ENGINES: [&str; 11] = [
     "rattler",
+    "rattler_config",
     "rattler_solve",
     "rattler_repodata_gateway",
     "rattler_cache",
@@ -72,7 +73,7 @@ const ENGINES: [&str; 10] = [
 /// What others than `conda` may name of the engines, and why.
 const ENGINE_EXCEPTIONS: [(&str, &str, &str); 2] = [
     (
-        "apply/resolve.rs",
+        "apply/context.rs",
         "rattler_networking",
         "hands the one client from the run to the rooms below",
     ),

@@ -5,8 +5,9 @@ use std::path::PathBuf;
 use std::sync::Arc;
 
 use rattler_conda_types::Subdir;
+use rattler_networking::LazyClient;
 
-use crate::conda::{ChannelAlias, Network, Progress};
+use crate::conda::{Configuration, Network, Progress, Settings, SettingsError, http_client};
 use crate::kernel::Catalogue;
 use crate::site::Sites;
 use crate::store::{Asker, Root};
@@ -39,8 +40,8 @@ pub struct Context {
     pub root: Root,
     /// Whether the network may be used.
     pub network: Network,
-    /// How channel names become URLs.
-    pub alias: ChannelAlias,
+    /// Conda's and rattler's configuration.
+    pub configuration: Arc<Configuration>,
     /// The platform of this machine.
     pub platform: Subdir,
     /// The kernels that are known.
@@ -61,6 +62,16 @@ pub struct Context {
 }
 
 impl Context {
+    /// What conda's and rattler's configuration says.
+    pub fn settings(&self) -> Result<&Arc<Settings>, SettingsError> {
+        self.configuration.settings()
+    }
+
+    /// The one HTTP client; nothing is built before something is asked for.
+    pub(super) fn client(&self) -> Result<LazyClient, SettingsError> {
+        Ok(http_client(self.network, self.settings()?))
+    }
+
     /// Who asks for leases.
     pub(super) fn asker(&self) -> Asker<'_> {
         Asker {

@@ -9,7 +9,7 @@ use thiserror::Error;
 use super::nix::NixError;
 use super::no_solution::NoSolution;
 use super::pip::PipFailure;
-use crate::conda::CondaError;
+use crate::conda::{CondaError, SettingsError};
 use crate::jupyter::RegistrationError;
 use crate::kernel::KernelSpecError;
 use crate::lock::{LockError, Staleness};
@@ -28,6 +28,10 @@ pub enum ApplyError {
     #[error(transparent)]
     #[diagnostic(transparent)]
     Site(#[from] SiteError),
+    /// Conda's or rattler's configuration has mistakes.
+    #[error(transparent)]
+    #[diagnostic(transparent)]
+    Settings(#[from] SettingsError),
     /// The requirements cannot be met.
     #[error(transparent)]
     #[diagnostic(transparent)]

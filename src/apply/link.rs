@@ -7,7 +7,7 @@ use super::context::Context;
 use super::error::ApplyError;
 use super::observe::Prepared;
 use super::prefixes::LockedPrefix;
-use crate::conda::{Compile, Install, Packages, compile_bytecode, http_client, install};
+use crate::conda::{Compile, Install, Packages, compile_bytecode, install};
 use crate::store::{self, Receipt, StoreError};
 
 /// What linking left to tell. Paths are below the generation.
@@ -62,7 +62,7 @@ async fn link_one(
     again: bool,
     linked: &mut Linked,
 ) -> Result<(), ApplyError> {
-    let client = http_client(context.network);
+    let client = context.client()?;
     let caches = prepared.subject.packages(context);
     let packages = Packages {
         folder: &caches[0],

@@ -12,6 +12,7 @@ mod commits;
 mod context;
 mod delete;
 mod error;
+mod forbidden;
 mod generations_in_use;
 mod hold;
 mod kernels;

@@ -21,7 +21,7 @@ use super::spec_file::SpecFile;
 #[cfg(doc)]
 use super::verify::verify;
 use super::verify::{Finding, Verified, verify_generation};
-use crate::conda::{http_client, refresh_cache};
+use crate::conda::refresh_cache;
 use crate::spec::EnvName;
 use crate::store::{self, Granted, Receipt};
 
@@ -92,7 +92,7 @@ pub async fn repair(
         });
     }
     let prepared = prepared(context, name, &generation, &places, receipt.as_ref()).await?;
-    let client = http_client(context.network);
+    let client = context.client()?;
     for locked in &prepared.prefixes {
         let packages = root.packages();
         refresh_cache(&locked.records, &packages, &client, &context.progress).await?;

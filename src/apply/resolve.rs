@@ -4,20 +4,19 @@ use std::collections::BTreeMap;
 use std::sync::OnceLock;
 
 use rattler_conda_types::{Channel, MatchSpec, RepoDataRecord, Subdir};
-use rattler_networking::LazyClient;
 
 use super::context::Context;
 use super::error::ApplyError;
+use super::forbidden::{named_channels, refuse_forbidden, refuse_names};
 use super::nix;
 use super::no_solution::NoSolution;
 use super::pip::Asking;
 use super::prefixes::LockedPrefix;
 use super::subject::Subject;
 use crate::conda::{
-    CondaError, Gateways, Solve, http_client, package_cache, resolve_channels, virtual_packages,
+    CondaError, Gateways, Solve, package_cache, resolve_channels, virtual_packages,
 };
 use crate::lock::{Inputs, Lock, LockText, Origin, PlatformPackages, Request, pip_lines};
-use crate::spec::{self, Span, SpecErrors};
 
 /// What to do with a lock that does not belong to its spec any more.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -216,9 +215,13 @@ fn inputs(context: &Context, subject: &Subject) -> Result<(Inputs, Vec<Channel>)
         .extend(own.chain(brought));
     }
     let all = || requests.iter().chain(isolated.values().flatten());
+    let settings = context.settings()?;
+    refuse_names(subject, settings, all())?;
     let (channels, settled) = resolve_channels(
-        &context.alias,
-        spec.channels.iter().map(|channel| channel.value.as_str()),
+        settings.names(),
+        named_channels(spec, settings)
+            .into_iter()
+            .map(|(name, _)| name),
         all().map(|request| &request.spec),
     )?;
     let all = requests.iter_mut().chain(isolated.values_mut().flatten());
@@ -244,56 +247,6 @@ fn inputs(context: &Context, subject: &Subject) -> Result<(Inputs, Vec<Channel>)
     Ok((inputs, channels))
 }
 
-/// Refuses channels that the site forbids, under whatever name they are asked
-/// for: in the list, in front of a package, as a URL, behind an alias.
-fn refuse_forbidden(
-    context: &Context,
-    subject: &Subject,
-    inputs: &Inputs,
-) -> Result<(), ApplyError> {
-    let spec = &subject.file.spec;
-    let mut asked: Vec<(String, Span)> = Vec::new();
-    for channel in &spec.channels {
-        asked.push((channel.value.clone(), channel.span));
-        let (resolved, _) = resolve_channels(&context.alias, [channel.value.as_str()], [])?;
-        asked.extend(resolved.iter().map(|resolved| {
-            let url = resolved.base_url.url().to_string();
-            (url, channel.span)
-        }));
-    }
-    for request in inputs.prefixes().flat_map(|(_, requests)| requests) {
-        let span = request.origin.span();
-        if let Some(channel) = &request.spec.channel {
-            // The field: `name()` is the URL where the alias is a folder.
-            asked.extend(channel.name.iter().map(|name| (name.clone(), span)));
-            asked.push((channel.base_url.url().to_string(), span));
-        }
-        asked.extend(request.spec.url.iter().map(|url| (url.to_string(), span)));
-    }
-    let site = &subject.site;
-    let mut faults: Option<SpecErrors> = None;
-    let mut blamed: Vec<Span> = Vec::new();
-    for (channel, span) in asked {
-        let Err(reason) = site.channel_verdict(&channel) else {
-            continue;
-        };
-        if blamed.contains(&span) {
-            continue;
-        }
-        blamed.push(span);
-        let message = format!(
-            "the channel `{channel}` is forbidden at the site {}",
-            site.name
-        );
-        let fault = spec::fault(&subject.file.source, span, message, "asked here", reason);
-        faults = Some(match faults.take() {
-            Some(earlier) => earlier.and(fault),
-            None => fault,
-        });
-    }
-    faults.map_or(Ok(()), |faults| Err(faults.into()))
-}
-
 async fn solve(
     context: &Context,
     subject: &Subject,
@@ -303,7 +256,7 @@ async fn solve(
 ) -> Result<String, ApplyError> {
     let from_nix = nix::lock(context, subject, inputs, earlier).await?;
     let earlier = earlier.and_then(|lock| lock.read().ok());
-    let client: LazyClient = http_client(context.network);
+    let client = context.client()?;
     let _umask = context.root.join_group()?;
     let cache = package_cache(&context.root.packages());
     // The engine's files are for their owner alone.

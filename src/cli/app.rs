@@ -4,18 +4,19 @@
 use std::collections::BTreeMap;
 use std::ffi::OsString;
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 
 use clap::{Args, ValueEnum};
 use fs_err as fs;
 use rattler_conda_types::Subdir;
 use url::Url;
 
+use super::configured::configured_network;
 use super::failure::Failure;
 use super::progress;
 use super::say::{Manner, Ui, Verbosity};
 use crate::apply::{Context, SpecFile, Who, definitions_beside};
-use crate::conda::{ChannelAlias, Network, Progress, Silent};
+use crate::conda::{Configuration, Network, Progress, Silent, Surroundings};
 use crate::jupyter;
 use crate::kernel::Catalogue;
 use crate::recipe;
@@ -88,6 +89,7 @@ pub(super) struct App<'u> {
     /// too. `ENVSPEC_ROOT` speaks of this one.
     root_given: bool,
     variables: BTreeMap<OsString, OsString>,
+    configuration: OnceLock<Arc<Configuration>>,
 }
 
 impl<'u> App<'u> {
@@ -98,6 +100,7 @@ impl<'u> App<'u> {
             root_given: global.root.is_some(),
             global,
             variables: std::env::vars_os().collect(),
+            configuration: OnceLock::new(),
         };
         let folder = |name| app.variable(name).map(PathBuf::from);
         let (root, kernels, sites) = (
@@ -327,6 +330,19 @@ impl<'u> App<'u> {
         })
     }
 
+    /// Conda's and rattler's configuration, which is read when it is needed.
+    pub(super) fn configuration(&self) -> Result<&Arc<Configuration>, Failure> {
+        let home = self.home()?;
+        Ok(self.configuration.get_or_init(|| {
+            Arc::new(Configuration::new(Surroundings {
+                home,
+                variables: self.variables.clone(),
+                base: std::env::current_dir().unwrap_or_default(),
+                alias: self.global.channel_alias.clone(),
+            }))
+        }))
+    }
+
     /// Everything that a walk needs, with the given root.
     pub(super) fn context(&self, root: Root, network: Network) -> Result<Context, Failure> {
         let platform = Subdir::current().ok_or_else(|| {
@@ -342,13 +358,14 @@ impl<'u> App<'u> {
                     "set HOME or JUPYTER_DATA_DIR",
                 )
             })?;
-        let base = std::env::current_dir().unwrap_or_default();
+        let configuration = self.configuration()?;
+        let network = configured_network(self.ui, configuration, network);
         Ok(Context {
             root,
             environment: self.texts(),
             home: self.home()?,
             network,
-            alias: ChannelAlias::new(self.global.channel_alias.clone(), &base),
+            configuration: Arc::clone(configuration),
             platform,
             catalogue: self.catalogue()?,
             sites: self.sites()?,

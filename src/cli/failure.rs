@@ -7,7 +7,7 @@ use thiserror::Error;
 
 use crate::apply::{AdoptError, ApplyError, NixError};
 use crate::cluster::ClusterError;
-use crate::conda::CondaError;
+use crate::conda::{CondaError, SettingsError};
 use crate::jupyter::RegistrationError;
 use crate::kernel::{DefinitionError, UnknownKernel};
 use crate::pip::PipError;
@@ -184,6 +184,7 @@ impl From<ApplyError> for Failure {
         let exit = match &error {
             ApplyError::Spec(_)
             | ApplyError::Site(_)
+            | ApplyError::Settings(_)
             | ApplyError::Unreadable { .. }
             | ApplyError::NoSpec { .. }
             | ApplyError::NotYaml { .. }
@@ -230,7 +231,9 @@ impl From<ApplyError> for Failure {
 
 fn conda(error: &CondaError) -> Exit {
     match error {
-        CondaError::BadChannel { .. } | CondaError::ChannelSecret { .. } => Exit::Usage,
+        CondaError::BadChannel { .. }
+        | CondaError::SeveralChannels { .. }
+        | CondaError::ChannelSecret { .. } => Exit::Usage,
         CondaError::Index { .. } | CondaError::Fetch { .. } | CondaError::Listing { .. } => {
             Exit::Network
         }
@@ -298,6 +301,12 @@ impl From<SessionError> for Failure {
 impl From<StoreError> for Failure {
     fn from(error: StoreError) -> Self {
         ApplyError::from(error).into()
+    }
+}
+
+impl From<SettingsError> for Failure {
+    fn from(error: SettingsError) -> Self {
+        Self::new(Exit::Usage, error)
     }
 }
 

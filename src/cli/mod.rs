@@ -6,6 +6,7 @@
 
 mod app;
 mod commands;
+mod configured;
 mod failure;
 mod heavy;
 mod progress;

@@ -8,7 +8,7 @@ use super::app::App;
 use super::failure::Failure;
 use super::say::path_word;
 use crate::apply::SpecFile;
-use crate::spec::EnvName;
+use crate::spec::{EnvName, EnvSpec, Note};
 use crate::store::{self, Receipt, Root};
 
 /// An environment that was applied, and its current generation.
@@ -89,9 +89,28 @@ fn open(app: &App<'_>, path: &Path, shown: &str) -> Result<SpecFile, Failure> {
 }
 
 fn remark(app: &App<'_>, file: &SpecFile) {
+    let configured = configured_channels(app, file);
     for note in &file.notes {
+        // Where the configuration has channels for such a spec, it is those that it gets.
+        let note = configured
+            .as_ref()
+            .filter(|_| file.spec.is_default_note(note))
+            .unwrap_or(note);
         app.ui.note(&note.in_source(&file.source));
     }
+}
+
+/// What is to be told of a spec without channels where conda's configuration has some. A
+/// configuration that can't be read is told where it is needed.
+fn configured_channels(app: &App<'_>, file: &SpecFile) -> Option<Note> {
+    if file.spec.names_channels {
+        return None;
+    }
+    let configuration = app.configuration().ok()?;
+    let said = configuration.settings().ok()?.channels.clone()?;
+    let channels: Vec<&str> = said.value.iter().map(String::as_str).collect();
+    let span = file.spec.channels.first()?.span;
+    Some(EnvSpec::channels_note(span, &channels, Some(&said.by)))
 }
 
 /// The environment that is meant: its name, its spec, or the one of the only

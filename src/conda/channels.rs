@@ -1,5 +1,6 @@
 //! From a channel's name in the spec to its URL.
 
+use std::collections::BTreeMap;
 use std::path::Path;
 use std::sync::Arc;
 
@@ -8,11 +9,22 @@ use url::Url;
 
 use super::error::CondaError;
 
-/// Where channel names without a URL live (conda's `channel_alias`).
-#[derive(Debug, Clone)]
-pub struct ChannelAlias(ChannelConfig);
+/// Where channels are that are named and not written as a URL, unless the command line
+/// says otherwise: conda's own server.
+pub(super) const NAMED: &str = "https://conda.anaconda.org/";
 
-impl ChannelAlias {
+/// What channels' names mean.
+///
+/// A name is a URL below [`NAMED`] or below the alias of the command line, on every
+/// machine; that files are asked for elsewhere is for [`super::Settings`] to know. Some
+/// names mean several channels, as conda's configuration says (`defaults`).
+#[derive(Debug, Clone)]
+pub struct ChannelNames {
+    config: ChannelConfig,
+    several: BTreeMap<String, Vec<Channel>>,
+}
+
+impl ChannelNames {
     /// `alias` is the URL that names are put behind, conda's own server if
     /// `None`; relative paths of channels start at `base`.
     pub fn new(alias: Option<Url>, base: &Path) -> Self {
@@ -24,17 +36,29 @@ impl ChannelAlias {
             }
             config.channel_alias = alias;
         }
-        Self(config)
+        Self {
+            config,
+            several: BTreeMap::new(),
+        }
     }
 
-    fn channel(&self, name: &str) -> Result<Channel, CondaError> {
+    /// Names that mean several channels.
+    pub(super) fn set_several(&mut self, several: BTreeMap<String, Vec<Channel>>) {
+        self.several = several;
+    }
+
+    /// The channels of a name: one, but for names that mean several.
+    pub fn channels(&self, name: &str) -> Result<Vec<Channel>, CondaError> {
+        if let Some(several) = self.several.get(name) {
+            return Ok(several.clone());
+        }
         let channel =
-            Channel::from_str(name, &self.0).map_err(|source| CondaError::BadChannel {
+            Channel::from_str(name, &self.config).map_err(|source| CondaError::BadChannel {
                 channel: name.to_owned(),
                 source,
             })?;
         refuse_secret(channel.base_url.url())?;
-        Ok(channel)
+        Ok(vec![channel])
     }
 
     /// A spec such as `conda-forge::python` names its channel by name; the
@@ -46,7 +70,7 @@ impl ChannelAlias {
         let Some(channel) = &spec.channel else {
             return Ok(spec.clone());
         };
-        let by_name = ChannelConfig::default_with_root_dir(self.0.root_dir.clone());
+        let by_name = ChannelConfig::default_with_root_dir(self.config.root_dir.clone());
         if by_name
             .strip_channel_alias(channel.base_url.url())
             .is_none()
@@ -55,9 +79,14 @@ impl ChannelAlias {
             refuse_secret(channel.base_url.url())?;
             return Ok(spec.clone());
         }
-        let channel = self.channel(channel.name())?;
+        let mut channels = self.channels(channel.name())?;
+        let (Some(settled), true) = (channels.pop(), channels.is_empty()) else {
+            return Err(CondaError::SeveralChannels {
+                name: channel.name().to_owned(),
+            });
+        };
         Ok(MatchSpec {
-            channel: Some(Arc::new(channel)),
+            channel: Some(Arc::new(settled)),
             ..spec.clone()
         })
     }
@@ -88,7 +117,7 @@ pub(super) fn refuse_secrets(records: &[RepoDataRecord]) -> Result<(), CondaErro
 /// that name a channel of their own (`channel::name`). As in conda, such a
 /// channel is searched too, after the listed ones.
 pub fn resolve_channels<'a>(
-    alias: &ChannelAlias,
+    names: &ChannelNames,
     channels: impl IntoIterator<Item = &'a str>,
     specs: impl IntoIterator<Item = &'a MatchSpec>,
 ) -> Result<(Vec<Channel>, Vec<MatchSpec>), CondaError> {
@@ -103,10 +132,10 @@ pub fn resolve_channels<'a>(
         }
     };
     for name in channels {
-        push(alias.channel(name)?);
+        names.channels(name)?.into_iter().for_each(&mut push);
     }
     for spec in specs {
-        let spec = alias.settle(spec)?;
+        let spec = names.settle(spec)?;
         if let Some(channel) = &spec.channel {
             push(Channel::clone(channel));
         }

@@ -26,6 +26,14 @@ pub enum CondaError {
         source: ParseChannelError,
     },
 
+    /// A name in front of a package means several channels.
+    #[error("`{name}` is more than one channel, and `{name}::` in front of a package asks for one")]
+    #[diagnostic(help("name one of its channels, or list {name} under `channels:`"))]
+    SeveralChannels {
+        /// The name.
+        name: String,
+    },
+
     /// The text holds a password or a token, which a spec in git must not.
     #[error("the URL {channel} carries a password or a token")]
     #[diagnostic(help("a spec and its lock are read by others; take the secret out of the URL"))]
@@ -183,4 +191,12 @@ fn is_of_the_disk(error: &(dyn std::error::Error + 'static)) -> bool {
         let words = cause.to_string();
         of_kind || FULL.iter().any(|full| words.contains(full))
     })
+}
+
+/// An error and what it came from, in one line.
+pub(super) fn words(error: &(dyn std::error::Error + 'static)) -> String {
+    std::iter::successors(Some(error), |error| error.source())
+        .map(ToString::to_string)
+        .collect::<Vec<_>>()
+        .join(": ")
 }

@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use rattler_conda_types::{Subdir, Version};
 
-use super::model::{At, ChannelPriority, EnvSpec, KernelRequest, Target};
+use super::model::{At, ChannelPriority, EnvSpec, KernelRequest, Target, texts};
 use super::selector::Selector;
 
 /// All of a spec that decides what a generation is: two specs of the same content
@@ -103,10 +103,6 @@ fn target(target: &Target) -> [Option<String>; 4] {
 
 fn text(at: Option<&At<String>>) -> Option<&str> {
     at.map(|at| at.value.as_str())
-}
-
-fn texts(list: &[At<String>]) -> Vec<&str> {
-    list.iter().map(|at| at.value.as_str()).collect()
 }
 
 #[cfg(test)]

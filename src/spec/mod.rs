@@ -31,3 +31,15 @@ pub use parse::parse;
 pub use pip::{PipKind, PipOption, PipRequirement};
 pub use selector::Selector;
 pub use source::SourceText;
+pub(crate) use yaml::{Entry, Node, Value};
+
+/// Reads a YAML text that is no spec (a `.condarc`) into the tree that specs are read
+/// into; `None` if nothing is in it.
+pub(crate) fn read_yaml(source: &SourceText) -> Result<Option<Node>, SpecErrors> {
+    let mut faults = Vec::new();
+    let root = yaml::read(source, &mut faults, &mut Vec::new());
+    if faults.is_empty() {
+        return Ok(root);
+    }
+    Err(SpecErrors::new(source, faults))
+}

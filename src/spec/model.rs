@@ -197,6 +197,9 @@ pub struct EnvSpec {
     pub channels: Vec<At<String>>,
     /// What their order means.
     pub channel_priority: ChannelPriority,
+    /// Whether the spec itself says where packages come from; else the one channel is
+    /// envspec's own choice.
+    pub names_channels: bool,
     /// What the user asks of conda, in the file's order.
     pub dependencies: Vec<Dependency>,
     /// What the user asks of pip.
@@ -215,6 +218,39 @@ pub struct EnvSpec {
     pub site: Option<At<String>>,
     /// How a session is launched.
     pub launch: Launch,
+}
+
+impl EnvSpec {
+    /// Whether a note is that of a spec that names no channel.
+    pub fn is_default_note(&self, note: &Note) -> bool {
+        let channels = texts(&self.channels);
+        self.channels
+            .first()
+            .is_some_and(|first| *note == Self::channels_note(first.span, &channels, None))
+    }
+
+    /// The note of a spec that names no channel: where its packages come from, and
+    /// who says so if it is not envspec itself.
+    pub fn channels_note(span: Span, channels: &[&str], said_by: Option<&str>) -> Note {
+        let list = channels.join(", ");
+        let by = said_by.map_or_else(String::new, |by| format!(", as {by} says"));
+        let to_whom = if said_by.is_some() {
+            "everywhere"
+        } else {
+            "to conda"
+        };
+        Note {
+            message: format!("no channel is named, so packages come from {list}{by}"),
+            help: Some(format!(
+                "write `channels: [{list}]` to say the same {to_whom}"
+            )),
+            span,
+        }
+    }
+}
+
+pub(super) fn texts(list: &[At<String>]) -> Vec<&str> {
+    list.iter().map(|at| at.value.as_str()).collect()
 }
 
 /// Something that a spec says and envspec does not follow, or not as the

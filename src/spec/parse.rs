@@ -109,6 +109,7 @@ impl Reader<'_> {
         let mut channels = Vec::new();
         let mut channels_span = start;
         let mut channel_priority = ChannelPriority::default();
+        let mut names_channels = false;
         let (mut dependencies, mut pip) = (Vec::new(), None);
         let mut variables = std::collections::BTreeMap::new();
         let (mut platforms, mut post_link, mut kernels) = (Vec::new(), Vec::new(), Vec::new());
@@ -122,6 +123,8 @@ impl Reader<'_> {
                 "channels" => {
                     channels = self.channels(node);
                     channels_span = entry.key_span;
+                    // `nodefaults` alone says something too.
+                    names_channels = matches!(&node.value, Value::List(items) if !items.is_empty());
                 }
                 "channel_priority" => channel_priority = self.channel_priority(entry),
                 "dependencies" => (dependencies, pip) = self.dependencies(node),
@@ -157,11 +160,11 @@ impl Reader<'_> {
             );
         }
         if channels.is_empty() && self.faults.is_empty() {
-            self.note(
+            self.notes.push(EnvSpec::channels_note(
                 channels_span,
-                format!("no channel is named, so packages come from {DEFAULT_CHANNEL}"),
-                format!("write `channels: [{DEFAULT_CHANNEL}]` to say the same to conda"),
-            );
+                &[DEFAULT_CHANNEL],
+                None,
+            ));
             channels.push(At {
                 value: DEFAULT_CHANNEL.to_owned(),
                 span: channels_span,
@@ -175,6 +178,7 @@ impl Reader<'_> {
             name: name?,
             channels,
             channel_priority,
+            names_channels,
             dependencies,
             pip,
             variables,

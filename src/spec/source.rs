@@ -129,7 +129,7 @@ impl SourceText {
     }
 
     /// The text of a place; empty if the place is not in this text.
-    pub(super) fn slice(&self, span: Span) -> &str {
+    pub(crate) fn slice(&self, span: Span) -> &str {
         self.text
             .get(span.offset..span.offset + span.len)
             .unwrap_or_default()

@@ -5,9 +5,9 @@ use serde::Serialize;
 use crate::apply::Subject;
 use crate::cli::app::App;
 use crate::cli::failure::{Exit, Failure};
-use crate::cli::say::{BOLD, FAINT, NAME, styled};
+use crate::cli::say::{BOLD, FAINT, NAME, counted, styled};
 use crate::cli::select;
-use crate::conda::Network;
+use crate::conda::{Network, Shown};
 use crate::store;
 
 use super::walk;
@@ -35,6 +35,9 @@ struct Answer {
     dependencies: Vec<String>,
     pip: Vec<String>,
     kernels: Vec<Kernel>,
+    /// Conda's and rattler's configuration, if there is one.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    configuration: Option<Shown>,
     site: String,
     root: std::path::PathBuf,
     current: Option<String>,
@@ -72,7 +75,16 @@ pub(super) fn run(app: &App<'_>, args: &Args) -> Result<Exit, Failure> {
             format!("{generation}, which is gone: envspec apply")
         }
     });
-    let answer = answer(&subject, context.root.path(), current, context.platform);
+    let mut answer = answer(&subject, context.root.path(), current, context.platform);
+    let settings = context.settings()?;
+    if let Some(said) = settings
+        .channels
+        .as_ref()
+        .filter(|_| !subject.file.spec.names_channels)
+    {
+        answer.channels.clone_from(&said.value);
+    }
+    answer.configuration = settings.shown();
     if args.json {
         app.ui.json(&answer)?;
     } else {
@@ -143,6 +155,7 @@ fn answer(
                     .map(|at| at.value.clone()),
             })
             .collect(),
+        configuration: None,
         site: subject.site.name.to_string(),
         root: root.to_owned(),
         current,
@@ -189,5 +202,58 @@ fn text(answer: &Answer) -> String {
         );
         lines.push(row(label, &value));
     }
+    if let Some(shown) = &answer.configuration {
+        let told = configuration(shown);
+        lines.extend(told.iter().map(|(label, value)| row(label, value)));
+    }
     lines.join("\n")
+}
+
+/// Which files counted and what they change.
+fn configuration(shown: &Shown) -> Vec<(&'static str, String)> {
+    let mut rows = Vec::new();
+    let mut label = "config";
+    for file in &shown.files {
+        let keys = match file.keys.as_slice() {
+            [] => "nothing that is followed".to_owned(),
+            keys => keys.join(", "),
+        };
+        let faint = styled(FAINT, format!("says {keys}"));
+        rows.push((label, format!("{} {faint}", file.name)));
+        label = "";
+    }
+    for place in &shown.places {
+        let at: Vec<&str> = place.asked_at.iter().map(url::Url::as_str).collect();
+        let text = format!("{} is fetched from {}", place.channel, at.join(" or "));
+        rows.push(("", text));
+    }
+    let proxies: Vec<String> = shown
+        .proxies
+        .iter()
+        .map(|(key, host)| format!("{host} for {key}"))
+        .collect();
+    if !proxies.is_empty() {
+        rows.push(("", format!("proxy {}", proxies.join(", "))));
+    }
+    if let Some(certificates) = &shown.certificates {
+        rows.push(("", format!("servers' certificates: {certificates}")));
+    }
+    if let Some(path) = &shown.client_certificate {
+        rows.push(("", format!("client certificate: {}", path.display())));
+    }
+    if shown.secrets > 0 {
+        let text = format!("passwords and tokens for {}", counted(shown.secrets, "URL"));
+        rows.push(("", text));
+    }
+    if shown.offline {
+        rows.push(("", "no network is used".to_owned()));
+    }
+    for ignored in &shown.not_followed {
+        let text = format!(
+            "{} of {} is not followed: {}",
+            ignored.key, ignored.by, ignored.why
+        );
+        rows.push(("", text));
+    }
+    rows
 }

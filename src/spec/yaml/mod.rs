@@ -11,20 +11,20 @@ mod tree;
 use super::model::Span;
 use super::source::SourceText;
 
-pub(super) use tree::read;
+pub(in crate::spec) use tree::read;
 
 /// A value and its place.
 #[derive(Debug, Clone)]
-pub(super) struct Node {
-    pub(super) value: Value,
+pub(crate) struct Node {
+    pub(crate) value: Value,
     /// From the first to the last byte of the value; the brackets or quotes are
     /// part of it, an anchor or a tag is not.
-    pub(super) span: Span,
+    pub(crate) span: Span,
 }
 
 /// What a node holds.
 #[derive(Debug, Clone)]
-pub(super) enum Value {
+pub(crate) enum Value {
     /// Nothing, `~` or `null`.
     Null,
     /// A scalar as written, its quotes resolved.
@@ -37,15 +37,15 @@ pub(super) enum Value {
 
 /// A key and its value.
 #[derive(Debug, Clone)]
-pub(super) struct Entry {
-    pub(super) key: String,
-    pub(super) key_span: Span,
-    pub(super) value: Node,
+pub(crate) struct Entry {
+    pub(crate) key: String,
+    pub(crate) key_span: Span,
+    pub(crate) value: Node,
 }
 
 impl Node {
     /// The kind of the value, for "expected a list, found …".
-    pub(super) fn kind(&self) -> &'static str {
+    pub(crate) fn kind(&self) -> &'static str {
         match self.value {
             Value::Null => "nothing",
             Value::Text(_) => "a text",
@@ -56,7 +56,7 @@ impl Node {
 
     /// The part to underline: a collection of several lines would fill the
     /// screen, so only its first line counts.
-    pub(super) fn label_span(&self, source: &SourceText) -> Span {
+    pub(crate) fn label_span(&self, source: &SourceText) -> Span {
         let text = source.slice(self.span);
         let first_line = text.lines().next().unwrap_or_default().trim_end();
         Span {

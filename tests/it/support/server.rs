@@ -13,6 +13,8 @@ use std::time::Duration;
 use axum::body::{Body, Bytes};
 use axum::extract::State;
 use axum::http::{HeaderMap, Method, Response, StatusCode, Uri, header};
+use base64::Engine as _;
+use base64::prelude::BASE64_STANDARD;
 use http_body::Frame;
 use tokio::runtime::Runtime;
 use tokio::sync::watch;
@@ -36,12 +38,46 @@ pub(crate) enum Fault {
     Held,
 }
 
+/// Who may have a file.
+#[derive(Debug, Clone)]
+pub(crate) enum Ask {
+    /// Whoever sends this `Authorization`.
+    Header(String),
+    /// Whoever has this token in the path, as conda does: `/t/<token>/…`.
+    Token(String),
+}
+
+impl Ask {
+    /// User and password.
+    pub(crate) fn basic(user: &str, password: &str) -> Self {
+        let pair = BASE64_STANDARD.encode(format!("{user}:{password}"));
+        Self::Header(format!("Basic {pair}"))
+    }
+
+    /// The path without what opens it; `None` for strangers.
+    fn opened(&self, path: &str, headers: &HeaderMap) -> Option<String> {
+        match self {
+            Self::Header(wanted) => {
+                let sent = headers.get(header::AUTHORIZATION)?.to_str().ok()?;
+                (sent == wanted).then(|| path.to_owned())
+            }
+            Self::Token(token) => {
+                let (before, behind) = path.split_once(&format!("/t/{token}"))?;
+                Some(format!("{before}{behind}"))
+            }
+        }
+    }
+}
+
 struct Shared {
     folder: PathBuf,
     faults: Mutex<Vec<(String, Fault, usize)>>,
     log: Mutex<Vec<String>>,
     asked: Condvar,
     held: watch::Sender<bool>,
+    ask: Mutex<Option<Ask>>,
+    /// Every header that was sent, but those that say what is asked of a file.
+    headers: Mutex<Vec<String>>,
 }
 
 /// The server; it ends when dropped.
@@ -65,6 +101,8 @@ impl Server {
             log: Mutex::default(),
             asked: Condvar::new(),
             held: watch::Sender::new(true),
+            ask: Mutex::default(),
+            headers: Mutex::default(),
         });
         let app = axum::Router::new()
             .fallback(answer)
@@ -84,6 +122,21 @@ impl Server {
     /// The channel alias.
     pub(crate) fn url(&self) -> String {
         format!("http://{}", self.address)
+    }
+
+    /// The same with something before the host: `user:password@`.
+    pub(crate) fn url_of(&self, who: &str) -> String {
+        format!("http://{who}{}", self.address)
+    }
+
+    /// From now on strangers get a 401.
+    pub(crate) fn ask(&self, ask: Ask) {
+        *self.shared.ask.lock().unwrap() = Some(ask);
+    }
+
+    /// The headers that were sent until now: `name: value`.
+    pub(crate) fn headers(&self) -> Vec<String> {
+        self.shared.headers.lock().unwrap().clone()
     }
 
     /// From now on, files whose path holds `part` have this fault.
@@ -148,6 +201,28 @@ async fn answer(
     headers: HeaderMap,
 ) -> Response<Body> {
     let path = uri.path().replace("%21", "!");
+    let sent = headers.iter().map(|(name, value)| {
+        let value = String::from_utf8_lossy(value.as_bytes());
+        format!("{name}: {value}")
+    });
+    shared.headers.lock().unwrap().extend(sent);
+    let ask = shared.ask.lock().unwrap().clone();
+    let opened = match ask {
+        Some(ask) => ask.opened(&path, &headers),
+        None => Some(path.clone()),
+    };
+    let Some(path) = opened else {
+        shared
+            .log
+            .lock()
+            .unwrap()
+            .push(format!("{method} {path} 401"));
+        return Response::builder()
+            .status(StatusCode::UNAUTHORIZED)
+            .header(header::WWW_AUTHENTICATE, "Basic realm=\"channels\"")
+            .body(Body::empty())
+            .unwrap();
+    };
     let fault = shared
         .faults
         .lock()
