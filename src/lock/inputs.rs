@@ -49,16 +49,16 @@ impl Request {
     /// Its line among the inputs: `request [linux-64 osx-arm64] libx >=2`, without the
     /// brackets where it is for all.
     fn line(&self, isolated: Option<&str>) -> String {
-        let mut line = "request ".to_owned();
+        let mut platforms = String::new();
         if let Some(only) = &self.only {
             let mut names: Vec<&str> = only.iter().map(|only| only.as_str()).collect();
             names.sort_unstable();
-            line += &format!("[{}] ", names.join(" "));
+            platforms = format!("[{}] ", names.join(" "));
         }
-        if let Some(kernel) = isolated {
-            line += &format!("of {kernel} ");
+        match isolated {
+            Some(kernel) => format!("request {platforms}of {kernel} {}", self.spec),
+            None => format!("request {platforms}{}", self.spec),
         }
-        line + &self.spec.to_string()
     }
 }
 
@@ -310,6 +310,10 @@ mod tests {
                 "request e",
             ]
         );
+        let mut isolated = both.clone();
+        let own = std::mem::take(&mut isolated.requests);
+        isolated.isolated.insert("k".to_owned(), own);
+        assert_eq!(requests(&isolated)[0], "request [linux-64] of k b");
         let three = inputs_for(
             &["osx-64", "linux-64", "osx-arm64"],
             &["f # [not arm64]"],
