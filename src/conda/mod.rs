@@ -7,6 +7,7 @@
 mod activation;
 mod bytecode;
 mod channels;
+mod checksum;
 mod client;
 mod conflict;
 mod cost;

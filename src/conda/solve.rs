@@ -15,6 +15,7 @@ use rattler_solve::resolvo::Solver;
 use rattler_solve::{ChannelPriority, SolveError, SolverImpl, SolverTask};
 use url::Url;
 
+use super::checksum;
 use super::client::Network;
 use super::conflict;
 use super::error::CondaError;
@@ -26,6 +27,7 @@ use crate::spec;
 /// fetched twice.
 pub struct Gateways {
     gateway: Gateway,
+    client: LazyClient,
     /// Is there for as long as the gateway is.
     _index: IndexFolder,
 }
@@ -59,6 +61,7 @@ impl Gateways {
             .finish();
         Self {
             gateway,
+            client: client.clone(),
             _index: index,
         }
     }
@@ -96,6 +99,7 @@ impl Solve<'_> {
         let answer = self.answer(gateways, &index).await;
         progress.end(Step::Solve);
         let mut records = answer?;
+        checksum::complete(&mut records, &gateways.client).await?;
         records.sort_by(|a, b| a.package_record.name.cmp(&b.package_record.name));
         Ok(records)
     }

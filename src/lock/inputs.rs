@@ -43,11 +43,11 @@ impl Request {
     /// Its line among the inputs: `request [linux-64 osx-arm64] libx >=2`, without the
     /// brackets where it is for all.
     fn line(&self, isolated: Option<&str>) -> String {
-        let mut line = "request ".to_owned() + &brackets(self.only.as_ref());
-        if let Some(kernel) = isolated {
-            line += &format!("of {kernel} ");
+        let platforms = brackets(self.only.as_ref());
+        match isolated {
+            Some(kernel) => format!("request {platforms}of {kernel} {}", self.spec),
+            None => format!("request {platforms}{}", self.spec),
         }
-        line + &self.spec.to_string()
     }
 }
 
@@ -339,6 +339,10 @@ mod tests {
                 "request e",
             ]
         );
+        let mut isolated = both.clone();
+        let own = std::mem::take(&mut isolated.requests);
+        isolated.isolated.insert("k".to_owned(), own);
+        assert_eq!(requests(&isolated)[0], "request [linux-64] of k b");
         let three = inputs_for(
             &["osx-64", "linux-64", "osx-arm64"],
             &["f # [not arm64]"],

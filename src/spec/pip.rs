@@ -321,6 +321,13 @@ fn read_requirement(text: &str) -> Result<PipKind, Objection> {
     {
         return Ok(PipKind::Path(text.to_owned()));
     }
+    // pip takes an empty marker for none, and a comma behind the last version.
+    let text = text.strip_suffix(';').unwrap_or(text).trim_end();
+    let has_version = text.contains(['=', '<', '>']) && !text.contains('@');
+    let text = text
+        .strip_suffix(',')
+        .filter(|_| has_version)
+        .unwrap_or(text);
     let requirement = Requirement::from_str(text).map_err(|error| explain(text, &error))?;
     Ok(PipKind::Named(Box::new(requirement)))
 }
@@ -404,6 +411,7 @@ mod tests {
             ("Some_Tool[Fast, all] >=1,<2", "some-tool[fast,all]>=1,<2"),
             ("tool (>=1.4)", "tool>=1.4"),
             ("tool==1.*", "tool==1.*"),
+            ("tool >=1,;", "tool>=1"),
             ("tool~=1.4  # why", "tool~=1.4"),
             (
                 "tool; sys_platform == 'linux' and python_version < '3.12'",

@@ -216,7 +216,7 @@ mod tests {
     fn platforms(selector: &Selector) -> Vec<&'static str> {
         let for_them = PLATFORMS.into_iter();
         let for_them = for_them.filter(|platform| selector.applies_to(*platform));
-        for_them.map(|platform| platform.as_str()).collect()
+        for_them.map(Subdir::as_str).collect()
     }
 
     fn comment(text: &str) -> Selector {

@@ -7,7 +7,7 @@ use std::str::FromStr as _;
 use rattler_lock::LockFile;
 use serde_json::Value;
 
-use crate::support::{Channels, TestEnv, assert_output, channels, tiny_spec};
+use crate::support::{Channels, Server, TestEnv, assert_output, channels, tiny_spec};
 
 /// A world with a channel `tiny` that has everything of linux-64 for osx-arm64 too.
 fn two_platforms() -> TestEnv {
@@ -257,7 +257,12 @@ fn a_requirement_can_be_a_url_a_checksum_or_of_a_subdir() {
             .unwrap()
             .to_owned()
     };
+    let server = Server::start(channels());
     for (requirement, wanted) in [
+        (
+            format!("{}/tiny/noarch/many-versions-1.4-0.conda", server.url()),
+            "many-versions-1.4",
+        ),
         (
             format!("file://{}/noarch/many-versions-1.3-0.conda", tiny.display()),
             "many-versions-1.3",
@@ -286,5 +291,11 @@ fn a_requirement_can_be_a_url_a_checksum_or_of_a_subdir() {
         );
         env.run(&["lock", "--renew"]).success();
         assert_eq!(locked(&env, "linux-64"), [wanted], "{requirement}");
+        // What the index says of the bytes and what they are is the same.
+        let version = wanted.rsplit('-').next().unwrap();
+        assert!(
+            env.lock("lab").contains(&of(version, "sha256")),
+            "{requirement}"
+        );
     }
 }

@@ -33,7 +33,7 @@ fn asked(text: &str, platform: &str) -> (Vec<String>, Vec<String>) {
     )
 }
 
-/// mamba's env_2.yaml, which its test reads, in its words.
+/// mamba's `env_2.yaml`, which its test reads, in its words.
 const ENV_2: &str = "\
 channels: [conda-forge, bioconda]
 dependencies:

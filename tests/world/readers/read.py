@@ -17,6 +17,7 @@ from conda_lock._vendor.conda.models.channel import Channel
 from conda_lock._vendor.conda.models.match_spec import MatchSpec
 from conda_lock._vendor.conda.models.records import PackageRecord
 from conda_lock.src_parser.environment_yaml import parse_environment_file
+from packaging.utils import canonicalize_name
 
 PLATFORMS = ["linux-64", "osx-arm64", "win-64"]
 
@@ -81,7 +82,7 @@ def pip_line(line):
                 requirement.req is not None and requirement.req.url is not None
             )
             if named:
-                return {"kind": "named", "name": requirement.name.lower().replace("_", "-")}
+                return {"kind": "named", "name": canonicalize_name(requirement.name)}
             return {"kind": "path" if requirement.link.scheme == "file" else "url"}
         # An empty file of requirements or constraints, or nothing but options.
         return {"kind": "none"}
