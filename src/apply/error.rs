@@ -11,6 +11,7 @@ use super::no_solution::NoSolution;
 use crate::conda::CondaError;
 use crate::jupyter::RegistrationError;
 use crate::kernel::KernelSpecError;
+use crate::lock::interchange::ImportError;
 use crate::lock::{LockError, Staleness};
 use crate::site::SiteError;
 use crate::spec::SpecErrors;
@@ -39,6 +40,10 @@ pub enum ApplyError {
     #[error(transparent)]
     #[diagnostic(transparent)]
     Lock(#[from] LockError),
+    /// A file of another tool.
+    #[error(transparent)]
+    #[diagnostic(transparent)]
+    Import(#[from] ImportError),
     /// The disk.
     #[error(transparent)]
     #[diagnostic(transparent)]

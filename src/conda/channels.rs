@@ -27,6 +27,12 @@ impl ChannelAlias {
         Self(config)
     }
 
+    /// A channel's name where its URL is behind the alias, else the URL.
+    pub fn short(&self, url: &Url) -> String {
+        let name = self.0.strip_channel_alias(url);
+        name.unwrap_or_else(|| url.to_string())
+    }
+
     fn channel(&self, name: &str) -> Result<Channel, CondaError> {
         let channel =
             Channel::from_str(name, &self.0).map_err(|source| CondaError::BadChannel {

@@ -3,7 +3,9 @@
 
 use miette::Diagnostic;
 use rattler_conda_types::{Channel, GenericVirtualPackage, RepoDataRecord, Subdir};
-use rattler_lock::{LockFile, LockFileBuilder, ParseCondaLockError, PlatformData, PlatformName};
+use rattler_lock::{
+    LockFile, LockFileBuilder, ParseCondaLockError, PlatformData, PlatformName, PypiPackageData,
+};
 use thiserror::Error;
 
 use super::changes::PackageId;
@@ -150,6 +152,32 @@ pub struct Lock {
 }
 
 impl Lock {
+    /// What messages call the file.
+    pub(super) fn name(&self) -> &str {
+        &self.name
+    }
+
+    /// The file as rattler knows it.
+    pub(super) fn file(&self) -> &LockFile {
+        &self.file
+    }
+
+    /// The packages of pip in the environment's prefix, or in an isolated kernel's, for a
+    /// platform.
+    pub fn pypi(&self, isolated: Option<&str>, platform: Subdir) -> Vec<PypiPackageData> {
+        let environment = self.file.environment(environment_name(isolated));
+        let locked = self.file.platform(&platform.to_string());
+        let packages = environment.zip(locked).and_then(|(environment, locked)| {
+            let packages = environment.packages(locked)?;
+            Some(
+                packages
+                    .filter_map(|package| package.as_pypi().cloned())
+                    .collect(),
+            )
+        });
+        packages.unwrap_or_default()
+    }
+
     /// Writes the lock of a solution.
     pub fn render(
         spec_name: &str,
