@@ -21,3 +21,6 @@ pub use import::{
 };
 pub use secret::secret_in;
 pub use text::{one_line, scalar};
+
+#[cfg(test)]
+mod tests;

@@ -105,22 +105,7 @@ fn conda_dependencies(depends: &[String]) -> BTreeMap<String, String> {
         if text.starts_with("__") {
             continue;
         }
-        let (name, constraint) = match MatchSpec::from_str(text, ParseStrictness::Lenient) {
-            Ok(spec) => {
-                let (name, rest) = spec.into_nameless();
-                let constraint = rest.to_string();
-                let constraint = if constraint == "*" {
-                    String::new()
-                } else {
-                    constraint
-                };
-                (name.to_string(), constraint)
-            }
-            Err(_) => match text.split_once(' ') {
-                Some((name, rest)) => (name.to_owned(), rest.to_owned()),
-                None => (text.clone(), String::new()),
-            },
-        };
+        let (name, constraint) = parts(text);
         by_name
             .entry(name)
             .and_modify(|known| {
@@ -135,6 +120,28 @@ fn conda_dependencies(depends: &[String]) -> BTreeMap<String, String> {
             .or_insert(constraint);
     }
     by_name
+}
+
+/// The name of a requirement and what follows it, in the words of the package where it is
+/// in the usual form.
+fn parts(requirement: &str) -> (String, String) {
+    let (name, rest) = requirement.split_once(' ').unwrap_or((requirement, ""));
+    let is_name = |c: char| c.is_ascii_alphanumeric() || "._-".contains(c);
+    if name.chars().all(is_name) && !rest.contains('[') {
+        return (name.to_owned(), rest.trim().to_owned());
+    }
+    match MatchSpec::from_str(requirement, ParseStrictness::Lenient) {
+        Ok(spec) => {
+            let (name, rest) = spec.into_nameless();
+            let constraint = rest.to_string();
+            let any = constraint == "*";
+            (
+                name.to_string(),
+                if any { String::new() } else { constraint },
+            )
+        }
+        Err(_) => (name.to_owned(), rest.to_owned()),
+    }
 }
 
 /// `None` for what is no archive behind a URL.

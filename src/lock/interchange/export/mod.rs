@@ -134,6 +134,3 @@ fn pypi_requirement(package: &PypiPackageData) -> String {
         _ => format!("{} @ {location}", package.name()),
     }
 }
-
-#[cfg(test)]
-pub(super) mod tests;

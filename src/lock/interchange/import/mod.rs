@@ -227,6 +227,3 @@ fn without_channel(requirement: &MatchSpec) -> MatchSpec {
         ..requirement.clone()
     }
 }
-
-#[cfg(test)]
-mod tests;

@@ -2,6 +2,7 @@
 //! is listed by its key.
 
 use rattler_conda_types::Subdir;
+use rattler_lock::DEFAULT_ENVIRONMENT_NAME;
 use toml::{Table, Value};
 
 use super::pypi_toml::pypi_requirement;
@@ -175,11 +176,25 @@ impl Reading {
                 }
             }
             ("environments", Value::Table(environments)) => {
-                for environment in environments.keys() {
-                    self.left_out(format!("the environment {environment}"));
+                for (environment, value) in environments {
+                    self.environment(environment, value);
                 }
             }
             _ => self.left_out(key),
+        }
+    }
+
+    /// The default environment has the default feature, and may have others.
+    fn environment(&mut self, name: &str, value: &Value) {
+        let features = value
+            .as_array()
+            .or_else(|| value.get("features")?.as_array());
+        let features = features.into_iter().flatten().filter_map(Value::as_str);
+        let features = features.collect::<Vec<_>>().join(", ");
+        if name != DEFAULT_ENVIRONMENT_NAME {
+            self.left_out(format!("the environment {name}"));
+        } else if !features.is_empty() {
+            self.left_out(format!("what {name} has of the features {features}"));
         }
     }
 
