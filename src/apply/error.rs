@@ -12,6 +12,7 @@ use super::pip::PipFailure;
 use crate::conda::{CondaError, SettingsError};
 use crate::jupyter::RegistrationError;
 use crate::kernel::KernelSpecError;
+use crate::lock::interchange::ImportError;
 use crate::lock::{LockError, Staleness};
 use crate::site::SiteError;
 use crate::spec::SpecErrors;
@@ -48,6 +49,10 @@ pub enum ApplyError {
     #[error(transparent)]
     #[diagnostic(transparent)]
     Lock(#[from] LockError),
+    /// A file of another tool.
+    #[error(transparent)]
+    #[diagnostic(transparent)]
+    Import(#[from] ImportError),
     /// The disk.
     #[error(transparent)]
     #[diagnostic(transparent)]

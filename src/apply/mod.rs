@@ -12,9 +12,12 @@ mod commits;
 mod context;
 mod delete;
 mod error;
+mod export;
 mod forbidden;
+mod foreign_prefix;
 mod generations_in_use;
 mod hold;
+mod import;
 mod kernels;
 mod link;
 mod nix;
@@ -43,7 +46,11 @@ pub use commits::Commits;
 pub use context::{Context, Who};
 pub use delete::{Deleted, delete, would_delete};
 pub use error::ApplyError;
+pub use export::{
+    Exportable, exportable, isolated_kernels, not_exported, one_platform, plain_spec,
+};
 pub use hold::{WaitingFor, hold};
+pub use import::{Brought, Import, import};
 pub use kernels::Message;
 pub use nix::NixError;
 pub use no_solution::NoSolution;

@@ -177,7 +177,10 @@ pub fn judge_channels(context: &Context, subject: &Subject) -> Result<(), ApplyE
 }
 
 /// Everything that decides the solution, and the channels with their names.
-fn inputs(context: &Context, subject: &Subject) -> Result<(Inputs, Vec<Channel>), ApplyError> {
+pub(super) fn inputs(
+    context: &Context,
+    subject: &Subject,
+) -> Result<(Inputs, Vec<Channel>), ApplyError> {
     let spec = &subject.file.spec;
     let platforms: Vec<Subdir> = if spec.platforms.is_empty() {
         vec![context.platform]

@@ -10,6 +10,7 @@ use crate::cluster::ClusterError;
 use crate::conda::{CondaError, SettingsError};
 use crate::jupyter::RegistrationError;
 use crate::kernel::{DefinitionError, UnknownKernel};
+use crate::lock::interchange::UnexportableError;
 use crate::pip::PipError;
 use crate::recipe::RecipeError;
 use crate::session::SessionError;
@@ -193,6 +194,7 @@ impl From<ApplyError> for Failure {
             | ApplyError::OtherEnvironment { .. }
             | ApplyError::ForeignLock { .. }
             | ApplyError::Lock(_)
+            | ApplyError::Import(_)
             | ApplyError::FolderTaken { .. }
             | ApplyError::Nix(
                 NixError::NoSystem { .. }
@@ -330,6 +332,12 @@ impl From<DefinitionError> for Failure {
 
 impl From<UnknownKernel> for Failure {
     fn from(error: UnknownKernel) -> Self {
+        Self::new(Exit::Usage, error)
+    }
+}
+
+impl From<UnexportableError> for Failure {
+    fn from(error: UnexportableError) -> Self {
         Self::new(Exit::Usage, error)
     }
 }

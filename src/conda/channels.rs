@@ -42,6 +42,12 @@ impl ChannelNames {
         }
     }
 
+    /// A channel's name where its URL is behind the alias, else the URL.
+    pub fn short(&self, url: &Url) -> String {
+        let name = self.config.strip_channel_alias(url);
+        name.unwrap_or_else(|| url.to_string())
+    }
+
     /// Names that mean several channels.
     pub(super) fn set_several(&mut self, several: BTreeMap<String, Vec<Channel>>) {
         self.several = several;

@@ -5,7 +5,7 @@ use miette::Diagnostic;
 use rattler_conda_types::{Channel, GenericVirtualPackage, RepoDataRecord, Subdir};
 use rattler_lock::{
     Environment, LockFile, LockFileBuilder, ParseCondaLockError, Platform, PlatformData,
-    PlatformName, PypiDistributionData,
+    PlatformName, PypiDistributionData, PypiPackageData,
 };
 use thiserror::Error;
 
@@ -167,6 +167,32 @@ pub struct Lock {
 }
 
 impl Lock {
+    /// What messages call the file.
+    pub(super) fn name(&self) -> &str {
+        &self.name
+    }
+
+    /// The file as rattler knows it.
+    pub(super) fn file(&self) -> &LockFile {
+        &self.file
+    }
+
+    /// The packages of pip in the environment's prefix, or in an isolated kernel's, for a
+    /// platform.
+    pub fn pypi(&self, isolated: Option<&str>, platform: Subdir) -> Vec<PypiPackageData> {
+        let environment = self.file.environment(environment_name(isolated));
+        let locked = self.file.platform(&platform.to_string());
+        let packages = environment.zip(locked).and_then(|(environment, locked)| {
+            let packages = environment.packages(locked)?;
+            Some(
+                packages
+                    .filter_map(|package| package.as_pypi().cloned())
+                    .collect(),
+            )
+        });
+        packages.unwrap_or_default()
+    }
+
     /// Writes the lock of a solution.
     pub fn render(
         spec_name: &str,
@@ -300,27 +326,22 @@ impl Lock {
         Ok(records)
     }
 
-    /// What the `pip:` section brings.
+    /// Those of them that are whole archives with a version, as a lock of envspec's has
+    /// them all.
     pub fn pip(
         &self,
         isolated: Option<&str>,
         platform: Subdir,
     ) -> Result<Vec<PypiDistributionData>, LockError> {
-        let (environment, locked) = self.part(isolated, platform)?;
-        let packages = environment
-            .pypi_packages(locked)
-            .ok_or_else(|| self.no_platform(platform))?;
-        packages
-            .map(|package| {
-                package
-                    .as_wheel()
-                    .cloned()
-                    .ok_or_else(|| LockError::NoWheel {
-                        name: self.name.clone(),
-                        package: package.name().to_string(),
-                    })
+        let packages = self.pypi(isolated, platform).into_iter();
+        let archive = |package: PypiPackageData| {
+            let name = package.name().to_string();
+            package.into_wheel().ok_or_else(|| LockError::NoWheel {
+                name: self.name.clone(),
+                package: name,
             })
-            .collect()
+        };
+        packages.map(archive).collect()
     }
 
     /// The environment of a prefix, and the platform as the file knows it.

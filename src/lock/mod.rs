@@ -8,6 +8,7 @@
 mod changes;
 mod file;
 mod inputs;
+pub mod interchange;
 mod nix;
 mod wheel;
 

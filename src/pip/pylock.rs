@@ -53,8 +53,8 @@ pub(super) enum Unusable {
 /// uv lists the wheels of a version that fit the platform. Which one counts, if there are
 /// several, is what uv's installer would choose: see [`preference`].
 pub(super) fn read(text: &str) -> Result<Vec<PypiDistributionData>, Unusable> {
-    let lock: PyLock = toml_edit::de::from_str(text)
-        .map_err(|error| Unusable::Unreadable(error.message().to_owned()))?;
+    let lock: PyLock =
+        toml::from_str(text).map_err(|error| Unusable::Unreadable(error.message().to_owned()))?;
     let mut packages = Vec::new();
     let mut without = Vec::new();
     for package in lock.packages {

@@ -16,6 +16,14 @@ pub fn write_whole(path: &Path, bytes: &[u8]) -> Result<(), StoreError> {
     write_with_mode(&target, bytes, mode)
 }
 
+/// The same in a folder that may have to be made.
+pub fn write_whole_below(path: &Path, bytes: &[u8]) -> Result<(), StoreError> {
+    if let Some(folder) = path.parent() {
+        fs_err::create_dir_all(folder).map_err(StoreError::io("could not make", folder))?;
+    }
+    write_whole(path, bytes)
+}
+
 /// Writes a file so that it is there whole or not at all: a temporary file
 /// beside it, flushed to disk, renamed over it.
 pub(super) fn write_with_mode(path: &Path, bytes: &[u8], mode: u32) -> Result<(), StoreError> {

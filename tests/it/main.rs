@@ -32,6 +32,7 @@ mod gc_slurm;
 mod group;
 mod history;
 mod injection;
+mod interchange;
 mod isolated;
 mod julia;
 mod kernels;

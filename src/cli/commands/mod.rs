@@ -8,8 +8,10 @@ mod delete;
 mod diff;
 mod doctor;
 mod edit_spec;
+mod export;
 mod gc;
 mod history;
+mod import;
 mod kernels;
 mod kernels_doctor;
 mod kernels_list;
@@ -64,6 +66,8 @@ pub(in crate::cli) enum Command {
     List(list::Args),
     History(history::Args),
     Diff(diff::Args),
+    Export(export::Args),
+    Import(import::Args),
     Rollback(rollback::Args),
     Verify(verify::Args),
     Delete(delete::Args),
@@ -90,6 +94,8 @@ pub(in crate::cli) fn run(app: &App<'_>, command: Command) -> Result<Exit, Failu
         Command::List(args) => list::run(app, &args),
         Command::History(args) => history::run(app, &args),
         Command::Diff(args) => diff::run(app, &args),
+        Command::Export(args) => export::run(app, &args),
+        Command::Import(args) => import::run(app, &args),
         Command::Rollback(args) => rollback::run(app, &args),
         Command::Verify(args) => verify::run(app, &args),
         Command::Delete(args) => delete::run(app, &args),

@@ -234,12 +234,12 @@ fn check(source: &SourceText) -> Result<EnvSpec, EditError> {
         .map_err(|errors| EditError::Spec(Box::new(errors)))
 }
 
-fn tree(source: &SourceText) -> Option<Node> {
+pub(super) fn tree(source: &SourceText) -> Option<Node> {
     let mut faults = Vec::new();
     read(source, &mut faults, &mut Vec::new()).filter(|_| faults.is_empty())
 }
 
-fn find<'n>(root: &'n Node, key: &str) -> Option<&'n Entry> {
+pub(super) fn find<'n>(root: &'n Node, key: &str) -> Option<&'n Entry> {
     match &root.value {
         Value::Map(entries) => entries.iter().find(|entry| entry.key == key),
         _ => None,
@@ -281,7 +281,7 @@ fn scalar(text: &str) -> Node {
     }
 }
 
-fn splice(text: &str, span: Span, with: &str) -> String {
+pub(super) fn splice(text: &str, span: Span, with: &str) -> String {
     format!(
         "{}{with}{}",
         &text[..span.offset],
@@ -291,7 +291,7 @@ fn splice(text: &str, span: Span, with: &str) -> String {
 
 /// A text as a YAML scalar: without quotes where every reader takes it for the
 /// same text.
-fn written(text: &str, in_brackets: bool) -> String {
+pub(super) fn written(text: &str, in_brackets: bool) -> String {
     const WORDS: [&str; 9] = ["true", "false", "yes", "no", "on", "off", "null", "y", "n"];
     let another_type = text.parse::<f64>().is_ok() || WORDS.contains(&text.to_lowercase().as_str());
     let has_signs = text.contains(": ") || text.contains(" #") || text.ends_with([':', ' ']);

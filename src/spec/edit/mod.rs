@@ -10,6 +10,7 @@
 //! or a package is the caller's question too.
 
 mod list;
+mod plain;
 
 use std::str::FromStr;
 
@@ -22,6 +23,8 @@ use super::reader::nearest;
 use super::requirement::read_requirement;
 use super::source::SourceText;
 use list::File;
+
+pub use plain::{named, plain, plain_of};
 
 /// Why a spec was not edited.
 #[derive(Debug, thiserror::Error, Diagnostic)]

@@ -1,0 +1,228 @@
+//! Recipes of containers: an image of micromamba, the exact packages, the variables.
+//!
+//! What is in a spec or a lock is data here too: it reaches the shell of the image only
+//! as quoted words, and the recipe's own reader only where a line cannot begin or end
+//! with it.
+
+use rattler_lock::PackageHashes;
+use shell_quote::{QuoteRefExt as _, Sh};
+
+use super::explicit::urls;
+use super::{Exported, Portable, PortablePlatform, pypi_requirement};
+use crate::lock::interchange::text::one_line;
+
+/// The image to begin with: its tags are versions of micromamba.
+const IMAGE: &str = "docker.io/mambaorg/micromamba:2.3.2";
+
+/// Where the lists lie while they are installed.
+const LIST: &str = "/tmp/envspec.txt";
+const PIP_LIST: &str = "/tmp/envspec-pip.txt";
+
+/// A command is one argument of the kernel's `execve`, which takes 128 KiB; a longer
+/// list is written by several.
+const LONGEST_COMMAND: usize = 64 * 1024;
+
+/// A Dockerfile.
+pub fn dockerfile(portable: &Portable, at: &PortablePlatform) -> Exported {
+    let mut left_out = not_in_an_image(at);
+    let mut lines = vec![
+        format!(
+            "# The packages that {} was locked to, for {}. Build it with",
+            one_line(&portable.from),
+            at.platform
+        ),
+        format!(
+            "# docker build --platform {} --tag {} - < <this file>",
+            platform_of_docker(at),
+            portable.name.to_lowercase()
+        ),
+        format!("ARG IMAGE={IMAGE}"),
+        "FROM ${IMAGE}".to_owned(),
+    ];
+    let list = std::iter::once("@EXPLICIT".to_owned()).chain(urls(at).map(String::from));
+    lines.extend(written_to(LIST, list).map(|command| format!("RUN {command}")));
+    lines.push(format!(
+        "RUN micromamba install --yes --name base --file {LIST} \\"
+    ));
+    lines.push("    && micromamba clean --all --yes \\".to_owned());
+    lines.push(format!("    && rm {LIST}"));
+    if let Some((list, flags)) = pip_list(at, &mut left_out) {
+        lines
+            .extend(written_to(PIP_LIST, list.into_iter()).map(|command| format!("RUN {command}")));
+        lines.push(format!(
+            "RUN micromamba run --name base python -m pip install {flags} --requirement {PIP_LIST} \\"
+        ));
+        lines.push(format!("    && rm {PIP_LIST}"));
+    }
+    for (name, value) in &portable.variables {
+        if value.contains(['\n', '\r']) {
+            left_out.push(format!("the variable {name}: it has several lines"));
+            continue;
+        }
+        // Docker fills in `$NAME` and takes a backslash for an escape.
+        let value: String = value
+            .chars()
+            .flat_map(|c| {
+                let escape = matches!(c, '"' | '\\' | '$').then_some('\\');
+                escape.into_iter().chain([c])
+            })
+            .collect();
+        lines.push(format!("ENV {name}=\"{value}\""));
+    }
+    Exported {
+        text: lines.join("\n") + "\n",
+        left_out,
+    }
+}
+
+/// A definition file of Apptainer (and of Singularity).
+pub fn apptainer(portable: &Portable, at: &PortablePlatform) -> Exported {
+    let mut left_out = not_in_an_image(at);
+    let mut lines = vec![
+        format!(
+            "# The packages that {} was locked to, for {}. Build it with",
+            one_line(&portable.from),
+            at.platform
+        ),
+        format!("# apptainer build {}.sif <this file>", portable.name),
+        "Bootstrap: docker".to_owned(),
+        format!("From: {}", IMAGE.trim_start_matches("docker.io/")),
+        String::new(),
+        "%post".to_owned(),
+        "    set -eu".to_owned(),
+    ];
+    let list = std::iter::once("@EXPLICIT".to_owned()).chain(urls(at).map(String::from));
+    lines.extend(written_to(LIST, list).map(|command| format!("    {command}")));
+    lines.push(format!(
+        "    micromamba install --yes --root-prefix /opt/conda --name base --file {LIST}"
+    ));
+    lines.push("    micromamba clean --all --yes --root-prefix /opt/conda".to_owned());
+    lines.push(format!("    rm {LIST}"));
+    if let Some((list, flags)) = pip_list(at, &mut left_out) {
+        lines
+            .extend(written_to(PIP_LIST, list.into_iter()).map(|command| format!("    {command}")));
+        lines.push(format!(
+            "    /opt/conda/bin/python -m pip install {flags} --requirement {PIP_LIST}"
+        ));
+        lines.push(format!("    rm {PIP_LIST}"));
+    }
+    lines.push(String::new());
+    lines.push("%environment".to_owned());
+    lines.push("    export MAMBA_ROOT_PREFIX=/opt/conda".to_owned());
+    lines.push("    export PATH=/opt/conda/bin:\"$PATH\"".to_owned());
+    for (name, value) in &portable.variables {
+        if value.contains(['\n', '\r']) {
+            left_out.push(format!("the variable {name}: it has several lines"));
+            continue;
+        }
+        lines.push(format!("    export {name}={}", word(value)));
+    }
+    lines.push(String::new());
+    lines.push("%runscript".to_owned());
+    lines.push("    exec micromamba run --root-prefix /opt/conda --name base \"$@\"".to_owned());
+    Exported {
+        text: lines.join("\n") + "\n",
+        left_out,
+    }
+}
+
+/// Commands that write a file of these lines, as few as it takes.
+fn written_to(file: &str, lines: impl Iterator<Item = String>) -> impl Iterator<Item = String> {
+    let mut commands: Vec<Vec<String>> = Vec::new();
+    let mut length = LONGEST_COMMAND;
+    for line in lines {
+        let word = format!("    {} \\\n", word(&line));
+        if length + word.len() > LONGEST_COMMAND {
+            commands.push(Vec::new());
+            length = 0;
+        }
+        length += word.len();
+        if let Some(last) = commands.last_mut() {
+            last.push(word);
+        }
+    }
+    let file = file.to_owned();
+    commands.into_iter().enumerate().map(move |(count, words)| {
+        let into = if count == 0 { ">" } else { ">>" };
+        format!("printf '%s\\n' \\\n{}    {into} {file}", words.concat())
+    })
+}
+
+/// The packages of pip as a list for it, and the flags that belong to the list: none
+/// that they need is looked for, because all are here, and checksums hold where every
+/// package has one.
+fn pip_list(
+    at: &PortablePlatform,
+    left_out: &mut Vec<String>,
+) -> Option<(Vec<String>, &'static str)> {
+    if at.pypi.is_empty() {
+        return None;
+    }
+    let mut conda = at.conda.iter();
+    if !conda.any(|record| record.package_record.name.as_normalized() == "pip") {
+        left_out.extend(at.pypi_left_out());
+        left_out.push("pip itself, which would install them: add it to the spec".to_owned());
+        return None;
+    }
+    let with_checksums: Option<Vec<String>> = at
+        .pypi
+        .iter()
+        .map(|package| {
+            let hash = package
+                .as_wheel()?
+                .hash
+                .as_ref()
+                .and_then(PackageHashes::sha256)?;
+            let hash = hex::encode(hash);
+            Some(format!(
+                "{} --hash=sha256:{hash}",
+                pypi_requirement(package)
+            ))
+        })
+        .collect();
+    if let Some(list) = with_checksums {
+        return Some((list, "--no-cache-dir --no-deps --require-hashes"));
+    }
+    left_out.push("the checksums of the packages of pip: not all of them have one".to_owned());
+    let list = at.pypi.iter().map(pypi_requirement).collect();
+    Some((list, "--no-cache-dir --no-deps"))
+}
+
+/// What an image does not have, though the list names it.
+fn not_in_an_image(at: &PortablePlatform) -> Vec<String> {
+    let local = at
+        .conda
+        .iter()
+        .filter(|record| record.url.scheme() == "file");
+    let count = local.count();
+    let mut left_out = Vec::new();
+    if count > 0 {
+        left_out.push(format!(
+            "the files of {count} packages: their URLs are of this machine, which an image does not see"
+        ));
+    }
+    left_out.push(
+        "a checksum of the image itself: replace its tag with a digest to have the same one always"
+            .to_owned(),
+    );
+    left_out
+}
+
+/// The platform as Docker calls it.
+fn platform_of_docker(at: &PortablePlatform) -> &'static str {
+    match at.platform {
+        rattler_conda_types::Subdir::LinuxAarch64 => "linux/arm64",
+        rattler_conda_types::Subdir::LinuxPpc64le => "linux/ppc64le",
+        _ => "linux/amd64",
+    }
+}
+
+/// A text as one word of a shell, in quotes also where it needs none.
+fn word(text: &str) -> String {
+    let plain = |c: char| !c.is_control() && c != '\'';
+    if text.chars().all(plain) {
+        return format!("'{text}'");
+    }
+    let quoted: Vec<u8> = text.quoted(Sh);
+    String::from_utf8_lossy(&quoted).into_owned()
+}

@@ -1,0 +1,169 @@
+//! What somebody may have asked for, told from what they got.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use rattler_conda_types::{PackageRecord, RepoDataRecord};
+
+use super::Asked;
+use crate::lock::PlatformPackages;
+
+/// How the requirements were found.
+pub(super) struct Found {
+    pub(super) asked: Vec<Asked>,
+    /// What no requirement can say.
+    pub(super) left_out: Vec<String>,
+}
+
+/// Languages whose version matters to all that is built for it, and is said even where
+/// another package asks for it.
+const LANGUAGES: [&str; 2] = ["python", "r-base"];
+
+/// Requirements that hold for packages and bring all of them: those that no other one
+/// needs, at their versions, and the languages.
+///
+/// A spec asks the same of every platform: what is only on some can't be asked for.
+pub(super) fn leaves(packages: &[PlatformPackages]) -> Found {
+    let sets: Vec<BTreeMap<&str, &PackageRecord>> =
+        packages.iter().map(|part| by_name(&part.records)).collect();
+    let mut wanted: BTreeSet<&str> = BTreeSet::new();
+    for set in &sets {
+        wanted.extend(roots(set));
+    }
+    let mut found = Found {
+        asked: Vec::new(),
+        left_out: Vec::new(),
+    };
+    for language in LANGUAGES {
+        let versions: BTreeSet<String> = sets
+            .iter()
+            .filter_map(|set| set.get(language))
+            .map(|record| series(record))
+            .collect();
+        let everywhere = sets.iter().all(|set| set.contains_key(language));
+        if let (1, true, Some(version)) = (versions.len(), everywhere, versions.first()) {
+            wanted.remove(language);
+            found
+                .asked
+                .push(Asked::plainly(format!("{language} {version}.*")));
+        }
+    }
+    let told = sets
+        .iter()
+        .any(|set| set.values().any(|record| !record.depends.is_empty()));
+    for name in wanted {
+        let records: Vec<&PackageRecord> = sets
+            .iter()
+            .filter_map(|set| set.get(name).copied())
+            .collect();
+        if records.len() < sets.len() {
+            let platforms = packages.iter().zip(&sets);
+            let platforms = platforms.filter(|(_, set)| set.contains_key(name));
+            let platforms: Vec<&str> = platforms.map(|(part, _)| part.platform.as_str()).collect();
+            found.left_out.push(format!(
+                "the wish for {name}: it is for {} alone, and a spec asks the same of every platform",
+                platforms.join(", ")
+            ));
+            continue;
+        }
+        let versions: BTreeSet<String> = records
+            .iter()
+            .map(|record| record.version.to_string())
+            .collect();
+        let builds: BTreeSet<String> = records
+            .iter()
+            .map(|record| record.build.to_string())
+            .collect();
+        let text = match (versions.len(), builds.len(), told) {
+            // Where nothing tells what needs what, the list is exact and stays so.
+            (1, 1, false) => format!("{name} {} {}", records[0].version, records[0].build),
+            (1, ..) => format!("{name} =={}", records[0].version),
+            _ => name.to_owned(),
+        };
+        found.asked.push(Asked::plainly(text));
+    }
+    if !told && sets.iter().any(|set| set.len() > 1) {
+        found.left_out.push(
+            "which package needs which: the source does not tell, so each one is asked for"
+                .to_owned(),
+        );
+    }
+    found
+}
+
+/// What packages need and is not among them, a line for each platform: a prefix that was
+/// damaged, a list that was cut.
+pub fn missing(packages: &[PlatformPackages]) -> Vec<String> {
+    let lines = packages.iter().filter_map(|part| {
+        let set = by_name(&part.records);
+        let needed = set.values().flat_map(|record| &record.depends);
+        // What only the machine can offer is no package.
+        let absent: BTreeSet<&str> = needed
+            .map(|text| name_of(text))
+            .filter(|name| !name.starts_with("__") && !set.contains_key(name))
+            .collect();
+        let names: Vec<&str> = absent.into_iter().collect();
+        (!names.is_empty()).then(|| {
+            let names = names.join(", ");
+            format!(
+                "what its packages need and is not there, for {}: {names}",
+                part.platform
+            )
+        })
+    });
+    lines.collect()
+}
+
+fn by_name(records: &[RepoDataRecord]) -> BTreeMap<&str, &PackageRecord> {
+    records
+        .iter()
+        .map(|record| &record.package_record)
+        .map(|record| (record.name.as_normalized(), record))
+        .collect()
+}
+
+/// The packages that no other one needs, and one of each circle that nobody needs.
+fn roots<'r>(set: &BTreeMap<&'r str, &'r PackageRecord>) -> Vec<&'r str> {
+    let needs = |record: &'r PackageRecord| record.depends.iter().map(|text| name_of(text));
+    let mut needed: BTreeSet<&str> = BTreeSet::new();
+    for (name, record) in set {
+        needed.extend(needs(record).filter(|other| other != name));
+    }
+    let mut roots: Vec<&str> = set
+        .keys()
+        .copied()
+        .filter(|name| !needed.contains(name))
+        .collect();
+    let mut reached: BTreeSet<&str> = BTreeSet::new();
+    let mut next: Vec<&str> = roots.clone();
+    loop {
+        while let Some(name) = next.pop() {
+            if let Some(record) = set.get(name).filter(|_| reached.insert(name)) {
+                next.extend(needs(record).filter(|name| set.contains_key(name)));
+            }
+        }
+        match set.keys().find(|name| !reached.contains(**name)) {
+            None => return roots,
+            Some(in_a_circle) => {
+                roots.push(in_a_circle);
+                next.push(in_a_circle);
+            }
+        }
+    }
+}
+
+/// The name in a requirement of a package.
+pub(super) fn name_of(requirement: &str) -> &str {
+    let requirement = requirement.trim();
+    let requirement = requirement.rsplit("::").next().unwrap_or(requirement);
+    let end = requirement
+        .find(|c: char| c.is_whitespace() || "=<>!~[;|,".contains(c))
+        .unwrap_or(requirement.len());
+    &requirement[..end]
+}
+
+/// `3.11` of `3.11.8`.
+fn series(record: &PackageRecord) -> String {
+    let version = record.version.to_string();
+    let parts: Vec<&str> = version.split('.').take(2).collect();
+    parts.join(".")
+}
