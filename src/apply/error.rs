@@ -174,6 +174,21 @@ pub enum ApplyError {
         kernel: String,
     },
 
+    /// This machine is the one that the environment is to run on, and packages of it
+    /// can't.
+    #[error("this environment can't run on {host}:\n{lacks}")]
+    #[diagnostic(help(
+        "have it solved for this machine: take `target` and pins of newer versions out of the spec, then envspec lock --renew. If it is for another machine, name that in the spec: site, target. If this one is misjudged: {example}=…"
+    ))]
+    Unfit {
+        /// This machine.
+        host: String,
+        /// What it lacks, a line each.
+        lacks: String,
+        /// The variable that says otherwise of the first of these.
+        example: String,
+    },
+
     /// No kernelspec where the definition says that there is one.
     #[error("the kernel {kernel}: its packages brought no kernelspec {directory}{messages}")]
     #[diagnostic(help(

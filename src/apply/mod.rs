@@ -30,6 +30,7 @@ mod rollback;
 mod served;
 mod spec_file;
 mod subject;
+mod unfit;
 mod verify;
 mod would_run;
 
@@ -54,4 +55,5 @@ pub use rollback::{RolledBack, rollback};
 pub use served::{Served, served};
 pub use spec_file::SpecFile;
 pub use subject::Subject;
+pub use unfit::refuse_unfit;
 pub use verify::{Damage, Finding, Verified, verify, verify_generation};

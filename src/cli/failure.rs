@@ -221,6 +221,7 @@ impl From<ApplyError> for Failure {
             | ApplyError::InstallerStrays { .. }
             | ApplyError::LinkScript { .. }
             | ApplyError::Nix(_) => Exit::Cluster,
+            | ApplyError::Unfit { .. }
         };
         Self::new(exit, error)
     }

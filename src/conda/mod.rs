@@ -33,4 +33,4 @@ pub use packages::Packages;
 pub use progress::{Progress, Silent, Step};
 pub use refresh::refresh_cache;
 pub use solve::{Gateways, Solve};
-pub use virtual_packages::virtual_packages;
+pub use virtual_packages::{Lack, lacks, virtual_packages};

@@ -8,9 +8,11 @@
 mod changes;
 mod file;
 mod inputs;
+mod needs;
 mod nix;
 
 pub use changes::{Change, PackageId, changes};
 pub use file::{Lock, LockError, LockText, PlatformPackages};
 pub use inputs::{Inputs, Origin, Request, Staleness};
 pub use nix::{LockedNix, NixInput};
+pub use needs::Need;

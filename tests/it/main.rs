@@ -59,6 +59,7 @@ mod staging;
 mod support;
 mod transport;
 mod two_pythons;
+mod unfit;
 mod vanishing;
 mod verify;
 mod ways;
