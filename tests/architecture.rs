@@ -69,11 +69,7 @@ const ENGINES: [&str; 10] = [
 ];
 
 /// What others than `conda` may name of the engines, and why.
-const ENGINE_EXCEPTIONS: [(&str, &str, &str); 1] = [(
-    "apply/resolve.rs",
-    "rattler_networking",
-    "hands the one client from the run to the rooms below",
-)];
+const ENGINE_EXCEPTIONS: [(&str, &str, &str); 0] = [];
 
 /// The longest a file may be, in lines without its tests.
 const LINES: usize = 400;

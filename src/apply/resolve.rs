@@ -3,19 +3,16 @@
 use std::collections::BTreeMap;
 use std::sync::OnceLock;
 
-use rattler_conda_types::{Channel, MatchSpec, RepoDataRecord, Subdir};
-use rattler_networking::LazyClient;
+use rattler_conda_types::{Channel, MatchSpec, Subdir};
 
 use super::context::Context;
 use super::error::ApplyError;
 use super::nix;
-use super::no_solution::NoSolution;
 use super::prefixes::LockedPrefix;
+use super::solution::{Keep, solution};
 use super::subject::Subject;
-use crate::conda::{
-    CondaError, Gateways, Solve, http_client, package_cache, resolve_channels, virtual_packages,
-};
-use crate::lock::{Inputs, Lock, LockText, Origin, PlatformPackages, Request};
+use crate::conda::resolve_channels;
+use crate::lock::{Inputs, LockText, Origin, Request};
 use crate::spec::{self, Span, SpecErrors};
 
 /// What to do with a lock that does not belong to its spec any more.
@@ -53,6 +50,27 @@ pub struct Locked {
 type Requested = BTreeMap<Option<String>, Vec<MatchSpec>>;
 
 impl Locked {
+    /// A lock's text, made for these inputs or still theirs.
+    pub(super) fn new(
+        text: LockText,
+        found: Option<LockText>,
+        channels: Vec<Channel>,
+        inputs: Inputs,
+    ) -> Self {
+        let requested = inputs.prefixes().map(|(isolated, requests)| {
+            let specs = requests.iter().map(|request| request.spec.clone());
+            (isolated.map(str::to_owned), specs.collect())
+        });
+        Self {
+            requested: requested.collect(),
+            platforms: inputs.platforms,
+            text,
+            found,
+            channels,
+            prefixes: OnceLock::new(),
+        }
+    }
+
     /// Whether it is what the file beside the spec holds.
     pub fn is_written(&self) -> bool {
         self.is_found(Some(&self.text))
@@ -96,13 +114,6 @@ pub async fn resolve(
     policy: LockPolicy,
 ) -> Result<Locked, ApplyError> {
     let (inputs, channels) = inputs(context, subject)?;
-    let requested: Requested = inputs
-        .prefixes()
-        .map(|(isolated, requests)| {
-            let specs = requests.iter().map(|request| request.spec.clone());
-            (isolated.map(str::to_owned), specs.collect())
-        })
-        .collect();
     let found = subject.file.lock_text()?;
     let name = subject.file.lock_name();
     let staleness = match &found {
@@ -124,27 +135,16 @@ pub async fn resolve(
             staleness,
         }),
         (LockPolicy::Frozen, Some(text), _)
-        | (LockPolicy::Locked | LockPolicy::Update, Some(text), Some(None)) => Ok(Locked {
-            found: Some(text.clone()),
-            text,
-            channels,
-            platforms: inputs.platforms,
-            requested,
-            prefixes: OnceLock::new(),
-        }),
+        | (LockPolicy::Locked | LockPolicy::Update, Some(text), Some(None)) => {
+            Ok(Locked::new(text.clone(), Some(text), channels, inputs))
+        }
         (policy, found, _) => {
             // A broken lock is no reason to stop: the solution just starts from
             // nothing then.
             let earlier = found.as_ref().filter(|_| policy != LockPolicy::Renew);
-            let text = solve(context, subject, &inputs, &channels, earlier).await?;
-            Ok(Locked {
-                text: LockText::new(name, text),
-                found,
-                channels,
-                platforms: inputs.platforms,
-                requested,
-                prefixes: OnceLock::new(),
-            })
+            let keep = earlier.map_or(Keep::Nothing, Keep::All);
+            let (text, _) = solution(context, subject, &inputs, &channels, &keep).await?;
+            Ok(Locked::new(text, found, channels, inputs))
         }
     }
 }
@@ -174,7 +174,10 @@ pub fn judge_channels(context: &Context, subject: &Subject) -> Result<(), ApplyE
 }
 
 /// Everything that decides the solution, and the channels with their names.
-fn inputs(context: &Context, subject: &Subject) -> Result<(Inputs, Vec<Channel>), ApplyError> {
+pub(super) fn inputs(
+    context: &Context,
+    subject: &Subject,
+) -> Result<(Inputs, Vec<Channel>), ApplyError> {
     let spec = &subject.file.spec;
     let mut requests: Vec<Request> = spec.dependencies.iter().map(Request::from).collect();
     let mut isolated: BTreeMap<String, Vec<Request>> = BTreeMap::new();
@@ -283,90 +286,4 @@ fn refuse_forbidden(
         });
     }
     faults.map_or(Ok(()), |faults| Err(faults.into()))
-}
-
-async fn solve(
-    context: &Context,
-    subject: &Subject,
-    inputs: &Inputs,
-    channels: &[Channel],
-    earlier: Option<&LockText>,
-) -> Result<String, ApplyError> {
-    let from_nix = nix::lock(context, subject, inputs, earlier).await?;
-    let earlier = earlier.and_then(|lock| lock.read().ok());
-    let client: LazyClient = http_client(context.network);
-    let _umask = context.root.join_group()?;
-    let cache = package_cache(&context.root.packages());
-    // The engine's files are for their owner alone.
-    let index = match context.root.group() {
-        Some(_) => context.root.index().join(context.who.uid.to_string()),
-        None => context.root.index(),
-    };
-    let gateways = Gateways::new(&client, context.network, &index, &cache);
-    let prefixes = inputs.prefixes().collect::<Vec<_>>();
-    let all = prefixes.into_iter().flat_map(|prefix| {
-        let platforms = inputs.platforms.iter();
-        platforms.map(move |&platform| (prefix, platform))
-    });
-    let mut solution = Vec::new();
-    for ((isolated, requests), platform) in all {
-        let virtual_packages =
-            virtual_packages(platform, &inputs.target).map_err(CondaError::from)?;
-        let favored: Vec<RepoDataRecord> = earlier
-            .as_ref()
-            .and_then(|lock| lock.records(isolated, platform).ok())
-            .unwrap_or_default();
-        let specs: Vec<MatchSpec> = requests
-            .iter()
-            .map(|request| request.spec.clone())
-            .collect();
-        let question = Solve {
-            channels,
-            platform,
-            specs: &specs,
-            virtual_packages: &virtual_packages,
-            favored: &favored,
-        };
-        let records = question
-            .run(&gateways, &context.progress)
-            .await
-            .map_err(|error| explain(error, subject, requests, channels, platform))?;
-        solution.push(PlatformPackages {
-            isolated: isolated.map(str::to_owned),
-            platform,
-            virtual_packages,
-            records,
-        });
-    }
-    let spec_name = subject
-        .file
-        .path
-        .file_name()
-        .unwrap_or_default()
-        .to_string_lossy()
-        .into_owned();
-    Ok(Lock::render(
-        &spec_name, inputs, channels, &solution, &from_nix,
-    )?)
-}
-
-/// Words a conflict in the user's own lines.
-fn explain(
-    error: CondaError,
-    subject: &Subject,
-    requests: &[Request],
-    channels: &[Channel],
-    platform: Subdir,
-) -> ApplyError {
-    match error {
-        CondaError::Unsolvable(conflict) => Box::new(NoSolution::new(
-            &subject.file.source,
-            requests,
-            channels,
-            platform,
-            &conflict,
-        ))
-        .into(),
-        error => error.into(),
-    }
 }

@@ -23,4 +23,4 @@ pub use model::{
     At, Dependency, EnvName, EnvSpec, KernelRequest, Limits, Note, PipSection, Span, Target,
 };
 pub use parse::parse;
-pub use source::SourceText;
+pub use source::{SourceText, shown};

@@ -16,6 +16,7 @@ mod bytecode;
 mod cache;
 mod clock;
 mod cluster_world;
+mod conflicts;
 mod crash;
 mod definitions;
 mod definitions_beside;
