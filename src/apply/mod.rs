@@ -33,6 +33,7 @@ mod solution;
 mod spec_file;
 mod subject;
 mod unfit;
+mod update;
 mod verify;
 mod would_run;
 
@@ -59,4 +60,5 @@ pub use solution::HeldBack;
 pub use spec_file::SpecFile;
 pub use subject::Subject;
 pub use unfit::refuse_unfit;
+pub use update::{Cause, Move, Updated, update};
 pub use verify::{Damage, Finding, Verified, verify, verify_generation};

@@ -192,6 +192,7 @@ impl From<ApplyError> for Failure {
             | ApplyError::ForeignLock { .. }
             | ApplyError::Lock(_)
             | ApplyError::FolderTaken { .. }
+            | ApplyError::NotInLock { .. }
             | ApplyError::Nix(
                 NixError::NoSystem { .. }
                 | NixError::TooManySources { .. }
@@ -220,8 +221,8 @@ impl From<ApplyError> for Failure {
             | ApplyError::Installer { .. }
             | ApplyError::InstallerStrays { .. }
             | ApplyError::LinkScript { .. }
-            | ApplyError::Nix(_) => Exit::Cluster,
             | ApplyError::Unfit { .. }
+            | ApplyError::Nix(_) => Exit::Cluster,
         };
         Self::new(exit, error)
     }

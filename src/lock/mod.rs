@@ -10,9 +10,11 @@ mod file;
 mod inputs;
 mod needs;
 mod nix;
+mod why;
 
 pub use changes::{Change, PackageId, changes};
 pub use file::{Lock, LockError, LockText, PlatformPackages};
 pub use inputs::{Inputs, Origin, Request, Staleness};
-pub use nix::{LockedNix, NixInput};
 pub use needs::Need;
+pub use nix::{LockedNix, NixInput};
+pub use why::why;

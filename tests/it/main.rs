@@ -61,6 +61,8 @@ mod support;
 mod transport;
 mod two_pythons;
 mod unfit;
+mod update;
+mod update_records;
 mod vanishing;
 mod verify;
 mod ways;
