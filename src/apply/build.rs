@@ -12,7 +12,7 @@ use super::kernels;
 use super::link::link;
 use super::nix;
 use super::observe::Prepared;
-use super::prefixes::LockedPrefix;
+use super::prefixes::{LockedPrefix, needs};
 use super::provenance::provenance;
 use super::publish::{Publishing, publish};
 use super::registration::{self, Replaced};
@@ -261,6 +261,7 @@ pub(super) async fn build(
             .collect(),
         kernels: set_up.kernels,
         activation: set_up.activation,
+        needs: needs(&prepared.prefixes),
         clobbered: clobbered.clone(),
         scripts_not_run: scripts.clone(),
     };

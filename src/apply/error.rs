@@ -161,6 +161,18 @@ pub enum ApplyError {
         name: String,
     },
 
+    /// A package is not in the lock.
+    #[error("{name} has no package `{package}`")]
+    #[diagnostic(help("{}", not_in_lock(near)))]
+    NotInLock {
+        /// The lock.
+        name: String,
+        /// The package as it was asked for.
+        package: String,
+        /// Names that are near, best first.
+        near: Vec<String>,
+    },
+
     /// The lock is of an older spec, and may not be changed.
     #[error("{name} is stale: {spec} has changed since\n{staleness}")]
     #[diagnostic(help("bring it up to date with: envspec lock. Or use it as it is with --frozen"))]
@@ -183,6 +195,21 @@ pub enum ApplyError {
     NotAgain {
         /// The generation.
         generation: String,
+    },
+
+    /// This machine is the one that the environment is to run on, and packages of it
+    /// can't.
+    #[error("this environment can't run on {host}:\n{lacks}")]
+    #[diagnostic(help(
+        "have it solved for this machine: take `target` and pins of newer versions out of the spec, then envspec lock --renew. If it is for another machine, name that in the spec: site, target. If this one is misjudged: {example}=…"
+    ))]
+    Unfit {
+        /// This machine.
+        host: String,
+        /// What it lacks, a line each.
+        lacks: String,
+        /// The variable that says otherwise of the first of these.
+        example: String,
     },
 
     /// The lock lacks what a kernel needs.
@@ -309,5 +336,14 @@ impl ApplyError {
             path: path.clone(),
             source,
         }
+    }
+}
+
+/// What to do where a lock lacks a package.
+fn not_in_lock(near: &[String]) -> String {
+    match near {
+        [] => "name a package alone, without a version; for one that the spec lacks: envspec add"
+            .to_owned(),
+        near => format!("did you mean {}?", near.join(", ")),
     }
 }

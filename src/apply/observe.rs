@@ -5,9 +5,10 @@ use std::path::{Path, PathBuf};
 use super::context::Context;
 use super::error::ApplyError;
 use super::nix;
-use super::prefixes::LockedPrefix;
+use super::prefixes::{LockedPrefix, needs};
 use super::resolve::Locked;
 use super::subject::{KernelOrigin, Subject};
+use super::unfit;
 use crate::conda;
 use crate::jupyter::{self, Owner};
 use crate::lock::PackageId;
@@ -28,6 +29,9 @@ pub struct Prepared {
     /// The spec that the current generation was made from, if that is another
     /// one which is still there.
     pub other_spec: Option<PathBuf>,
+    /// What this machine lacks of what the packages need, where the spec's target says
+    /// that they are for another one.
+    pub unfit: Vec<String>,
     /// What is to be in it; nothing if the generation is there already.
     pub(super) prefixes: Vec<LockedPrefix>,
 }
@@ -73,11 +77,13 @@ pub fn prepare(
     let packages: Vec<PackageId> = prefixes.iter().flat_map(LockedPrefix::packages).collect();
     let (mut cost, mut room) = (Cost::default(), Room::default());
     let mut store_paths = Vec::new();
+    let mut unfit = Vec::new();
     if !generation_exists {
         for locked in &prefixes {
             store::refuse_too_long(&locked.within(&prefix))?;
         }
         refuse_lacking(&subject, &packages)?;
+        unfit = unfit::judge(context, &subject, &needs(&prefixes))?;
         store_paths = nix::store_paths(context, &subject, &locked.text)?;
         let records = prefixes.iter().map(|prefix| prefix.records.as_slice());
         cost = conda::cost(context.root.path(), &subject.packages(context), records);
@@ -125,6 +131,7 @@ pub fn prepare(
         desired,
         plan,
         other_spec,
+        unfit,
         prefixes,
     })
 }

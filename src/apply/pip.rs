@@ -16,8 +16,8 @@ use super::context::Context;
 use super::error::ApplyError;
 use super::subject::Subject;
 use crate::conda::{
-    CondaError, Gateways, Install, Known, Network, Packages, Solve, distributions, install,
-    virtual_packages,
+    CondaError, Gateways, Install, Known, Line, Network, Packages, Solve, distributions, install,
+    solve_all, virtual_packages,
 };
 use crate::lock::PlatformPackages;
 use crate::pip::{PipError, Question, Uv};
@@ -86,6 +86,9 @@ impl Asking<'_> {
             return Ok(Vec::new());
         };
         let platform = solved.platform;
+        if section.lines(platform).next().is_none() {
+            return Ok(Vec::new());
+        }
         let failed = |error| self.failure(section, error);
         let python =
             python_of(&solved.records).ok_or_else(|| failed(PipError::NoPython { platform }))?;
@@ -147,6 +150,11 @@ impl Asking<'_> {
             .iter()
             .filter_map(|text| MatchSpec::from_str(text, ParseStrictness::Lenient).ok())
             .collect();
+        let line = Line {
+            kernel: None,
+            is_written: false,
+        };
+        let lines = vec![line; specs.len()];
         let question = Solve {
             channels: self.channels,
             platform: context.platform,
@@ -154,12 +162,18 @@ impl Asking<'_> {
             virtual_packages: &virtual_packages(context.platform, &[]).map_err(CondaError::from)?,
             favored: &[],
             priority: self.subject.file.spec.channel_priority,
+            named: &[],
+            lines: &lines,
+            isolated: None,
+            others: &[],
         };
-        let records = question.run(self.gateways, &context.progress).await;
-        let records = records.map_err(|error| match error {
-            CondaError::Unsolvable(_) => ApplyError::NoUv,
-            error => error.into(),
-        })?;
+        let answers = solve_all(&[question], self.gateways, &context.progress).await?;
+        let answer = answers.into_iter().next().ok_or(ApplyError::NoUv)?;
+        let records = match answer {
+            Ok(solution) => solution.records,
+            Err(CondaError::Unsolvable(_)) => return Err(ApplyError::NoUv),
+            Err(error) => return Err(error.into()),
+        };
         fs_err::create_dir_all(folder).map_err(StoreError::io("could not make", folder))?;
         let prefix = tempfile::Builder::new()
             .prefix(".uv-")

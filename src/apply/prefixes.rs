@@ -8,7 +8,7 @@ use std::path::{Path, PathBuf};
 
 use rattler_conda_types::{MatchSpec, RepoDataRecord};
 
-use crate::lock::PackageId;
+use crate::lock::{Need, PackageId};
 use crate::store::ISOLATED;
 
 /// A prefix, as a lock has it.
@@ -20,6 +20,11 @@ pub(super) struct LockedPrefix {
     pub(super) records: Vec<RepoDataRecord>,
     /// What was asked for.
     pub(super) requested: Vec<MatchSpec>,
+}
+
+/// What the packages of all prefixes need of the machine.
+pub(super) fn needs(prefixes: &[LockedPrefix]) -> Vec<Need> {
+    Need::of(prefixes.iter().flat_map(|prefix| &prefix.records))
 }
 
 impl LockedPrefix {

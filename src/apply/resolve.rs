@@ -3,20 +3,17 @@
 use std::collections::BTreeMap;
 use std::sync::OnceLock;
 
-use rattler_conda_types::{Channel, MatchSpec, RepoDataRecord, Subdir};
+use rattler_conda_types::{Channel, MatchSpec, Subdir};
 
 use super::context::Context;
 use super::error::ApplyError;
 use super::forbidden::{named_channels, refuse_forbidden, refuse_names};
 use super::nix;
-use super::no_solution::NoSolution;
-use super::pip::Asking;
 use super::prefixes::LockedPrefix;
+use super::solution::{Keep, solution};
 use super::subject::Subject;
-use crate::conda::{
-    CondaError, Gateways, Solve, package_cache, resolve_channels, virtual_packages,
-};
-use crate::lock::{Inputs, Lock, LockText, Origin, PlatformPackages, Request, pip_lines};
+use crate::conda::resolve_channels;
+use crate::lock::{Inputs, LockText, Origin, Request, pip_lines};
 
 /// What to do with a lock that does not belong to its spec any more.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -53,6 +50,30 @@ pub struct Locked {
 type Requested = BTreeMap<Option<String>, Vec<MatchSpec>>;
 
 impl Locked {
+    /// A lock's text, made for these inputs or still theirs, to be used on the platform
+    /// that this is.
+    pub(super) fn new(
+        here: Subdir,
+        text: LockText,
+        found: Option<LockText>,
+        channels: Vec<Channel>,
+        inputs: Inputs,
+    ) -> Self {
+        let requested = inputs.prefixes().map(|(isolated, requests)| {
+            let of_here = requests.iter().filter(|request| request.applies_to(here));
+            let specs = of_here.map(|request| request.spec.clone());
+            (isolated.map(str::to_owned), specs.collect())
+        });
+        Self {
+            requested: requested.collect(),
+            platforms: inputs.platforms,
+            text,
+            found,
+            channels,
+            prefixes: OnceLock::new(),
+        }
+    }
+
     /// Whether it is what the file beside the spec holds.
     pub fn is_written(&self) -> bool {
         self.is_found(Some(&self.text))
@@ -96,16 +117,6 @@ pub async fn resolve(
     policy: LockPolicy,
 ) -> Result<Locked, ApplyError> {
     let (inputs, channels) = inputs(context, subject)?;
-    let requested: Requested = inputs
-        .prefixes()
-        .map(|(isolated, requests)| {
-            let specs = requests
-                .iter()
-                .filter(|request| request.applies_to(context.platform))
-                .map(|request| request.spec.clone());
-            (isolated.map(str::to_owned), specs.collect())
-        })
-        .collect();
     let found = subject.file.lock_text()?;
     let name = subject.file.lock_name();
     let staleness = match &found {
@@ -127,27 +138,20 @@ pub async fn resolve(
             staleness,
         }),
         (LockPolicy::Frozen, Some(text), _)
-        | (LockPolicy::Locked | LockPolicy::Update, Some(text), Some(None)) => Ok(Locked {
-            found: Some(text.clone()),
-            text,
+        | (LockPolicy::Locked | LockPolicy::Update, Some(text), Some(None)) => Ok(Locked::new(
+            context.platform,
+            text.clone(),
+            Some(text),
             channels,
-            platforms: inputs.platforms,
-            requested,
-            prefixes: OnceLock::new(),
-        }),
+            inputs,
+        )),
         (policy, found, _) => {
             // A broken lock is no reason to stop: the solution just starts from
             // nothing then.
             let earlier = found.as_ref().filter(|_| policy != LockPolicy::Renew);
-            let text = solve(context, subject, &inputs, &channels, earlier).await?;
-            Ok(Locked {
-                text: LockText::new(name, text),
-                found,
-                channels,
-                platforms: inputs.platforms,
-                requested,
-                prefixes: OnceLock::new(),
-            })
+            let keep = earlier.map_or(Keep::Nothing, Keep::All);
+            let (text, _) = solution(context, subject, &inputs, &channels, &keep).await?;
+            Ok(Locked::new(context.platform, text, found, channels, inputs))
         }
     }
 }
@@ -248,112 +252,4 @@ pub(super) fn inputs(
     };
     refuse_forbidden(context, subject, &inputs)?;
     Ok((inputs, channels))
-}
-
-async fn solve(
-    context: &Context,
-    subject: &Subject,
-    inputs: &Inputs,
-    channels: &[Channel],
-    earlier: Option<&LockText>,
-) -> Result<String, ApplyError> {
-    let from_nix = nix::lock(context, subject, inputs, earlier).await?;
-    let earlier = earlier.and_then(|lock| lock.read().ok());
-    let client = context.client()?;
-    let _umask = context.root.join_group()?;
-    let cache = package_cache(&context.root.packages());
-    // The engine's files are for their owner alone.
-    let index = match context.root.group() {
-        Some(_) => context.root.index().join(context.who.uid.to_string()),
-        None => context.root.index(),
-    };
-    let gateways = Gateways::new(&client, context.network, &index, &cache);
-    let prefixes = inputs.prefixes().collect::<Vec<_>>();
-    let all = prefixes.into_iter().flat_map(|prefix| {
-        let platforms = inputs.platforms.iter();
-        platforms.map(move |&platform| (prefix, platform))
-    });
-    let mut solution = Vec::new();
-    for ((isolated, requests), platform) in all {
-        let virtual_packages =
-            virtual_packages(platform, &inputs.target).map_err(CondaError::from)?;
-        let favored: Vec<RepoDataRecord> = earlier
-            .as_ref()
-            .and_then(|lock| lock.conda_records(isolated, platform).ok())
-            .unwrap_or_default();
-        let requests: Vec<&Request> = requests
-            .iter()
-            .filter(|request| request.applies_to(platform))
-            .collect();
-        let specs: Vec<MatchSpec> = requests
-            .iter()
-            .map(|request| request.spec.clone())
-            .collect();
-        let question = Solve {
-            channels,
-            priority: inputs.channel_priority,
-            platform,
-            specs: &specs,
-            virtual_packages: &virtual_packages,
-            favored: &favored,
-        };
-        let records = question
-            .run(&gateways, &context.progress)
-            .await
-            .map_err(|error| explain(error, subject, &requests, channels, platform))?;
-        let mut solved = PlatformPackages {
-            isolated: isolated.map(str::to_owned),
-            platform,
-            virtual_packages,
-            records,
-            pip: Vec::new(),
-        };
-        if isolated.is_none() && !inputs.pip.is_empty() {
-            let asking = Asking {
-                context,
-                subject,
-                channels,
-                gateways: &gateways,
-                client: &client,
-            };
-            let earlier = earlier
-                .as_ref()
-                .and_then(|lock| lock.pip(None, platform).ok());
-            solved.pip = asking
-                .resolve(&solved, &earlier.unwrap_or_default())
-                .await?;
-        }
-        solution.push(solved);
-    }
-    let spec_name = subject
-        .file
-        .path
-        .file_name()
-        .unwrap_or_default()
-        .to_string_lossy()
-        .into_owned();
-    Ok(Lock::render(
-        &spec_name, inputs, channels, &solution, &from_nix,
-    )?)
-}
-
-/// Words a conflict in the user's own lines.
-fn explain(
-    error: CondaError,
-    subject: &Subject,
-    requests: &[&Request],
-    channels: &[Channel],
-    platform: Subdir,
-) -> ApplyError {
-    match error {
-        CondaError::Unsolvable(conflict) => Box::new(NoSolution::new(
-            &subject.file.source,
-            requests,
-            channels,
-            platform,
-            &conflict,
-        ))
-        .into(),
-        error => error.into(),
-    }
 }

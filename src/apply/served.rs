@@ -12,6 +12,7 @@ use super::context::Context;
 use super::error::ApplyError;
 use super::spec_file::SpecFile;
 use crate::kernel::installers;
+use crate::lock::Need;
 use crate::site::{ResolvedLaunch, Site};
 use crate::spec::{EnvName, Interface, Launch};
 use crate::store::Receipt;
@@ -35,6 +36,8 @@ pub struct Served {
     pub kernels: Vec<String>,
     /// What its users install packages of their own with.
     pub installers: Vec<&'static str>,
+    /// What its packages need of the node.
+    pub needs: Vec<Need>,
     /// The spec's variables.
     pub variables: BTreeMap<String, String>,
     /// Why site and launch are those of the time when the generation was made;
@@ -128,6 +131,7 @@ impl Served {
                 .iter()
                 .map(|kernel| kernel.name.clone())
                 .collect(),
+            needs: receipt.needs.clone(),
             variables: then.spec.variables,
             outdated,
             changed,

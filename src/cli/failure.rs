@@ -196,6 +196,7 @@ impl From<ApplyError> for Failure {
             | ApplyError::Lock(_)
             | ApplyError::Import(_)
             | ApplyError::FolderTaken { .. }
+            | ApplyError::NotInLock { .. }
             | ApplyError::Nix(
                 NixError::NoSystem { .. }
                 | NixError::TooManySources { .. }
@@ -225,6 +226,7 @@ impl From<ApplyError> for Failure {
             | ApplyError::Installer { .. }
             | ApplyError::InstallerStrays { .. }
             | ApplyError::LinkScript { .. }
+            | ApplyError::Unfit { .. }
             | ApplyError::Nix(_) => Exit::Cluster,
         };
         Self::new(exit, error)

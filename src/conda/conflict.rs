@@ -8,10 +8,12 @@
 use std::collections::BTreeSet;
 use std::time::{Duration, Instant};
 
-use rattler_conda_types::{MatchSpec, Matches as _, PackageName};
+use rattler_conda_types::{MatchSpec, Matches as _, PackageName, RepoDataRecord};
 use rattler_repodata_gateway::RepoData;
 use rattler_solve::SolveError;
 
+use super::elsewhere::Elsewhere;
+use super::remedy::{Remedy, Search};
 use super::solve::Solve;
 
 /// How long the search for the smallest group may take, before the group found
@@ -24,19 +26,34 @@ const REASON_LINES: usize = 6;
 /// What stands in the way of a solution. Indexes count the request's specs.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Conflict {
-    /// No channel has a package of this name.
+    /// No channel has a package of this name for the platform.
     NotFound {
         /// The requirement.
         spec: usize,
         /// Names that are near, best first.
         near: Vec<String>,
+        /// Where there is one of this very name.
+        elsewhere: Vec<Elsewhere>,
     },
     /// The package is there, in no version that matches.
     NoMatch {
         /// The requirement.
         spec: usize,
-        /// The newest versions that the channels have, newest first.
+        /// The newest versions that there are, newest first.
         versions: Vec<String>,
+        /// Builds of the version that was asked for, if it is there.
+        builds: Vec<String>,
+        /// What would solve, tried.
+        remedies: Vec<Remedy>,
+    },
+    /// A channel has what is asked for, and one that goes before it has other versions.
+    Hidden {
+        /// The requirement.
+        spec: usize,
+        /// Who hides what.
+        hidden: Hidden,
+        /// What would solve, tried.
+        remedies: Vec<Remedy>,
     },
     /// These requirements cannot be met together.
     Clash {
@@ -44,66 +61,181 @@ pub enum Conflict {
         specs: Vec<usize>,
         /// The solver's reasons, a few sentences.
         reasons: Vec<String>,
+        /// What the priority of the channels hides, without which they could be met.
+        hidden: Vec<Hidden>,
+        /// What would solve, tried.
+        remedies: Vec<Remedy>,
     },
+}
+
+impl Conflict {
+    /// What would solve.
+    pub(super) fn remedies_mut(&mut self) -> Option<&mut Vec<Remedy>> {
+        match self {
+            Self::NotFound { .. } => None,
+            Self::NoMatch { remedies, .. }
+            | Self::Hidden { remedies, .. }
+            | Self::Clash { remedies, .. } => Some(remedies),
+        }
+    }
+
+    /// Whether another one is the same, whatever would solve it.
+    pub fn is_like(&self, other: &Self) -> bool {
+        let bare = |conflict: &Self| {
+            let mut conflict = conflict.clone();
+            if let Some(remedies) = conflict.remedies_mut() {
+                remedies.clear();
+            }
+            conflict
+        };
+        bare(self) == bare(other)
+    }
+}
+
+/// A package of a channel that does not count, since one before it has the name.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Hidden {
+    /// The package.
+    pub name: String,
+    /// The newest version that would do.
+    pub version: String,
+    /// The channel that has it.
+    pub channel: String,
+    /// The channel that hides it.
+    pub by: String,
 }
 
 /// Explains why `solve` has no solution. `index` holds all records of what was
 /// asked for, `names` all names of the channels.
 pub(super) fn explain(solve: &Solve<'_>, index: &[RepoData], names: &[PackageName]) -> Conflict {
+    let search = Search::new(solve, index);
     for (position, spec) in solve.specs.iter().enumerate() {
         let Some(name) = spec.name.as_exact() else {
             continue;
         };
-        let records = || {
-            index
-                .iter()
-                .flatten()
-                .filter(move |record| &record.package_record.name == name)
-        };
-        if is_virtual(name) || records().any(|record| spec.matches(record)) {
+        if is_virtual(name) {
             continue;
         }
-        let versions: BTreeSet<_> = records()
-            .map(|record| record.package_record.version.version())
+        let records: Vec<&RepoDataRecord> = (index.iter().flatten())
+            .filter(|record| &record.package_record.name == name)
             .collect();
-        return if versions.is_empty() {
-            Conflict::NotFound {
+        let Some(first) = records.first() else {
+            return Conflict::NotFound {
                 spec: position,
-                near: near(name.as_normalized(), names),
-            }
-        } else {
-            Conflict::NoMatch {
-                spec: position,
-                versions: versions
-                    .into_iter()
-                    .rev()
-                    .take(5)
-                    .map(ToString::to_string)
-                    .collect(),
-            }
+                near: near(
+                    name.as_normalized(),
+                    names.iter().map(PackageName::as_normalized),
+                ),
+                elsewhere: Vec::new(),
+            };
         };
+        // A requirement that names its channel takes what others have for nothing.
+        let counts =
+            |record: &RepoDataRecord| spec.channel.is_some() || record.channel == first.channel;
+        let (matching, others): (Vec<&RepoDataRecord>, Vec<_>) =
+            records.iter().partition(|record| spec.matches(**record));
+        if matching.iter().any(|record| counts(record)) {
+            continue;
+        }
+        if let Some(best) = newest(&matching) {
+            let hidden = Hidden {
+                name: name.as_normalized().to_owned(),
+                version: best.package_record.version.to_string(),
+                channel: search.channel_name(best),
+                by: search.channel_name(first),
+            };
+            return Conflict::Hidden {
+                spec: position,
+                remedies: search.taken_from_channel(Some(position), best),
+                hidden,
+            };
+        }
+        return no_match(&search, position, spec, others, &counts);
     }
+    clash(&search)
+}
 
+/// No record of the name matches.
+fn no_match(
+    search: &Search<'_>,
+    position: usize,
+    spec: &MatchSpec,
+    mut records: Vec<&RepoDataRecord>,
+    counts: &dyn Fn(&RepoDataRecord) -> bool,
+) -> Conflict {
+    /// How many builds are shown.
+    const BUILDS: usize = 5;
+    records.retain(|record| counts(record));
+    let versions: BTreeSet<_> = (records.iter())
+        .map(|record| record.package_record.version.version())
+        .collect();
+    let without_build = MatchSpec {
+        build: None,
+        build_number: None,
+        ..spec.clone()
+    };
+    let builds: BTreeSet<String> = (records.iter())
+        .filter(|record| without_build.matches(**record))
+        .map(|record| record.package_record.build.to_string())
+        .collect();
+    Conflict::NoMatch {
+        spec: position,
+        versions: versions
+            .into_iter()
+            .rev()
+            .take(5)
+            .map(ToString::to_string)
+            .collect(),
+        builds: builds.into_iter().rev().take(BUILDS).collect(),
+        remedies: search.remedies(&[position], &[]),
+    }
+}
+
+/// The smallest group that can't be met, and what would help.
+fn clash(search: &Search<'_>) -> Conflict {
+    let solve = search.solve;
     let all: Vec<usize> = (0..solve.specs.len()).collect();
     let deadline = Instant::now() + PATIENCE;
+    let of = |group: &[usize]| -> Vec<MatchSpec> {
+        group.iter().map(|&i| solve.specs[i].clone()).collect()
+    };
     let holds = |group: &[usize]| {
-        let specs: Vec<MatchSpec> = group.iter().map(|&i| solve.specs[i].clone()).collect();
-        Instant::now() > deadline || solve.attempt(&specs, index).is_ok()
+        Instant::now() > deadline || solve.attempt(&of(group), search.index).is_ok()
     };
     let mut core = smallest_clash(&all, &holds);
     core.sort_unstable();
     if core.is_empty() {
         core = all;
     }
-    let specs: Vec<MatchSpec> = core.iter().map(|&i| solve.specs[i].clone()).collect();
-    let reasons = match solve.attempt(&specs, index) {
+    let reasons = match solve.attempt(&of(&core), search.index) {
         Err(SolveError::Unsolvable(reasons)) => sentences(&reasons.join("\n")),
         _ => Vec::new(),
     };
+    let found = search.hidden(&of(&core));
+    let mut remedies: Vec<Remedy> = (found.iter())
+        .flat_map(|record| search.taken_from_channel(None, record))
+        .collect();
+    remedies.extend(search.remedies(&core, &reasons));
+    let hidden = found.iter().filter_map(|record| {
+        Some(Hidden {
+            name: record.package_record.name.as_normalized().to_owned(),
+            version: record.package_record.version.to_string(),
+            channel: search.channel_name(record),
+            by: search.channel_name(search.first(&record.package_record.name)?),
+        })
+    });
     Conflict::Clash {
         specs: core,
         reasons,
+        hidden: hidden.collect(),
+        remedies,
     }
+}
+
+/// The record of the newest version.
+fn newest<'r>(records: &[&'r RepoDataRecord]) -> Option<&'r RepoDataRecord> {
+    let version = |record: &&&RepoDataRecord| record.package_record.version.clone();
+    records.iter().max_by_key(version).copied()
 }
 
 /// A virtual package is the machine's; no channel has it.
@@ -112,10 +244,8 @@ fn is_virtual(name: &PackageName) -> bool {
 }
 
 /// Names that a slip of the fingers could have meant, best first.
-fn near(name: &str, names: &[PackageName]) -> Vec<String> {
+pub fn near<'n>(name: &str, names: impl Iterator<Item = &'n str>) -> Vec<String> {
     let mut scored: Vec<(f64, &str)> = names
-        .iter()
-        .map(PackageName::as_normalized)
         .map(|candidate| (strsim::jaro_winkler(name, candidate), candidate))
         .filter(|(score, _)| *score > 0.88)
         .collect();
@@ -130,7 +260,7 @@ fn near(name: &str, names: &[PackageName]) -> Vec<String> {
 
 /// The smallest group of `all` that `holds` is false for (`QuickXplain`). Empty
 /// if all of them hold.
-fn smallest_clash(all: &[usize], holds: &impl Fn(&[usize]) -> bool) -> Vec<usize> {
+pub(super) fn smallest_clash(all: &[usize], holds: &impl Fn(&[usize]) -> bool) -> Vec<usize> {
     if holds(all) {
         return Vec::new();
     }
@@ -160,7 +290,7 @@ fn explain_part(
 /// The solver's report is a tree: a requirement, below it the packages that meet
 /// it, below each what it requires in turn. Told as sentences, one for each thing
 /// required: `conflict-a 1.0 needs shared-lib 1.*`.
-fn sentences(report: &str) -> Vec<String> {
+pub(super) fn sentences(report: &str) -> Vec<String> {
     const REQUIRES: &str = " would require";
     let mut said: Vec<String> = Vec::new();
     // The packages on the way from the root to the line, with their depths.

@@ -3,9 +3,13 @@
 use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
+use std::time::Duration;
 
+use futures_util::future::try_join_all;
 use rattler_cache::package_cache::PackageCache;
-use rattler_conda_types::{Channel, GenericVirtualPackage, MatchSpec, RepoDataRecord, Subdir};
+use rattler_conda_types::{
+    Channel, GenericVirtualPackage, MatchSpec, PackageName, RepoDataRecord, Subdir,
+};
 use rattler_networking::LazyClient;
 use rattler_repodata_gateway::fetch::CacheAction;
 use rattler_repodata_gateway::{
@@ -13,14 +17,17 @@ use rattler_repodata_gateway::{
 };
 use rattler_solve::resolvo::Solver;
 use rattler_solve::{ChannelPriority, SolveError, SolverImpl, SolverTask};
+use rayon::prelude::*;
 use url::Url;
 
 use super::checksum;
 use super::client::Network;
-use super::conflict;
+use super::conflict::{self, Conflict};
+use super::elsewhere;
 use super::error::CondaError;
 use super::index::IndexFolder;
 use super::progress::{Progress, Step};
+use super::update::{self, Held};
 use crate::spec;
 
 /// The way to the channels' indexes: one for a whole run, so that nothing is
@@ -81,29 +88,100 @@ pub struct Solve<'a> {
     pub virtual_packages: &'a [GenericVirtualPackage],
     /// Records to keep where nothing forces a change (those of an older lock).
     pub favored: &'a [RepoDataRecord],
+    /// The packages that are to go to their newest version, whatever is favored, with
+    /// as few changes of the others as that takes.
+    pub named: &'a [PackageName],
+    /// Whose each requirement is.
+    pub lines: &'a [Line<'a>],
+    /// The kernel for whose own prefix it is: what is changed for one platform changes
+    /// for all of the same prefix.
+    pub isolated: Option<&'a str>,
+    /// Channels that are not asked, and may be named to who misses a package.
+    pub others: &'a [Channel],
+}
+
+/// Whose a requirement is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Line<'a> {
+    /// The kernel that it is asked for with.
+    pub kernel: Option<&'a str>,
+    /// Whether somebody wrote it, and can write another one.
+    pub is_written: bool,
+}
+
+/// The answer to a question.
+#[derive(Debug)]
+pub struct Solution {
+    /// The records, sorted by name.
+    pub records: Vec<RepoDataRecord>,
+    /// The named packages that are not at their newest version.
+    pub held: Vec<Held>,
+}
+
+/// Answers questions, all at once: the indexes are asked for together, and each core
+/// solves. The outer error is that of an index; there is an answer for each question.
+pub async fn solve_all(
+    questions: &[Solve<'_>],
+    gateways: &Gateways,
+    progress: &Arc<dyn Progress>,
+) -> Result<Vec<Result<Solution, CondaError>>, CondaError> {
+    progress.begin(Step::Index, 0);
+    let indexes = questions
+        .iter()
+        .map(|question| question.index(gateways, progress));
+    let indexes = try_join_all(indexes).await;
+    progress.end(Step::Index);
+    let indexes = indexes?;
+
+    progress.begin(Step::Solve, 0);
+    // The solver is CPU-bound for up to seconds; nothing else waits on this thread of
+    // the runtime.
+    let answers: Vec<Result<Solution, SolveError>> = tokio::task::block_in_place(|| {
+        let asked = questions.par_iter().zip(indexes.par_iter());
+        asked
+            .map(|(question, index)| question.answer(index))
+            .collect()
+    });
+    let mut explained = Vec::new();
+    for ((question, index), answer) in questions.iter().zip(&indexes).zip(answers) {
+        explained.push(match answer {
+            Ok(mut solution) => {
+                checksum::complete(&mut solution.records, &gateways.client).await?;
+                Ok(solution)
+            }
+            Err(SolveError::Unsolvable(_)) => {
+                let mut conflict = question.explain(gateways, index).await?;
+                let others = questions.iter().zip(&indexes);
+                keep_for_all(&mut conflict, question, others);
+                Err(CondaError::Unsolvable(Box::new(conflict)))
+            }
+            Err(source) => Err(CondaError::Solver { source }),
+        });
+    }
+    progress.end(Step::Solve);
+    Ok(explained)
+}
+
+/// Keeps of what would solve a question only what solves the same for all platforms.
+fn keep_for_all<'q>(
+    conflict: &mut Conflict,
+    question: &Solve<'_>,
+    others: impl Iterator<Item = (&'q Solve<'q>, &'q Vec<RepoData>)>,
+) {
+    let Some(remedies) = conflict.remedies_mut() else {
+        return;
+    };
+    for (other, index) in others {
+        if other.isolated == question.isolated && other.platform != question.platform {
+            let solves = |specs: &Vec<MatchSpec>| other.attempt(specs, index).is_ok();
+            tokio::task::block_in_place(|| {
+                remedies.retain(|remedy| remedy.tried.iter().all(solves));
+            });
+        }
+    }
 }
 
 impl Solve<'_> {
-    /// The records of the solution, sorted by name.
-    pub async fn run(
-        &self,
-        gateways: &Gateways,
-        progress: &Arc<dyn Progress>,
-    ) -> Result<Vec<RepoDataRecord>, CondaError> {
-        progress.begin(Step::Index, 0);
-        let index = self.index(gateways, progress).await;
-        progress.end(Step::Index);
-        let index = index?;
-
-        progress.begin(Step::Solve, 0);
-        let answer = self.answer(gateways, &index).await;
-        progress.end(Step::Solve);
-        let mut records = answer?;
-        checksum::complete(&mut records, &gateways.client).await?;
-        records.sort_by(|a, b| a.package_record.name.cmp(&b.package_record.name));
-        Ok(records)
-    }
-
     async fn index(
         &self,
         gateways: &Gateways,
@@ -126,32 +204,40 @@ impl Solve<'_> {
         Ok(output.repodata)
     }
 
-    async fn answer(
+    fn answer(&self, index: &[RepoData]) -> Result<Solution, SolveError> {
+        let (mut records, held) = if self.named.is_empty() {
+            (self.attempt(self.specs, index)?, Vec::new())
+        } else {
+            update::newest(self, index)?
+        };
+        records.sort_by(|a, b| a.package_record.name.cmp(&b.package_record.name));
+        Ok(Solution { records, held })
+    }
+
+    /// Why there is no solution.
+    async fn explain(
         &self,
         gateways: &Gateways,
         index: &[RepoData],
-    ) -> Result<Vec<RepoDataRecord>, CondaError> {
-        // The solver is CPU-bound for up to seconds; nothing else waits on
-        // this thread of the runtime.
-        let solved = tokio::task::block_in_place(|| self.attempt(self.specs, index));
-        match solved {
-            Ok(records) => Ok(records),
-            Err(SolveError::Unsolvable(_)) => {
-                let names = gateways
-                    .gateway
-                    .names(
-                        self.channels.iter().cloned(),
-                        [self.platform, Subdir::NoArch],
-                    )
-                    .await
-                    .map_err(unreadable)?
-                    .names;
-                let conflict =
-                    tokio::task::block_in_place(|| conflict::explain(self, index, &names));
-                Err(CondaError::Unsolvable(Box::new(conflict)))
-            }
-            Err(source) => Err(CondaError::Solver { source }),
+    ) -> Result<Conflict, CondaError> {
+        let names = gateways
+            .gateway
+            .names(
+                self.channels.iter().cloned(),
+                [self.platform, Subdir::NoArch],
+            )
+            .await
+            .map_err(unreadable)?
+            .names;
+        let mut conflict = tokio::task::block_in_place(|| conflict::explain(self, index, &names));
+        if let Conflict::NotFound {
+            spec, elsewhere, ..
+        } = &mut conflict
+            && let Some(name) = self.specs[*spec].name.as_exact()
+        {
+            *elsewhere = elsewhere::look(self, &gateways.gateway, name).await;
         }
+        Ok(conflict)
     }
 
     /// Solves for `specs`, which need not be all of the question's.
@@ -160,18 +246,53 @@ impl Solve<'_> {
         specs: &[MatchSpec],
         index: &[RepoData],
     ) -> Result<Vec<RepoDataRecord>, SolveError> {
+        self.attempt_with(specs, index, Tried::default())
+    }
+
+    /// The same with something held for a try.
+    pub(super) fn attempt_with(
+        &self,
+        specs: &[MatchSpec],
+        index: &[RepoData],
+        tried: Tried<'_>,
+    ) -> Result<Vec<RepoDataRecord>, SolveError> {
+        let favored = tried
+            .favored
+            .unwrap_or_else(|| self.favored.iter().collect());
         let task = SolverTask {
-            virtual_packages: self.virtual_packages.to_vec(),
+            virtual_packages: tried
+                .machine
+                .unwrap_or_else(|| self.virtual_packages.to_vec()),
             specs: specs.to_vec(),
-            locked_packages: self.favored.iter().collect(),
+            locked_packages: favored,
+            pinned_packages: tried.pinned,
+            constraints: tried.without,
+            timeout: tried.patience,
             channel_priority: match self.priority {
-                spec::ChannelPriority::Strict => ChannelPriority::Strict,
-                spec::ChannelPriority::Disabled => ChannelPriority::Disabled,
+                spec::ChannelPriority::Strict if !tried.any_channel => ChannelPriority::Strict,
+                _ => ChannelPriority::Disabled,
             },
             ..index.iter().collect::<SolverTask<'_, _>>()
         };
         Solver.solve(task).map(|result| result.records)
     }
+}
+
+/// What is different for one try.
+#[derive(Default)]
+pub(super) struct Tried<'a> {
+    /// The records to favor, if not the question's.
+    pub(super) favored: Option<Vec<&'a RepoDataRecord>>,
+    /// The only records that there are of their names.
+    pub(super) pinned: Vec<&'a RepoDataRecord>,
+    /// What there must not be.
+    pub(super) without: Vec<MatchSpec>,
+    /// The virtual packages, if not the question's.
+    pub(super) machine: Option<Vec<GenericVirtualPackage>>,
+    /// Whether the order of the channels is of no account.
+    pub(super) any_channel: bool,
+    /// How long it may take.
+    pub(super) patience: Option<Duration>,
 }
 
 fn unreadable(source: GatewayError) -> CondaError {

@@ -2,8 +2,56 @@
 
 use rattler_conda_types::{GenericVirtualPackage, Subdir};
 use rattler_virtual_packages::{
-    DetectVirtualPackageError, VirtualPackageOverrides, VirtualPackages,
+    Archspec, DetectVirtualPackageError, VirtualPackageOverrides, VirtualPackages,
 };
+
+use crate::lock::Need;
+
+/// A need that this machine does not meet.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Lack {
+    /// The need.
+    pub need: Need,
+    /// What there is in its place: a version, or the name of the processor.
+    pub there: Option<String>,
+}
+
+/// The needs that this machine does not meet. `CONDA_OVERRIDE_*` count as its values.
+pub fn lacks(needs: &[Need]) -> Result<Vec<Lack>, DetectVirtualPackageError> {
+    if needs.is_empty() {
+        return Ok(Vec::new());
+    }
+    let here = VirtualPackages::detect(&VirtualPackageOverrides::from_env(), None)?;
+    let processor = here.archspec.clone();
+    let offered: Vec<GenericVirtualPackage> = here.into_generic_virtual_packages().collect();
+    let is_met = |need: &Need| match (need.architecture(), &processor) {
+        // One processor runs the programs of others.
+        (Some(wanted), Some(own)) => Archspec::from_known_name(&wanted).map_or_else(
+            || need.is_met(&offered),
+            |wanted| own.is_compatible_with(&wanted),
+        ),
+        _ => need.is_met(&offered),
+    };
+    let lack = |need: &Need| {
+        let what = need.what();
+        let there = offered
+            .iter()
+            .find(|package| package.name.as_normalized().trim_start_matches('_') == what);
+        let there = there.map(|package| match what.as_str() {
+            "archspec" => package.build_string.to_string(),
+            _ => package.version.to_string(),
+        });
+        Lack {
+            need: need.clone(),
+            there,
+        }
+    };
+    Ok(needs
+        .iter()
+        .filter(|need| !is_met(need))
+        .map(lack)
+        .collect())
+}
 
 /// The virtual packages to solve for.
 ///

@@ -9,11 +9,15 @@ mod changes;
 mod file;
 mod inputs;
 pub mod interchange;
+mod needs;
 mod nix;
 mod wheel;
+mod why;
 
 pub use changes::{Change, PackageId, changes};
 pub use file::{Lock, LockError, LockText, PlatformPackages};
 pub use inputs::{Inputs, Origin, Request, Staleness, pip_lines};
+pub use needs::Need;
 pub use nix::{LockedNix, NixInput};
 pub use wheel::{PYPI, is_wheel, url_of};
+pub use why::why;

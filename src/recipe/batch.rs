@@ -7,6 +7,7 @@
 
 use super::request::{Endpoint, Facts, Login, Place};
 use super::shell::quote;
+use crate::lock::Need;
 use crate::spec::Interface;
 
 /// The part that is the same for every session: two programs of Python as
@@ -20,6 +21,28 @@ const PROGRAM: &str = concat!(
     "END_OF_PYTHON\n}\n",
     include_str!("server.sh")
 );
+
+/// What the packages need of the node, a line each: what it is, the lowest version (or
+/// `-`, or the name of a microarchitecture), whether it must be there, and who needs it.
+/// Only what a shell can find out.
+fn needs(needs: &[Need]) -> String {
+    let line = |need: &Need| {
+        let what = need.what();
+        let least = match (what.as_str(), need.architecture(), need.least()) {
+            ("archspec", Some(name), _) if name.starts_with("x86_64_v") => name,
+            // For `sort -V`, to which 2.34 is older than 2.34.0.
+            ("glibc" | "cuda" | "linux", None, Some(least)) => {
+                least.to_string().trim_end_matches(".0").to_owned()
+            }
+            ("cuda", None, None) => "-".to_owned(),
+            _ => return None,
+        };
+        let must = if need.if_there { "may" } else { "must" };
+        Some(format!("{what} {least} {must} {}", need.by))
+    };
+    let lines: Vec<String> = needs.iter().filter_map(line).collect();
+    lines.join("\n")
+}
 
 /// The script.
 pub(super) fn script(facts: &Facts<'_>) -> String {
@@ -76,6 +99,7 @@ pub(super) fn script(facts: &Facts<'_>) -> String {
         ("root_dir", launch.root_dir.as_deref().unwrap_or_default()),
         ("idle", &idle.to_string()),
         ("login", login),
+        ("needs", &needs(asked.needs)),
     ] {
         put!(text, "{name}={}\n", quote(value));
     }

@@ -10,6 +10,7 @@ use std::num::NonZeroU16;
 use miette::Diagnostic;
 use thiserror::Error;
 
+use crate::lock::Need;
 use crate::site::{
     HostName, JobTmp, ResolvedLaunch, Scheduler, Site, SlurmName, Transport, UserName,
 };
@@ -46,6 +47,8 @@ pub struct Request<'a> {
     pub outer_hops: OuterHops,
     /// How the browser proves that it is the user's.
     pub login: Login,
+    /// What the packages need of the node.
+    pub needs: &'a [Need],
     /// Which of several servers of the environment this is, from 1.
     pub server: NonZeroU16,
 }

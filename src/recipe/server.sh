@@ -26,6 +26,68 @@ fi
 private=$sessions/$key
 pointer=$sessions/$session
 
+# 0. The node has what the packages need of it. ----------------------------------
+# Before anything of theirs is run: what a program says that misses its libc is no help.
+# What can't be found out is no reason to stop; CONDA_OVERRIDE_* know better.
+newest() { printf '%s\n' "$@" | sort -V | tail -n 1; }
+flags=
+flagged() {
+  local flag
+  for flag; do
+    case $flags in *" $flag "*) ;; *) return 1 ;; esac
+  done
+}
+# The level of x86-64 that the processor has.
+level() {
+  flags=" $(sed -n 's/^flags[^:]*: //p' /proc/cpuinfo | head -n 1) "
+  if ! flagged cx16 lahf_lm popcnt pni sse4_1 sse4_2 ssse3; then
+    echo x86_64_v1
+  elif ! flagged abm avx avx2 bmi1 bmi2 f16c fma movbe; then
+    echo x86_64_v2
+  elif ! flagged avx512bw avx512cd avx512dq avx512f avx512vl; then
+    echo x86_64_v3
+  else
+    echo x86_64_v4
+  fi
+}
+cuda() {
+  local said
+  if said=$(nvidia-smi 2>/dev/null); then
+    said=$(sed -n 's/.*CUDA Version: *\([0-9.]*\).*/\1/p' <<<"$said" | head -n 1)
+    echo "${said:-unknown}"
+  elif [ -e /proc/driver/nvidia/version ]; then
+    echo unknown
+  fi
+}
+offered() {
+  case $1 in
+    glibc) echo "${CONDA_OVERRIDE_GLIBC-$(getconf GNU_LIBC_VERSION 2>/dev/null | cut -d ' ' -f 2)}" ;;
+    linux) echo "${CONDA_OVERRIDE_LINUX-$(uname -r | sed 's/[^0-9.].*//')}" ;;
+    cuda) echo "${CONDA_OVERRIDE_CUDA-$(cuda)}" ;;
+    archspec) echo "${CONDA_OVERRIDE_ARCHSPEC-$(level)}" ;;
+  esac
+}
+while read -r what least must by; do
+  [ -n "$what" ] || continue
+  there=$(offered "$what") || there=unknown
+  case $what:$must:$there in
+    # Somebody's own word for a processor, and what this script can't find out.
+    *:unknown | glibc:*: | linux:*: | *:may:) continue ;;
+    archspec:*:x86_64_v*) ;;
+    archspec:*) continue ;;
+  esac
+  if [ "$least" = - ]; then
+    if [ -n "$there" ]; then continue; fi
+  elif [ -n "$there" ] && [ "$(newest "$least" "$there")" = "$there" ]; then
+    continue
+  fi
+  case $what in
+    archspec) wanted="a processor of $least" ;;
+    *) wanted="$what${least:+ ${least#-}}" ;;
+  esac
+  die "this environment needs ${wanted% }, node $node has ${there:-none} (needed by $by)"
+done <<<"$needs"
+
 # 1. Private folders. ----------------------------------------------------------
 # $private is on the shared file system: the token and where the server listens.
 # $scratch is of this node: Jupyter's configuration and run-time files.

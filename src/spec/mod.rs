@@ -30,7 +30,7 @@ pub use model::{
 pub use parse::parse;
 pub use pip::{PipKind, PipOption, PipRequirement};
 pub use selector::Selector;
-pub use source::SourceText;
+pub use source::{SourceText, shown};
 pub(crate) use yaml::{Entry, Node, Value};
 
 /// Reads a YAML text that is no spec (a `.condarc`) into the tree that specs are read

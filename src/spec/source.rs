@@ -160,7 +160,7 @@ fn line_and_column(text: &str, offset: usize) -> (usize, usize) {
 
 /// A text of the spec inside a message: in backquotes, control characters
 /// escaped, passwords taken out, long ones cut.
-pub(super) fn shown(text: &str) -> String {
+pub fn shown(text: &str) -> String {
     const LONGEST: usize = 60;
     let mut out = String::from("`");
     for (count, character) in redacted(text).chars().enumerate() {

@@ -12,7 +12,7 @@ use super::layout::Root;
 use super::manifest::Manifest;
 use super::seal::close_folder;
 use super::write::write_whole;
-use crate::lock::PackageId;
+use crate::lock::{Need, PackageId};
 
 /// The file that says where a generation was made: a line of its own, because it
 /// is asked for at every start.
@@ -94,6 +94,10 @@ pub struct Receipt {
     pub kernels: Vec<KernelReceipt>,
     /// The variables that activation sets, as captured when it was made.
     pub activation: BTreeMap<String, String>,
+    /// What the packages need of the machine; unknown (empty) if it was made before that
+    /// was kept.
+    #[serde(default)]
+    pub needs: Vec<Need>,
     /// Paths that more than one package brings.
     #[serde(default)]
     pub clobbered: Vec<PathBuf>,

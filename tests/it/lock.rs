@@ -2,6 +2,8 @@
 //! with the line that changed, no network where none may be, conflicts in the
 //! user's own lines.
 
+use std::path::Path;
+
 use rattler_lock::LockFile;
 
 use crate::support::{Channels, Server, TestEnv, assert_output, channels, tiny_spec};
@@ -95,6 +97,76 @@ fn a_stale_lock_is_refused_with_the_line_that_changed() {
     assert_output!(env.run(&["apply", "--locked"]).fails_with(3));
     assert_eq!(env.lock("lab"), before);
     assert!(!env.root().join("gen").exists());
+}
+
+#[test]
+fn a_lock_of_several_platforms_and_prefixes_is_checked_without_the_network() {
+    let records = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/records/science");
+    let mut server = Server::start(&records);
+    let env = TestEnv::with_alias(server.url());
+    let spec = |platforms: &str, kernels: &str| {
+        let text = format!(
+            "channels: [conda-forge]\ndependencies: [python 3.12.*, numpy]\n\
+             platforms: [{platforms}]\ntarget: {{glibc: \"2.36\"}}\n{kernels}"
+        );
+        env.spec("lab", &text);
+    };
+    spec("linux-64, linux-aarch64, osx-arm64", "");
+    env.run(&["lock"]).success();
+    drop(server.requests());
+    server.stop();
+    env.run(&["lock", "--check"]).success();
+    spec("linux-64, osx-arm64", "");
+    env.run(&["lock", "--check"])
+        .fails_with(3)
+        .says("- platform linux-aarch64");
+
+    let server = Server::start(&records);
+    let mut env = TestEnv::with_alias(server.url());
+    env.set("CONDA_OVERRIDE_GLIBC", "2.36");
+    let spec = |python: &str| {
+        let text = format!(
+            "channels: [conda-forge]\ndependencies: [python 3.12.*]\nkernels:\n\
+             \x20 - old: {{use: python, isolated: true, dependencies: [python {python}]}}\n"
+        );
+        env.spec("lab", &text);
+    };
+    spec("3.11.*");
+    env.run(&["lock"]).success();
+    drop(server.requests());
+    env.run(&["lock", "--check"]).success();
+    spec("3.10.*");
+    env.run(&["lock", "--check"])
+        .fails_with(3)
+        .says("+ request of old python 3.10.*")
+        .says("- request of old python 3.11.*");
+    assert_eq!(server.requests(), [""; 0]);
+}
+
+#[test]
+fn platforms_without_a_solution_are_all_named_in_one_error() {
+    let env = TestEnv::with_alias(format!(
+        "file://{}/tests/records/science",
+        env!("CARGO_MANIFEST_DIR")
+    ));
+    // No numpy of 1.24 for this python on any, and no libudev on two.
+    let spec = |dependencies: &str| {
+        let text = format!(
+            "channels: [conda-forge]\ndependencies: [{dependencies}]\n\
+             platforms: [linux-64, linux-aarch64, osx-arm64]\ntarget: {{glibc: \"2.36\"}}\n"
+        );
+        env.spec("lab", &text);
+    };
+    spec("python 3.12.*, libudev1");
+    env.run(&["lock"])
+        .fails_with(4)
+        .says("no channel has the package `libudev1` for linux-aarch64 and osx-arm64");
+    spec("numpy 1.24.*, python 3.13.*");
+    env.run(&["lock"])
+        .fails_with(4)
+        .says("for linux-64: these two requirements cannot be met together")
+        .says("No solution either: linux-aarch64, osx-arm64");
+    assert!(!env.work().join("envs/lab.lock").exists());
 }
 
 #[test]

@@ -68,7 +68,7 @@ pub(super) struct Edits<'e> {
 
 /// Edits the spec item by item, then does what was asked for.
 pub(super) fn run(app: &App<'_>, edit: &Edit, edits: &Edits<'_>) -> Result<Exit, Failure> {
-    refuse_specs_among(&edit.items)?;
+    refuse_specs_among(&edit.items, "edited", "kernel or package")?;
     let file = select::spec(app, edit.spec.as_deref())?;
     let (path, shown) = (file.path.clone(), file.source.name().to_owned());
     let mut source = file.source.clone();
@@ -125,15 +125,19 @@ pub(super) fn run(app: &App<'_>, edit: &Edit, edits: &Edits<'_>) -> Result<Exit,
 }
 
 /// Says how a spec is named here, to who names it as other commands take it.
-fn refuse_specs_among(items: &[String]) -> Result<(), Failure> {
+pub(super) fn refuse_specs_among(
+    items: &[String],
+    done: &str,
+    wanted: &str,
+) -> Result<(), Failure> {
     let is_spec = |item: &&String| {
         let path = Path::new(item);
         matches!(path.extension(), Some(ending) if ending == "yaml" || ending == "yml")
     };
     match items.iter().find(is_spec) {
         Some(spec) => Err(Failure::usage(
-            format!("{spec} is a spec, and no kernel or package"),
-            format!("name the spec that is to be edited with: --spec {spec}"),
+            format!("{spec} is a spec, and no {wanted}"),
+            format!("name the spec that is to be {done} with: --spec {spec}"),
         )),
         None => Ok(()),
     }

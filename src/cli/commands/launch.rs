@@ -250,6 +250,7 @@ pub(super) async fn start(
             } else {
                 LoginWith::Token
             },
+            needs: &served.needs,
             server: NonZeroU16::new(number).unwrap_or(NonZeroU16::MIN),
         })?;
         submitted.set(Some(recipe.session.clone()));
@@ -295,6 +296,7 @@ fn here(app: &App<'_>, target: &Target) -> Result<(String, Option<String>, Serve
     if let Some(package) = served.missing_server() {
         return Err(no_server(package, &target.environment.to_string()));
     }
+    apply::refuse_unfit(&context, &served.site, &served.needs)?;
     let folder = context.root.sessions().to_string_lossy().into_owned();
     Ok((folder, context.who.user.clone(), served))
 }

@@ -29,6 +29,7 @@ mod rollback;
 mod sessions;
 mod show;
 mod stop;
+mod update;
 mod verify;
 pub(super) mod walk;
 
@@ -59,6 +60,7 @@ pub(in crate::cli) enum Command {
     Apply(apply::Args),
     Plan(plan::Args),
     Lock(lock::Args),
+    Update(update::Args),
     Check(check::Args),
     Show(show::Args),
     Add(add::Args),
@@ -87,6 +89,7 @@ pub(in crate::cli) fn run(app: &App<'_>, command: Command) -> Result<Exit, Failu
         Command::Apply(args) => apply::run(app, &args),
         Command::Plan(args) => plan::run(app, &args),
         Command::Lock(args) => lock::run(app, &args),
+        Command::Update(args) => update::run(app, &args),
         Command::Check(args) => check::run(app, &args),
         Command::Show(args) => show::run(app, &args),
         Command::Add(args) => add::run(app, &args),

@@ -177,6 +177,7 @@ fn make(
         ssh: wishes.ssh,
         outer_hops: wishes.outer_hops,
         login: wishes.login,
+        needs: &served.needs,
         server: wishes.server,
     })?;
     // A root that can only be read, such as a group's, has a recipe too.

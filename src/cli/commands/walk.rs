@@ -198,6 +198,11 @@ pub(super) async fn prepare(
             other.display()
         ));
     }
+    for lack in &prepared.unfit {
+        app.ui.warning(format!(
+            "{lack}: it will run only on the node that `target` speaks of"
+        ));
+    }
     Ok(prepared)
 }
 

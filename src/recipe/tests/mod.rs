@@ -7,6 +7,7 @@
 
 mod forms;
 pub(crate) mod hostile;
+mod needs;
 mod policy;
 mod server;
 mod tunnel;
@@ -21,6 +22,7 @@ use std::process::{Command, Stdio};
 use std::time::{Duration, Instant};
 
 use super::{Login, OuterHops, Recipe, Request, SshVersion};
+use crate::lock::Need;
 use crate::site::{HostName, ResolvedLaunch, Site, Sites, Transport, UserName};
 use crate::spec::{EnvName, Launch};
 
@@ -38,6 +40,7 @@ struct Case {
     ssh: SshVersion,
     outer_hops: OuterHops,
     login: Login,
+    needs: Vec<Need>,
     server: u16,
 }
 
@@ -56,6 +59,7 @@ impl Case {
             ssh: SshVersion::Since7_3,
             outer_hops: OuterHops::Taken,
             login: Login::Token,
+            needs: Vec::new(),
             server: 1,
         }
     }
@@ -88,6 +92,7 @@ impl Case {
             ssh: self.ssh,
             outer_hops: self.outer_hops,
             login: self.login,
+            needs: &self.needs,
             server: NonZeroU16::new(self.server).unwrap(),
         })
     }

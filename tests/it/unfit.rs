@@ -1,0 +1,61 @@
+//! An environment is neither made nor started where its packages can't run.
+
+use crate::support::{TestEnv, tiny_spec};
+
+#[test]
+fn a_machine_that_lacks_what_packages_need_is_refused_before_anything_is_made() {
+    let mut env = TestEnv::new();
+    env.tiny(&["needs-new-glibc"]);
+    env.set("CONDA_OVERRIDE_GLIBC", "3.0");
+    env.run(&["lock"]).success();
+    // The lock is in git; this is another machine.
+    env.set("CONDA_OVERRIDE_GLIBC", "2.28");
+    for command in ["plan", "apply"] {
+        env.run(&[command])
+            .fails_with(6)
+            .says("this environment can't run on")
+            .says("needs-new-glibc 1.0 needs glibc 2.99, it has 2.28")
+            .says("CONDA_OVERRIDE_GLIBC=…");
+    }
+    assert!(!env.root().join("gen").exists());
+    env.set("CONDA_OVERRIDE_GLIBC", "2.99");
+    env.run(&["apply"]).success();
+}
+
+#[test]
+fn what_the_target_declares_is_for_another_machine_and_only_warned_about() {
+    let env = TestEnv::new();
+    let text = tiny_spec(&["needs-cuda"]) + "target: {cuda: \"12.4\"}\n";
+    env.spec("lab", &text);
+    // No GPU here, and nobody says that there is one.
+    env.run(&["lock"]).success();
+    env.run(&["apply"])
+        .success()
+        .says("needs-cuda 1.0 needs cuda 12, it has none");
+    env.run(&["apply"]).success().says("Nothing to do");
+    let needs = env.receipt("lab")["needs"].clone();
+    assert_eq!(needs[0]["requirement"], "__cuda >=12");
+}
+
+#[test]
+fn a_server_is_not_started_where_its_packages_can_not_run() {
+    let mut env = TestEnv::new();
+    // What only looks like a server: nothing of it may be started.
+    env.spec(
+        "lab",
+        "channels: [conda-forge, tiny]\ndependencies: [jupyterlab, needs-cuda]\n\
+         target: {cuda: \"12.4\"}\n",
+    );
+    env.run(&["apply"]).success();
+    env.run(&["launch"])
+        .fails_with(6)
+        .says("needs-cuda 1.0 needs cuda 12, it has none");
+    assert!(!env.root().join("sessions/envspec-lab").exists());
+    env.set("CONDA_OVERRIDE_CUDA", "11.8");
+    env.run(&["launch"])
+        .fails_with(6)
+        .says("needs-cuda 1.0 needs cuda 12, it has 11.8");
+    env.set("CONDA_OVERRIDE_CUDA", "12.4");
+    env.run(&["launch"]).success();
+    env.run(&["stop"]).success();
+}
