@@ -34,7 +34,7 @@ enum Word {
     One(&'static str, Subdir),
 }
 
-/// The words of mamba: `eval_selector` in libmamba/src/api/env.cpp knows no others.
+/// The words of mamba: `eval_selector` in libmamba/src/api/install.cpp knows no others.
 const OF_MAMBA: [Word; 4] = [Word::Unix, Word::Linux, Word::Osx, Word::Win];
 
 /// The words for one platform that conda-lock adds (`platform_sel` in

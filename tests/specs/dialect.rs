@@ -33,7 +33,7 @@ fn asked(text: &str, platform: &str) -> (Vec<String>, Vec<String>) {
     )
 }
 
-/// mamba's `env_2.yaml`, which its test reads, in its words.
+/// A spec of the lines that mamba's test finds in its `env_2.yaml`.
 const ENV_2: &str = "\
 channels: [conda-forge, bioconda]
 dependencies:
@@ -106,7 +106,7 @@ fn each_platform_gets_what_mamba_and_conda_lock_give_it() {
             &[],
         ),
         (
-            "conda-lock tests/test_conda_lock.py, test_parse_pip_requirement with selectors",
+            "conda-lock tests/test_conda_lock.py, test_parse_environment_file_with_pip_and_platform_selector",
             FILTERED_PIP,
             "linux-64",
             &["tomli"],
