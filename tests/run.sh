@@ -12,7 +12,9 @@ need shellcheck="reads the scripts of recipes" openssh-client="reads the ssh con
   curl="asks servers through tunnels" strace="kills at a given system call" \
   fuse3="mounts a file system without hard links and locks" libfuse3-dev="which is compiled" \
   pkg-config="with its headers" \
-  faketime="a clock that is set back" nix-bin="builds kernels"
+  faketime="a clock that is set back" nix-bin="builds kernels" \
+  openssl="makes certificates" python3="a server behind TLS" tinyproxy-bin="a proxy with a password" \
+  gnome-keyring="a keyring" libsecret-tools="writes into it" dbus-daemon="its bus"
 tests/world/cluster.sh packages
 tests/world/browser.sh packages
 # Tests that this machine makes impossible (no root, no namespaces) say so here.

@@ -332,15 +332,14 @@ impl<'u> App<'u> {
 
     /// Conda's and rattler's configuration, which is read when it is needed.
     pub(super) fn configuration(&self) -> Result<&Arc<Configuration>, Failure> {
-        let home = self.home()?;
-        Ok(self.configuration.get_or_init(|| {
-            Arc::new(Configuration::new(Surroundings {
-                home,
-                variables: self.variables.clone(),
-                base: std::env::current_dir().unwrap_or_default(),
-                alias: self.global.channel_alias.clone(),
-            }))
-        }))
+        let surroundings = Surroundings {
+            home: self.home()?,
+            variables: self.variables.clone(),
+            base: std::env::current_dir().unwrap_or_default(),
+            alias: self.global.channel_alias.clone(),
+        };
+        let new = || Arc::new(Configuration::new(surroundings));
+        Ok(self.configuration.get_or_init(new))
     }
 
     /// Everything that a walk needs, with the given root.

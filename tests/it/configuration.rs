@@ -316,7 +316,7 @@ fn a_broken_configuration_is_shown_at_its_line_and_stops_nobody_who_needs_none()
         ("channels: [a]\nchannel: [b]\n", "another name of a key", 2),
         ("custom_channels: {lab: \"no url\"}\n", "is no URL", 1),
         ("- a\n", "a .condarc must be a mapping", 1),
-        ("channels: [a]\nchannels: [b]\n", "twice", 2),
+        ("channels: [a]\nchannels: [b]\n", "twice", 1),
     ];
     for (text, said, line) in broken {
         condarc(&env, text);

@@ -10,7 +10,8 @@ use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
 
 use crate::support::{
-    Ask, Certificates, CommandOutput, Server, TestEnv, TlsServer, channels, have, no_trace, soon,
+    Ask, Certificates, CommandOutput, Ran, Server, TestEnv, TlsServer, channels, have, no_trace,
+    soon,
 };
 
 const SECRET: &str = "hunter2-is-the-word";
@@ -48,6 +49,19 @@ fn applies(env: &TestEnv, kept_in: &[PathBuf]) -> CommandOutput {
     let shown = env.run(&["show", "--json", "--verbose"]).success();
     no_trace(env, &shown, &[SECRET], kept_in);
     said
+}
+
+/// Locks as if nothing was ever asked: an index that is kept is not asked for again.
+#[track_caller]
+fn locks_anew(env: &TestEnv) -> Ran {
+    for path in [env.root(), env.work().join("envs/lab.lock")] {
+        if path.is_dir() {
+            fs_err::remove_dir_all(path).unwrap();
+        } else if path.is_file() {
+            fs_err::remove_file(path).unwrap();
+        }
+    }
+    env.run(&["lock", "--verbose"])
 }
 
 #[test]
@@ -158,27 +172,31 @@ fn a_stranger_is_told_why_and_a_file_that_others_may_read_is_not_used() {
     set_mode(&netrc, 0o600);
     env.run(&["lock"]).success();
 
-    // What is no such file is named, and nothing of it told.
-    for (file, text) in [
+    // What is no such file is passed over, and nothing of it told.
+    let good = format!("machine 127.0.0.1 login anna password {SECRET}\n");
+    for (file, text, is_found) in [
         (
             ".rattler/credentials.json",
             format!("{{\"127.0.0.1\": \"{SECRET}\"}}"),
+            true,
         ),
         (
             ".netrc",
-            format!("machine 127.0.0.1 login anna secret {SECRET} machine\n"),
+            format!("machine 127.0.0.1 login anna {SECRET} {SECRET}\n"),
+            false,
         ),
     ] {
-        fs_err::remove_file(env.work().join("envs/lab.lock")).unwrap();
+        put(&env, ".netrc", &good);
         let file = put(&env, file, &text);
-        let said = env.run(&["lock", "--verbose"]).either();
-        no_trace(&env, &said, &[SECRET], &[file, netrc.clone()]);
-        put(
-            &env,
-            ".netrc",
-            &format!("machine 127.0.0.1 login anna password {SECRET}\n"),
-        );
-        env.run(&["lock"]).success();
+        let said = locks_anew(&env);
+        assert_eq!(said.succeeded(), is_found);
+        let said = said.either();
+        let said = said.says(&format!(
+            "{} are not used: it can't be read",
+            file.display()
+        ));
+        no_trace(&env, &said, &[SECRET], &[file.clone(), netrc.clone()]);
+        fs_err::remove_file(file).unwrap();
     }
 }
 
@@ -264,25 +282,35 @@ fn an_authority_of_ones_own_is_trusted_when_the_configuration_names_it() {
         if let Some(variable) = variable {
             env.set(variable, &ca);
         }
-        let said = env.run(&["lock", "--renew"]).success();
+        let said = locks_anew(&env).success();
         assert!(!said.stderr.contains("not checked"), "{said}");
         if let Some(variable) = variable {
             env.set(variable, "");
         }
     }
+    // Who trusts nobody at all can ask no server, and a folder as ever.
+    let nobody = put(&env, "nobody.pem", "");
+    env.set("SSL_CERT_FILE", nobody.display().to_string());
+    put(&env, ".condarc", &alias);
+    locks_anew(&env).fails_with(5);
+    let folder = format!("channel_alias: file://{}\n", channels().display());
+    put(&env, ".condarc", &folder);
+    locks_anew(&env).success();
+    env.set("SSL_CERT_FILE", "");
+
     // Another authority is none.
     let other = Certificates::new(env.path("other"));
     let path = other.path("ca.pem").display().to_string();
     put(&env, ".condarc", &format!("{alias}ssl_verify: {path}\n"));
-    env.run(&["lock", "--renew"]).fails_with(5);
+    locks_anew(&env).fails_with(5);
     let key = certificates.path("ca.key").display().to_string();
     put(&env, ".condarc", &format!("{alias}ssl_verify: {key}\n"));
-    let said = env.run(&["lock", "--renew"]).fails_with(5);
+    let said = locks_anew(&env).fails_with(5);
     said.says("there is no certificate in PEM form");
 
     put(&env, ".condarc", &format!("{alias}ssl_verify: false\n"));
     for _ in 0..2 {
-        let said = env.run(&["lock", "--renew"]).success();
+        let said = locks_anew(&env).success();
         said.says("warning: servers' certificates are not checked, as ");
     }
 }
@@ -318,12 +346,12 @@ fn a_certificate_of_the_client_is_shown_to_a_server_that_asks_for_it() {
     let one = put(&env, "client.pem", &both);
     let text = format!("{common}client_cert: {}\n", one.display());
     put(&env, ".condarc", &text);
-    env.run(&["lock", "--renew"]).success();
+    locks_anew(&env).success();
 
     // One without its key is told, and nothing of it.
     let text = format!("{common}client_cert: {}\n", path("client.pem"));
     put(&env, ".condarc", &text);
-    let said = env.run(&["lock", "--renew"]).fails_with(5);
+    let said = locks_anew(&env).fails_with(5);
     said.says("it has no certificate with an unencrypted key");
 }
 
@@ -394,7 +422,7 @@ fn a_proxy_is_asked_with_its_password_and_not_for_hosts_without_one() {
     let with = url(&format!("anna:{SECRET}@"));
     let asks = |env: &TestEnv, text: &str, config: &str| {
         let file = put(env, config, text);
-        let said = env.run(&["lock", "--renew", "--verbose"]).success();
+        let said = locks_anew(env).success();
         no_trace(env, &said, &[SECRET], &[file]);
         proxy.asked()
     };
@@ -438,7 +466,7 @@ fn a_proxy_is_asked_with_its_password_and_not_for_hosts_without_one() {
         ".condarc",
         &format!("{common}proxy_servers: {{http: \"{}\"}}\n", url("")),
     );
-    env.run(&["lock", "--renew"]).fails_with(5);
+    locks_anew(&env).fails_with(5);
 }
 
 #[test]
@@ -454,8 +482,10 @@ fn a_keyring_that_never_answers_is_not_waited_for() {
     let bus = UnixListener::bind(&socket).unwrap();
     std::thread::spawn(move || {
         // Taken and kept, without a word.
-        let taken: Vec<_> = bus.incoming().collect();
-        drop(taken);
+        let mut taken = Vec::new();
+        for client in bus.incoming() {
+            taken.push(client);
+        }
     });
     env.set(
         "DBUS_SESSION_BUS_ADDRESS",

@@ -45,34 +45,38 @@ const CONNECT: Duration = Duration::from_secs(20);
 pub fn http_client(network: Network, settings: &Arc<Settings>) -> LazyClient {
     let settings = Arc::clone(settings);
     LazyClient::new(move || match network {
-        Network::Offline => refusing(Refuse),
-        Network::Online => match client(&settings.transport) {
-            Ok(client) => online(client, &settings),
-            Err(why) => refusing(Unusable(why)),
-        },
+        Network::Offline => ClientBuilder::new(nobody()).with(Refuse).build(),
+        Network::Online => online(&settings),
     })
 }
 
-/// A client that asks nobody.
-fn refusing(step: impl reqwest_middleware::Middleware) -> ClientWithMiddleware {
-    ClientBuilder::new(reqwest::Client::new())
-        .with(step)
-        .build()
-}
-
-fn online(client: reqwest::Client, settings: &Settings) -> ClientWithMiddleware {
+fn online(settings: &Settings) -> ClientWithMiddleware {
     let transport = &settings.transport;
     let [of_conda, mirrors] = settings.routes.middlewares();
-    ClientBuilder::new(client)
+    let client = client(transport);
+    let unusable = client.as_ref().err().cloned().map(Unusable);
+    let steps = ClientBuilder::new(client.unwrap_or_else(|_| nobody()))
         .with(Again {
-            times: transport.retries,
+            // To ask again would not mend the configuration.
+            times: unusable.as_ref().map_or(transport.retries, |_| Some(0)),
         })
         .with(Discreet)
         .with(of_conda)
         .with(mirrors)
         .with(Authenticate::new(&transport.credentials))
-        .with(OfDisk)
+        .with(OfDisk);
+    match unusable {
+        Some(unusable) => steps.with(unusable).build(),
+        None => steps.build(),
+    }
+}
+
+/// A client that is never asked; it reads no certificates.
+fn nobody() -> reqwest::Client {
+    reqwest::Client::builder()
+        .tls_danger_accept_invalid_certs(true)
         .build()
+        .expect("the client's options are constant and valid")
 }
 
 fn client(transport: &Transport) -> Result<reqwest::Client, String> {

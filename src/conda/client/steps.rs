@@ -102,6 +102,7 @@ impl Middleware for Discreet {
     ) -> Outcome {
         let asked = request.url().clone();
         match next.run(request, extensions).await {
+            Ok(response) if *response.url() == asked => Ok(response),
             Ok(response) => Ok(as_of(asked, response)),
             Err(reqwest_middleware::Error::Reqwest(error)) => {
                 Err(reqwest_middleware::Error::Reqwest(error.with_url(asked)))

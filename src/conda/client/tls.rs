@@ -3,7 +3,8 @@
 use std::path::Path;
 
 use fs_err as fs;
-use reqwest::{Certificate, ClientBuilder, Identity, NoProxy, Proxy};
+use hyper_util::client::proxy::matcher::Matcher;
+use reqwest::{Certificate, ClientBuilder, Identity, Proxy};
 
 use crate::conda::settings::{Proxies, Transport, Verify};
 
@@ -86,8 +87,13 @@ pub(super) fn proxied(builder: ClientBuilder, proxies: &Proxies) -> ClientBuilde
     if proxies.is_empty() {
         return builder;
     }
-    let none_for = proxies.none_for.as_deref().and_then(NoProxy::from_string);
+    // reqwest 0.13 keeps `Proxy::no_proxy` of such a proxy and never looks at it.
+    let any = Matcher::builder().all("http://any.invalid");
+    let any = any.no(proxies.none_for.clone().unwrap_or_default()).build();
     let rules = proxies.clone();
-    let proxy = Proxy::custom(move |url| rules.of(url).map(|proxy| proxy.exposed().clone()));
-    builder.proxy(proxy.no_proxy(none_for))
+    builder.proxy(Proxy::custom(move |url| {
+        let uri: http::Uri = url.as_str().parse().ok()?;
+        any.intercept(&uri)?;
+        rules.of(url).map(|proxy| proxy.exposed().clone())
+    }))
 }

@@ -183,14 +183,17 @@ impl Conda<'_> {
     }
 
     fn url(&self, key: &str, item: &Item) -> Result<Url, SettingsError> {
-        Url::parse(&item.text).map_err(|error| {
-            let message = format!("`{key}` is no URL: {error}");
-            self.fault(
-                item.at,
-                &message,
-                "write https://…, or file:///… for a folder",
-            )
-        })
+        const SCHEMES: [&str; 3] = ["http", "https", "file"];
+        let why = match Url::parse(&item.text) {
+            Ok(url) if !SCHEMES.contains(&url.scheme()) || url.cannot_be_a_base() => {
+                "it begins with neither https:// nor file://".to_owned()
+            }
+            Ok(url) => return Ok(url),
+            Err(error) => error.to_string(),
+        };
+        let message = format!("`{key}` is no URL: {why}");
+        let help = "write https://…, or file:///… for a folder";
+        Err(self.fault(item.at, &message, help))
     }
 
     /// `boolify` in conda's `conda/auxlib/type_coercion.py`.

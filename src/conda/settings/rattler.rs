@@ -22,19 +22,19 @@ pub(super) struct Rattler {
 }
 
 /// Top-level keys that are followed, as they are written in a file.
-const FOLLOWED: [&str; 6] = [
+const FOLLOWED: [&str; 5] = [
     "authentication-override-file",
     "default-channels",
     "mirrors",
     "proxy-config",
     "tls-no-verify",
-    "tls-root-certs",
 ];
 
 /// Keys that change what is installed or where from, why they change nothing here.
-const NOT_FOLLOWED: [(&str, &str); 3] = [
+const NOT_FOLLOWED: [(&str, &str); 4] = [
     ("exclude-newer", "a spec is solved alike on every machine"),
     ("s3-options", "envspec asks no channels on S3"),
+    ("tls-root-certs", "the system's certificates count"),
     (
         "run-post-link-scripts",
         "the spec says whose are run: `post_link:`",
