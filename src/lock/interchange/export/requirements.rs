@@ -33,21 +33,14 @@ pub fn requirements(portable: &Portable, at: &PortablePlatform) -> Exported {
             others += 1;
         } else if pep440_rs::Version::from_str(&version).is_err() {
             impossible.push(format!("{name} {version}: no version of Python's"));
-        } else {
-            let known = names_on_pypi(record);
-            let into = if known.is_empty() {
-                &mut guessed
-            } else {
-                &mut sure
-            };
-            let names = if known.is_empty() {
-                vec![normalized(name)]
-            } else {
-                known
-            };
-            for name in names {
-                into.insert(name.clone(), format!("{name}=={version}"));
+        } else if let known @ [_, ..] = names_on_pypi(record).as_slice() {
+            for name in known {
+                sure.insert(name.clone(), format!("{name}=={version}"));
             }
+        } else if let Some(name) = normalized(name) {
+            guessed.insert(name.clone(), format!("{name}=={version}"));
+        } else {
+            impossible.push(format!("{name} {version}: no name of Python's"));
         }
     }
     guessed.retain(|name, _| !sure.contains_key(name));
@@ -122,11 +115,12 @@ fn names_on_pypi(record: &RepoDataRecord) -> Vec<String> {
     }
     let urls = record.package_record.purls.iter().flatten();
     urls.filter(|url| url.package_type().as_str() == "pypi")
-        .map(|url| normalized(url.name()))
+        .filter_map(|url| normalized(url.name()))
         .collect()
 }
 
-/// A name as Python's index compares it.
-fn normalized(name: &str) -> String {
-    pep508_rs::PackageName::from_str(name).map_or_else(|_| name.to_owned(), |name| name.to_string())
+/// A name as Python's index compares it; `None` if it can't be one there, as `name_`.
+fn normalized(name: &str) -> Option<String> {
+    let name = pep508_rs::PackageName::from_str(name).ok()?;
+    Some(name.to_string())
 }

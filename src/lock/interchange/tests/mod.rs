@@ -62,6 +62,9 @@ fn record(sketch: &Sketch, platform: Subdir, before: &[Sketch]) -> RepoDataRecor
     package.depends = needs
         .map(|(other, _)| format!("{} >={}", other.name, other.version))
         .collect();
+    if sketch.build.starts_with("py") {
+        package.depends.push("python".to_owned());
+    }
     package.depends.sort();
     let file = format!("{}-{}-{}.conda", sketch.name, sketch.version, sketch.build);
     let identifier = CondaArchiveIdentifier::try_from_filename(&file).unwrap();

@@ -178,5 +178,8 @@ proptest! {
             .collect();
         let pip: BTreeSet<String> = at.pypi.iter().map(|package| package.name().to_string()).collect();
         prop_assert!(names.is_superset(&pip));
+        let of_python = at.conda.iter().filter(|record| record.package_record.build.as_ref().starts_with("py"));
+        let unlisted = text.matches("# not listed: ").count();
+        prop_assert!(names.len() + unlisted >= of_python.count());
     }
 }
