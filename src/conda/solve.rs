@@ -136,12 +136,7 @@ pub async fn solve_all(
     progress.begin(Step::Solve, 0);
     // The solver is CPU-bound for up to seconds; nothing else waits on this thread of
     // the runtime.
-    let answers: Vec<Result<Solution, SolveError>> = tokio::task::block_in_place(|| {
-        let asked = questions.par_iter().zip(indexes.par_iter());
-        asked
-            .map(|(question, index)| question.answer(index))
-            .collect()
-    });
+    let answers = tokio::task::block_in_place(|| answers(questions, &indexes));
     let mut explained = Vec::new();
     for ((question, index), answer) in questions.iter().zip(&indexes).zip(answers) {
         explained.push(match answer {
@@ -160,6 +155,38 @@ pub async fn solve_all(
     }
     progress.end(Step::Solve);
     Ok(explained)
+}
+
+/// The answers, from as many threads as there are cores. They are a pool of their own:
+/// the global one would have that size for all that comes after it.
+fn answers(
+    questions: &[Solve<'_>],
+    indexes: &[Vec<RepoData>],
+) -> Vec<Result<Solution, SolveError>> {
+    /// As the main thread has, where a single question is answered.
+    const STACK: usize = 8 << 20;
+    let in_turn = || {
+        let asked = questions.iter().zip(indexes);
+        asked
+            .map(|(question, index)| question.answer(index))
+            .collect()
+    };
+    if questions.len() < 2 {
+        return in_turn();
+    }
+    let cores = std::thread::available_parallelism().map_or(1, usize::from);
+    let pool = rayon::ThreadPoolBuilder::new()
+        .num_threads(cores.min(questions.len()))
+        .stack_size(STACK)
+        .build();
+    pool.map_or_else(
+        |_| in_turn(),
+        |pool| {
+            let asked = questions.par_iter().zip(indexes);
+            let answers = asked.map(|(question, index)| question.answer(index));
+            pool.install(|| answers.collect())
+        },
+    )
 }
 
 /// Keeps of what would solve a question only what solves the same for all platforms.

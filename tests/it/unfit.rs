@@ -1,6 +1,6 @@
 //! An environment is neither made nor started where its packages can't run.
 
-use crate::support::{TestEnv, tiny_spec};
+use crate::support::{Envspec as _, TestEnv, There, channels, program, tiny_spec};
 
 #[test]
 fn a_machine_that_lacks_what_packages_need_is_refused_before_anything_is_made() {
@@ -58,4 +58,33 @@ fn a_server_is_not_started_where_its_packages_can_not_run() {
     env.set("CONDA_OVERRIDE_CUDA", "12.4");
     env.run(&["launch"]).success();
     env.run(&["stop"]).success();
+}
+
+#[test]
+fn a_login_node_without_a_gpu_makes_the_environment_and_the_node_of_the_job_refuses_it() {
+    let Some(there) = There::up("unfit") else {
+        return;
+    };
+    let login = there.cluster.login();
+    let spec = there.cluster.home("ada").join("envs/lab.yaml");
+    let text = fs_err::read_to_string(&spec).unwrap();
+    let text = text
+        .replace("[conda-forge]", "[conda-forge, tiny]")
+        .replace("jupyterlab]", "jupyterlab, needs-cuda]");
+    fs_err::write(&spec, format!("{text}target: {{cuda: \"12.4\"}}\n")).unwrap();
+    let alias = format!("ENVSPEC_CHANNEL_ALIAS=file://{}/", channels().display());
+    login
+        .run(["env", &alias, &program(), "apply", "envs/lab.yaml"])
+        .success();
+    let refused = login.envspec(["launch"]).fails_with(6);
+    let refused = refused
+        .says("envspec-lab ended before it was ready: its server failed")
+        .says("envspec: this environment needs cuda 12, node med010");
+    let said = refused.says("has none (needed by needs-cuda 1.0)");
+    assert!(!said.stderr.contains("Traceback"), "{said}");
+    assert_eq!(there.sessions(), Vec::<String>::new());
+    // What is there after all is there.
+    let known = login.run(["env", "CONDA_OVERRIDE_CUDA=12.4", &program(), "launch"]);
+    known.success();
+    login.envspec(["stop", "lab"]).success();
 }
