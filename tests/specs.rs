@@ -260,10 +260,15 @@ fn real_environment_files_get_a_verdict() {
 #[test]
 fn real_files_mean_what_rattlers_reader_of_environment_yml_makes_of_them() {
     let mut packages = 0;
+    let mut refused = Vec::new();
     for path in corpus("real") {
         let name = file_name(&path);
         let theirs = EnvironmentYaml::from_path(&path).unwrap();
-        let (_, ours, _) = judge(&path).unwrap();
+        // One file has a line that pip refuses, which rattler does not read.
+        let Ok((_, ours, _)) = judge(&path) else {
+            refused.push(name);
+            continue;
+        };
         let theirs_of_conda: Vec<_> = theirs.match_specs().map(ToString::to_string).collect();
         let ours_of_conda = ours.dependencies.iter().map(|it| it.spec.to_string());
         assert_eq!(ours_of_conda.collect::<Vec<_>>(), theirs_of_conda, "{name}");
@@ -283,7 +288,8 @@ fn real_files_mean_what_rattlers_reader_of_environment_yml_makes_of_them() {
             );
         }
     }
-    assert!(packages > 1500, "{packages}");
+    assert!(packages > 2500, "{packages}");
+    assert_eq!(refused, ["jdha+conda_env__envs__cmc-beta.yml"]);
 }
 
 #[test]

@@ -130,10 +130,15 @@ fn distribution(file: &Path) -> Option<(String, String)> {
         None => text.split_once("/site-packages/")?.1,
     };
     let (folder, metadata) = below.split_once('/').unwrap_or((below, ""));
-    let stem = match (folder.rsplit_once('.')?, metadata) {
-        ((stem, "dist-info"), "METADATA") | ((stem, "egg-info"), "PKG-INFO" | "") => stem,
-        _ => return None,
+    let (stem, kind) = folder.rsplit_once('.')?;
+    let is_metadata = match kind {
+        "dist-info" => metadata == "METADATA",
+        "egg-info" => ["PKG-INFO", ""].contains(&metadata),
+        _ => false,
     };
+    if !is_metadata {
+        return None;
+    }
     // `name-1.0-py3.12` is what setuptools calls it.
     let stem = stem.rsplit_once("-py").map_or(stem, |(before, _)| before);
     let (name, version) = stem.rsplit_once('-')?;

@@ -22,7 +22,7 @@ pub struct Request {
 impl Request {
     /// What a line of the spec asks for; `None` if it is for none of the platforms.
     pub fn new(dependency: &Dependency, platforms: &[Subdir]) -> Option<Self> {
-        let only = only(platforms, |platform| dependency.applies_to(platform))?;
+        let wanted = wanted(platforms, |platform| dependency.applies_to(platform))?;
         Some(Self {
             spec: dependency.spec.clone(),
             origin: Origin::Spec {
@@ -30,7 +30,7 @@ impl Request {
                 kernel: None,
                 span: dependency.span,
             },
-            only,
+            only: narrower(platforms, wanted),
         })
     }
 
@@ -51,16 +51,20 @@ impl Request {
     }
 }
 
-/// Those of the platforms that something is for: `Some(None)` if it is for all, `None` if
-/// it is for none of them.
-fn only(
+/// Those of the platforms that something is for; `None` if it is for none of them.
+fn wanted(
     platforms: &[Subdir],
     applies_to: impl Fn(Subdir) -> bool,
-) -> Option<Option<BTreeSet<Subdir>>> {
+) -> Option<BTreeSet<Subdir>> {
     let wanted = platforms.iter().copied();
     let wanted: BTreeSet<Subdir> = wanted.filter(|platform| applies_to(*platform)).collect();
+    (platforms.is_empty() || !wanted.is_empty()).then_some(wanted)
+}
+
+/// The same where it is not for all of them.
+fn narrower(platforms: &[Subdir], wanted: BTreeSet<Subdir>) -> Option<BTreeSet<Subdir>> {
     let is_for_all = platforms.iter().all(|platform| wanted.contains(platform));
-    (is_for_all || !wanted.is_empty()).then_some((!is_for_all).then_some(wanted))
+    (!is_for_all).then_some(wanted)
 }
 
 /// `[linux-64 osx-arm64] `, or nothing.
@@ -79,8 +83,8 @@ pub fn pip_lines(section: Option<&PipSection>, platforms: &[Subdir]) -> Vec<Stri
         .into_iter()
         .flat_map(|section| &section.requirements);
     let lines = lines.filter_map(|line| {
-        let only = only(platforms, |platform| line.applies_to(platform))?;
-        Some(brackets(only.as_ref()) + &line.text)
+        let wanted = wanted(platforms, |platform| line.applies_to(platform))?;
+        Some(brackets(narrower(platforms, wanted).as_ref()) + &line.text)
     });
     lines.collect()
 }

@@ -249,8 +249,8 @@ fn what_no_index_has_is_told_at_its_line() {
         .fails_with(4)
         .says("nowhere was not found in the package registry")
         .says("envs/lab.yaml:6:9");
-    // pip reads it.
-    world.spec(&["greet", "--use-feature=fast-deps"]);
+    // pip reads this option, uv does not.
+    world.spec(&["greet", "--pypi-url http://127.0.0.1:9"]);
     world
         .env
         .run(&["lock"])

@@ -63,10 +63,14 @@ fn texts(value: &Value) -> Vec<String> {
         .collect()
 }
 
+/// The real file that no tool takes: pip refuses one of its lines.
+const REFUSED: &str = "jdha+conda_env__envs__cmc-beta.yml";
+
+/// The others.
 fn real_files() -> Vec<String> {
     let entries = fs_err::read_dir(in_tests("specs/real")).unwrap();
     let paths = entries.map(|entry| entry.unwrap().path().to_str().unwrap().to_owned());
-    let mut paths: Vec<_> = paths.filter(|path| !path.ends_with("index.tsv")).collect();
+    let mut paths: Vec<_> = paths.filter(|path| !path.ends_with("index.tsv") && !path.ends_with(REFUSED)).collect();
     paths.sort();
     paths
 }
@@ -187,7 +191,10 @@ fn each_platform_gets_what_conda_lock_gives_it() {
                 wanted.remove("pip");
             }
             assert_eq!(conda, wanted, "{file} on {platform}");
-            let wanted = BTreeSet::from_iter(texts(&theirs[platform]["pip"]));
+            // Of a repository without a name it takes the last word of the URL.
+            let name = |text: String| text.trim_end_matches(".git").replace('_', "-");
+            let wanted = texts(&theirs[platform]["pip"]).into_iter().map(name);
+            let wanted: BTreeSet<String> = wanted.collect();
             assert_eq!(pip, wanted, "{file} on {platform}");
         }
     }
@@ -214,6 +221,8 @@ fn entries() -> Vec<String> {
     }
     let refused = [
         "tool=1.4",
+        // That of the file which is refused.
+        "copernicus-marine-client>=0.10.0<0.11.0",
         "tool >=1 extra",
         "tool ==1.x.y",
         "tool; os == 'linux'",

@@ -65,7 +65,7 @@ fn spec_holds(imported: &Imported) {
     assert_eq!(texts, asked);
     let pip = spec.pip.iter().flat_map(|pip| &pip.requirements);
     assert_eq!(
-        pip.map(|at| at.to_string()).collect::<Vec<_>>(),
+        pip.map(ToString::to_string).collect::<Vec<_>>(),
         imported.pip
     );
     let channels: Vec<&String> = spec.channels.iter().map(|at| &at.value).collect();
