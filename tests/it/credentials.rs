@@ -10,8 +10,8 @@ use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
 
 use crate::support::{
-    Ask, Certificates, CommandOutput, Ran, Server, TestEnv, TlsServer, channels, have, no_trace,
-    soon,
+    Ask, Certificates, CommandOutput, Fault, Ran, Server, TestEnv, TlsServer, channels, have,
+    no_trace, soon,
 };
 
 const SECRET: &str = "hunter2-is-the-word";
@@ -234,6 +234,46 @@ fn send_on(client: std::io::Result<TcpStream>, to: &str) -> std::io::Result<()> 
         "HTTP/1.1 302 Found\r\nLocation: {to}{path}\r\nContent-Length: 0\r\nConnection: close\r\n\r\n"
     );
     client.write_all(answer.as_bytes())
+}
+
+#[test]
+fn whatever_goes_wrong_no_secret_is_told() {
+    for (part, fault) in [
+        ("repodata", Fault::NotFound),
+        ("repodata", Fault::Html),
+        ("repodata", Fault::Truncated),
+        ("symlink-1.0", Fault::NotFound),
+        ("symlink-1.0", Fault::Truncated),
+        ("symlink-1.0", Fault::WrongBytes),
+        ("symlink-1.0", Fault::Unavailable),
+    ] {
+        let server = Server::start(channels());
+        server.ask(Ask::Token(SECRET.to_owned()));
+        let env = world();
+        let text = format!(
+            "channel_alias: \"{}/t/{SECRET}\"\nremote_max_retries: 0\n",
+            server.url()
+        );
+        let condarc = put(&env, ".condarc", &text);
+        server.fault(part, fault);
+        let said = env.run(&["apply", "--verbose"]);
+        assert!(!said.succeeded(), "{part} {fault:?}");
+        let said = said.either();
+        no_trace(&env, &said, &[SECRET], &[condarc]);
+        // What is told is what the lock has, and not where it was looked for.
+        let host = server.url().replace("http://", "");
+        assert!(!said.stderr.contains(&host), "{part} {fault:?}\n{said}");
+        assert!(said.stderr.contains("conda.anaconda.org/tiny"), "{said}");
+    }
+    // A server that is gone.
+    let mut server = Server::start(channels());
+    let url = server.url();
+    server.stop();
+    let env = world();
+    let text = format!("channel_alias: \"{url}/t/{SECRET}\"\nremote_max_retries: 0\n");
+    let condarc = put(&env, ".condarc", &text);
+    let said = env.run(&["lock", "--verbose"]).fails_with(5);
+    no_trace(&env, &said, &[SECRET], &[condarc]);
 }
 
 #[test]
