@@ -35,7 +35,7 @@ pub fn exportable(
     for &platform in &locked.platforms {
         platforms.push(PortablePlatform {
             platform,
-            conda: lock.records(kernel, platform)?,
+            conda: lock.conda_records(kernel, platform)?,
             pypi: lock.pypi(kernel, platform),
         });
     }

@@ -307,7 +307,7 @@ impl Lock {
         platform: Subdir,
     ) -> Result<Vec<RepoDataRecord>, LockError> {
         let (environment, locked) = self.part(isolated, platform)?;
-        let records = environment
+        let mut records = environment
             .conda_repodata_records(locked)
             .map_err(|source| LockError::Unreadable {
                 name: self.name.clone(),
@@ -323,6 +323,7 @@ impl Lock {
                 });
             }
         }
+        records.sort_by(|a, b| a.package_record.name.cmp(&b.package_record.name));
         Ok(records)
     }
 

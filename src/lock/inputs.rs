@@ -52,10 +52,7 @@ impl Request {
 }
 
 /// Those of the platforms that something is for; `None` if it is for none of them.
-fn wanted(
-    platforms: &[Subdir],
-    applies_to: impl Fn(Subdir) -> bool,
-) -> Option<BTreeSet<Subdir>> {
+fn wanted(platforms: &[Subdir], applies_to: impl Fn(Subdir) -> bool) -> Option<BTreeSet<Subdir>> {
     let wanted = platforms.iter().copied();
     let wanted: BTreeSet<Subdir> = wanted.filter(|platform| applies_to(*platform)).collect();
     (platforms.is_empty() || !wanted.is_empty()).then_some(wanted)

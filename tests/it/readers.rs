@@ -70,7 +70,9 @@ const REFUSED: &str = "jdha+conda_env__envs__cmc-beta.yml";
 fn real_files() -> Vec<String> {
     let entries = fs_err::read_dir(in_tests("specs/real")).unwrap();
     let paths = entries.map(|entry| entry.unwrap().path().to_str().unwrap().to_owned());
-    let mut paths: Vec<_> = paths.filter(|path| !path.ends_with("index.tsv") && !path.ends_with(REFUSED)).collect();
+    let mut paths: Vec<_> = paths
+        .filter(|path| !path.ends_with("index.tsv") && !path.ends_with(REFUSED))
+        .collect();
     paths.sort();
     paths
 }
@@ -191,17 +193,21 @@ fn each_platform_gets_what_conda_lock_gives_it() {
                 wanted.remove("pip");
             }
             assert_eq!(conda, wanted, "{file} on {platform}");
-            // Of a repository without a name it takes the last word of the URL.
+            let wanted = BTreeSet::from_iter(texts(&theirs[platform]["pip"]));
+            // Of a repository without a name that is the last word of its URL.
             let name = |text: String| text.trim_end_matches(".git").replace('_', "-");
-            let wanted = texts(&theirs[platform]["pip"]).into_iter().map(name);
-            let wanted: BTreeSet<String> = wanted.collect();
+            let pip: BTreeSet<String> = pip.into_iter().map(name).collect();
             assert_eq!(pip, wanted, "{file} on {platform}");
         }
     }
-    // It takes no `-r` in a pip section.
+    // It takes no `-r` and no file of this machine in a pip section.
     assert_eq!(
         refused,
-        ["ncar-xdev+jupyter-forward__ci__environment-docs.yml"]
+        [
+            "ChantalMB+odate-lab-wip__environment-python.yml",
+            "ncar-xdev+jupyter-forward__ci__environment-docs.yml",
+            "sopa-de-venuts+esmval_JASMIN__miniconda3__pkgs__conda-4.8.2-py37_0__info__test__tests__conda_env__support__advanced-pip__environment.yml",
+        ]
     );
 }
 
@@ -280,6 +286,8 @@ fn an_entry_of_pip_is_to_envspec_what_it_is_to_pip() {
         "-r ../requirements.txt",
         "-e ..",
         "-e ../",
+        "-e ./module_to_install_in_editable_mode",
+        "-r file:another-project-requirements.txt",
         "wheels/there-1.0-py3-none-any.whl",
     ];
     let mut wrong = Vec::new();
