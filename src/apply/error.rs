@@ -153,6 +153,18 @@ pub enum ApplyError {
         name: String,
     },
 
+    /// A package of the lock is of a channel that may not be used.
+    #[error("{name}: the package {package} is of a channel that is forbidden")]
+    #[diagnostic(help("{reason}; then make the lock anew with: envspec lock --renew"))]
+    ForbiddenPackage {
+        /// The lock.
+        name: String,
+        /// The package.
+        package: String,
+        /// Why.
+        reason: String,
+    },
+
     /// There is no lock, and none may be made.
     #[error("there is no lock {name}")]
     #[diagnostic(help("make it with: envspec lock"))]

@@ -83,8 +83,22 @@ pub fn plain_spec(subject: &Subject, kernel: Option<&str>) -> Result<Exported, E
     };
     Ok(Exported {
         text,
-        left_out: Vec::new(),
+        left_out: selected(subject, kernel),
     })
+}
+
+/// The lines that are for some platforms: conda reads a comment as none and refuses
+/// mamba's words, and what stands among a kernel's packages loses them.
+fn selected(subject: &Subject, kernel: Option<&str>) -> Vec<String> {
+    let spec = &subject.file.spec;
+    let of_spec = spec.dependencies.iter().filter(|_| kernel.is_none());
+    let of_kernels = subject.kernels.iter();
+    let of_kernels = of_kernels.filter(|one| one.isolated() == kernel);
+    let of_kernels = of_kernels.flat_map(|one| &one.request.dependencies);
+    let all = of_spec.chain(of_kernels);
+    all.filter(|own| own.selector.is_some())
+        .map(|own| format!("for conda, that `{own}` is for these platforms alone"))
+        .collect()
 }
 
 /// A kernel's own requirements and those of its definition.

@@ -5,9 +5,10 @@ use url::Url;
 
 use super::context::Context;
 use super::error::ApplyError;
+use super::prefixes::LockedPrefix;
 use super::subject::Subject;
 use crate::conda::{Settings, resolve_channels};
-use crate::lock::{Inputs, Request};
+use crate::lock::{Inputs, Request, is_wheel};
 use crate::spec::{self, EnvSpec, Span, SpecErrors};
 
 /// The channels that a spec names, and the place of each; where it names none, those
@@ -112,6 +113,29 @@ pub(super) fn refuse_forbidden(
         }
     }
     judge(subject, asked)
+}
+
+/// Refuses the packages of a lock that are of a forbidden channel: a lock may be older than
+/// the policy, or somebody else's.
+pub(super) fn refuse_packages(
+    context: &Context,
+    subject: &Subject,
+    prefixes: &[LockedPrefix],
+) -> Result<(), ApplyError> {
+    let settings = context.settings()?;
+    let records = prefixes.iter().flat_map(|prefix| &prefix.records);
+    for record in records.filter(|record| !is_wheel(record)) {
+        let of_site = subject.site.channel_verdict(record.url.as_str());
+        let verdict = of_site.and_then(|()| settings.package_verdict(&record.url));
+        if let Err(reason) = verdict {
+            return Err(ApplyError::ForbiddenPackage {
+                name: subject.file.lock_name(),
+                package: record.package_record.name.as_normalized().to_owned(),
+                reason,
+            });
+        }
+    }
+    Ok(())
 }
 
 fn judge(subject: &Subject, asked: Vec<Asked>) -> Result<(), ApplyError> {

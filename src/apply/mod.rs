@@ -38,6 +38,7 @@ mod solution;
 mod spec_file;
 mod subject;
 mod unfit;
+mod unlockable;
 mod update;
 mod verify;
 mod would_run;

@@ -1,16 +1,17 @@
 //! The `pip:` section of a spec, for one platform of its lock: what conda brings already,
 //! a uv to ask, its answer, its reasons.
 
+use std::collections::BTreeMap;
 use std::fmt;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use miette::{Diagnostic, LabeledSpan, NamedSource, SourceCode};
-use pep508_rs::VersionOrUrl;
 use rattler_conda_types::{Channel, MatchSpec, ParseStrictness, RepoDataRecord};
 use rattler_lock::PypiDistributionData;
 use rattler_networking::LazyClient;
 use tempfile::TempDir;
+use tokio::sync::OnceCell;
 
 use super::context::Context;
 use super::error::ApplyError;
@@ -21,43 +22,8 @@ use crate::conda::{
 };
 use crate::lock::PlatformPackages;
 use crate::pip::{PipError, Question, Uv};
-use crate::spec::{self, EnvSpec, PipKind, PipSection, SourceText, SpecErrors};
+use crate::spec::{self, PipKind, PipRequirement, PipSection, SpecErrors};
 use crate::store::StoreError;
-
-/// Refuses what a lock can't hold: what has no fixed content, or would have to be built.
-pub(super) fn refuse_unlockable(spec: &EnvSpec, source: &SourceText) -> Option<SpecErrors> {
-    let lines = spec.pip.iter().flat_map(|section| &section.requirements);
-    let faults = lines.filter_map(|line| {
-        let (what, help) = unlockable(&line.kind)?;
-        let message = format!("{what} can't be locked");
-        Some(spec::fault(source, line.span, message, "asked here", help))
-    });
-    faults.reduce(SpecErrors::and)
-}
-
-fn unlockable(kind: &PipKind) -> Option<(&'static str, &'static str)> {
-    const BUILD: &str = "to build it runs what is in it: name a version of it that an index has, or the URL of a wheel";
-    const HERE: &str = "write its lines here: what else they say would not be in the spec";
-    let repository = |url: &str| {
-        let known = ["git+", "hg+", "svn+", "bzr+"];
-        known.iter().any(|scheme| url.starts_with(scheme))
-    };
-    match kind {
-        PipKind::Path(_) | PipKind::Editable(_) => {
-            Some(("a folder or a file of this machine", BUILD))
-        }
-        PipKind::Url(url) if repository(url) => Some(("a repository", BUILD)),
-        PipKind::Named(requirement) => match &requirement.version_or_url {
-            Some(VersionOrUrl::Url(url)) if repository(url.as_str()) => {
-                Some(("a repository", BUILD))
-            }
-            _ => None,
-        },
-        PipKind::RequirementFile(_) => Some(("another file of requirements", HERE)),
-        PipKind::ConstraintFile(_) => Some(("another file of constraints", HERE)),
-        PipKind::Url(_) | PipKind::Options => None,
-    }
-}
 
 /// Who asks, and by which ways.
 pub(super) struct Asking<'a> {
@@ -66,10 +32,12 @@ pub(super) struct Asking<'a> {
     pub(super) channels: &'a [Channel],
     pub(super) gateways: &'a Gateways,
     pub(super) client: &'a LazyClient,
+    /// What is asked, once it was needed.
+    pub(super) ready: OnceCell<Ready>,
 }
 
 /// A uv, with the prefix that it is in if it was installed for this run.
-struct Ready {
+pub(super) struct Ready {
     uv: Uv,
     _prefix: Option<TempDir>,
 }
@@ -86,7 +54,8 @@ impl Asking<'_> {
             return Ok(Vec::new());
         };
         let platform = solved.platform;
-        if section.lines(platform).next().is_none() {
+        let lines: Vec<&PipRequirement> = section.on(platform).collect();
+        if lines.is_empty() {
             return Ok(Vec::new());
         }
         let failed = |error| self.failure(section, error);
@@ -98,23 +67,59 @@ impl Asking<'_> {
             answers: &folder.join("distributions"),
         };
         let brought = distributions(&solved.records, &known, self.client).await?;
-        let ready = self.uv(&folder, python).await?;
+        self.refuse_lost_extras(&lines, &brought)?;
+        let ready = self.ready.get_or_try_init(|| self.uv(&folder)).await?;
+        let is_pre = |line: &&PipRequirement| {
+            let alone = matches!(line.kind, PipKind::Options);
+            alone && line.options.iter().any(|option| option.name == "--pre")
+        };
+        let (pre, others): (Vec<_>, Vec<_>) = lines.into_iter().partition(is_pre);
         let question = Question {
-            requirements: &section.lines(platform).collect::<Vec<_>>(),
+            requirements: &others
+                .into_iter()
+                .map(PipRequirement::line)
+                .collect::<Vec<_>>(),
             brought: &brought,
             python: &python.package_record.version.to_string(),
             platform,
             system: system(solved),
             earlier,
             offline: self.context.network == Network::Offline,
+            prereleases: !pre.is_empty(),
             cache: &folder.join("uv"),
             environment: &self.context.environment,
+            ways: &self.context.settings()?.for_programs(),
         };
         question.ask(&ready.uv).await.map_err(failed)
     }
 
-    /// The user's uv and Python, as far as there are, and for the rest the channels'.
-    async fn uv(&self, folder: &Path, python: &RepoDataRecord) -> Result<Ready, ApplyError> {
+    /// What conda brings stays as it is, so the extras of it would not be installed.
+    fn refuse_lost_extras(
+        &self,
+        lines: &[&PipRequirement],
+        brought: &BTreeMap<String, String>,
+    ) -> Result<(), SpecErrors> {
+        for line in lines {
+            let PipKind::Named(requirement) = &line.kind else {
+                continue;
+            };
+            let name: &str = requirement.name.as_ref();
+            if let (Some(extra), true) = (requirement.extras.first(), brought.contains_key(name)) {
+                return Err(spec::fault(
+                    &self.subject.file.source,
+                    line.span,
+                    format!("conda brings {name}, so pip installs no extras of it"),
+                    "asked here",
+                    format!("list what its extra `{extra}` needs instead"),
+                ));
+            }
+        }
+        Ok(())
+    }
+
+    /// The user's uv and Python, as far as there are, and for the rest the channels'. Any
+    /// Python is good: it only tells uv what a Python is.
+    async fn uv(&self, folder: &Path) -> Result<Ready, ApplyError> {
         let path = self.context.environment.get("PATH");
         let path = path.map_or("", String::as_str);
         let (program, own_python) = (on_path(path, "uv"), on_path(path, "python3"));
@@ -130,7 +135,7 @@ impl Asking<'_> {
             wanted.push("uv".to_owned());
         }
         if own_python.is_none() {
-            wanted.push(format!("python {}", python.package_record.version));
+            wanted.push("python".to_owned());
         }
         let prefix = self.install(folder, &wanted).await?;
         let inside = |name: &str| prefix.path().join("bin").join(name);

@@ -125,6 +125,7 @@ pub(super) async fn solution(
         channels,
         gateways: &gateways,
         client: &client,
+        ready: tokio::sync::OnceCell::new(),
     };
     let mut solved = solved.into_iter();
     let mut solution = Vec::new();
@@ -181,7 +182,8 @@ fn parts<'a>(inputs: &'a Inputs, keep: &Keep<'_>) -> Result<Vec<Part<'a>>, Apply
             let pip = pip.unwrap_or_default();
             let is_named = |package: &PypiDistributionData| {
                 let own: &str = package.name.as_ref();
-                named.iter().any(|name| name.as_normalized() == own)
+                let is_it = |name: &str| name == own || name.strip_prefix("pypi-") == Some(own);
+                named.iter().any(|name| is_it(name.as_normalized()))
             };
             let renews_pip = pip.iter().any(is_named);
             let pip_before = pip

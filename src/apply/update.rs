@@ -106,6 +106,10 @@ fn named(
         near: crate::conda::near(name, known.iter().map(String::as_str)),
     };
     let of_one = |name: &String| {
+        // What pip brings is called as Python's index writes it.
+        let of_pip = name.to_lowercase().replace(['_', '.'], "-");
+        let is_of_pip = known.contains(&of_pip) && !known.contains(&name.to_lowercase());
+        let name = if is_of_pip { &of_pip } else { name };
         let name = PackageName::from_str(name).map_err(|_| unknown(name))?;
         if known.iter().any(|known| known == name.as_normalized()) {
             Ok(name)

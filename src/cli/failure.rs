@@ -193,6 +193,7 @@ impl From<ApplyError> for Failure {
             | ApplyError::NotAtRevision { .. }
             | ApplyError::OtherEnvironment { .. }
             | ApplyError::ForeignLock { .. }
+            | ApplyError::ForbiddenPackage { .. }
             | ApplyError::Lock(_)
             | ApplyError::Import(_)
             | ApplyError::FolderTaken { .. }

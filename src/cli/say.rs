@@ -85,6 +85,12 @@ impl Ui {
         }
     }
 
+    /// A question, whose answer is waited for on the same line.
+    pub(super) fn question(&self, text: impl std::fmt::Display) {
+        let mut stderr = anstream::stderr().lock();
+        drop(write!(stderr, "{text}").and_then(|()| stderr.flush()));
+    }
+
     /// Something that the user should know, also under `--quiet`.
     pub(super) fn warning(&self, text: impl std::fmt::Display) {
         let word = styled(AnsiColor::Yellow.on_default().bold(), "warning:");

@@ -3,6 +3,7 @@
 //! files; of one that is not here yet that list alone is fetched.
 
 use std::collections::BTreeMap;
+use std::io::Write as _;
 use std::path::{Path, PathBuf};
 
 use fs_err as fs;
@@ -75,12 +76,22 @@ async fn of_one(
             lines + name + " " + version + "\n"
         });
         // Without, it is asked again.
-        let written = fs::create_dir_all(known.answers).and_then(|()| fs::write(&path, lines));
-        if let Err(error) = written {
+        if let Err(error) = keep(known.answers, &path, &lines) {
             tracing::debug!("what a package brings was not kept: {error}");
         }
     }
     Ok(found)
+}
+
+/// Puts an answer into its place, whole: half of one would say that a package brings
+/// nothing.
+fn keep(folder: &Path, path: &Path, lines: &str) -> std::io::Result<()> {
+    fs::create_dir_all(folder)?;
+    let mut file = tempfile::NamedTempFile::new_in(folder)?;
+    file.write_all(lines.as_bytes())?;
+    file.as_file().sync_all()?;
+    file.persist(path)?;
+    Ok(())
 }
 
 /// The list of a package's files.

@@ -13,6 +13,7 @@ use super::changes::PackageId;
 use super::inputs::{Inputs, POST_LINK};
 use super::nix::{ANSWERS, LockedNix};
 use super::wheel;
+use crate::spec::{PANICKED, careful};
 
 /// The line that opens the inputs; the number is their format's.
 const INPUTS: &str = "# envspec-inputs: 1";
@@ -146,12 +147,16 @@ impl LockText {
 
     /// Reads the lock.
     pub fn read(&self) -> Result<Lock, LockError> {
-        let file = LockFile::from_str_with_base_directory(&self.text, None).map_err(|source| {
-            LockError::Unreadable {
-                name: self.name.clone(),
-                source: Box::new(source),
-            }
-        })?;
+        let unreadable = |source| LockError::Unreadable {
+            name: self.name.clone(),
+            source: Box::new(source),
+        };
+        let file = careful(|| LockFile::from_str_with_base_directory(&self.text, None))
+            .ok_or_else(|| {
+                let panicked = std::io::Error::other(PANICKED);
+                unreadable(ParseCondaLockError::IoError(panicked))
+            })?
+            .map_err(unreadable)?;
         Ok(Lock {
             name: self.name.clone(),
             file,

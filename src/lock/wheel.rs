@@ -62,6 +62,7 @@ pub(super) fn record(
     record.noarch = NoArchType::python();
     "noarch".clone_into(&mut record.subdir);
     record.depends = vec!["python".to_owned()];
+    record.depends.extend(system(url));
     let identifier = ArchiveIdentifier {
         name,
         version,
@@ -73,6 +74,28 @@ pub(super) fn record(
         url: url.clone(),
         channel: Some(PYPI.to_owned()),
     })
+}
+
+/// The C library or the macOS that a wheel needs, by its name (PEP 425, 600): of several
+/// that it is for, the oldest.
+fn system(url: &Url) -> Option<String> {
+    let file = url.path().strip_suffix(".whl")?;
+    let tags = file.rsplit('-').next()?.split('.');
+    let needs = tags.filter_map(|tag| {
+        let (name, rest) = match tag.split_once('_')? {
+            ("manylinux", rest) => ("__glibc", rest),
+            ("manylinux2014", _) => ("__glibc", "2_17"),
+            ("manylinux2010", _) => ("__glibc", "2_12"),
+            ("manylinux1", _) => ("__glibc", "2_5"),
+            ("macosx", rest) => ("__osx", rest),
+            _ => return None,
+        };
+        let mut numbers = rest.split('_').map(str::parse::<u32>);
+        let (major, minor) = (numbers.next()?.ok()?, numbers.next()?.ok()?);
+        Some(((major, minor), name))
+    });
+    let ((major, minor), name) = needs.min()?;
+    Some(format!("{name} >={major}.{minor}"))
 }
 
 #[cfg(test)]
@@ -107,6 +130,37 @@ mod tests {
         assert_eq!(json["build"], "pypi_abababab");
         assert_eq!(json["noarch"], "python");
         assert!(is_wheel(&record));
+    }
+
+    #[test]
+    fn a_wheel_needs_the_oldest_system_that_it_is_for() {
+        for (tags, needs) in [
+            ("py3-none-any", None),
+            (
+                "cp312-cp312-manylinux_2_27_x86_64.manylinux_2_28_x86_64",
+                Some("__glibc >=2.27"),
+            ),
+            (
+                "cp39-abi3-manylinux2014_aarch64.manylinux_2_17_aarch64",
+                Some("__glibc >=2.17"),
+            ),
+            ("cp312-cp312-macosx_11_0_arm64", Some("__osx >=11.0")),
+            ("cp312-cp312-win_amd64", None),
+        ] {
+            let package = package(&format!("some_tool-1.0rc1-{tags}.whl"), true);
+            let record = record(&package, &BTreeSet::new()).unwrap();
+            let depends: Vec<_> = record
+                .package_record
+                .depends
+                .iter()
+                .map(String::as_str)
+                .collect();
+            assert_eq!(
+                depends,
+                [&["python"][..], needs.as_slice()].concat(),
+                "{tags}"
+            );
+        }
     }
 
     #[test]

@@ -26,7 +26,7 @@ pub struct Uv {
 /// What is asked.
 pub struct Question<'a> {
     /// The lines of the `pip:` section.
-    pub requirements: &'a [&'a str],
+    pub requirements: &'a [String],
     /// The distributions that conda brings, by their normalised names.
     pub brought: &'a BTreeMap<String, String>,
     /// The Python that they are for.
@@ -41,8 +41,12 @@ pub struct Question<'a> {
     pub offline: bool,
     /// Where uv keeps what it learns.
     pub cache: &'a Path,
-    /// The user's environment: how indexes are reached.
+    /// Whether versions before a release count as others do.
+    pub prereleases: bool,
+    /// The user's environment, of which uv gets how indexes are reached.
     pub environment: &'a BTreeMap<String, String>,
+    /// The same as the configuration says it, for what the environment does not say.
+    pub ways: &'a [(&'static str, String)],
 }
 
 impl Question<'_> {
@@ -62,8 +66,7 @@ impl Question<'_> {
         command
             .current_dir(folder.path())
             .env_clear()
-            .envs(self.environment)
-            .envs(ways_of_pip(self.environment))
+            .envs(ways(self.environment, self.ways))
             .args([
                 "pip",
                 "compile",
@@ -92,6 +95,7 @@ impl Question<'_> {
             .arg("--cache-dir")
             .arg(self.cache)
             .args(self.offline.then_some("--offline"))
+            .args(self.prereleases.then_some("--prerelease=allow"))
             .stdin(Stdio::null())
             .kill_on_drop(true);
         if let (true, Some((major, minor))) = (self.platform.is_osx(), self.system) {
@@ -156,6 +160,10 @@ impl Question<'_> {
         if said.contains("Failed to fetch") || said.contains(offline) {
             return PipError::Network { words };
         }
+        if said.contains("unexpected argument") || said.contains("invalid value") {
+            let why = "it is too old to know what it is asked".to_owned();
+            return PipError::Answer { why };
+        }
         if !said.contains("No solution found") {
             return PipError::Refused { words };
         }
@@ -195,21 +203,87 @@ fn words(said: &str) -> String {
     lines.filter(told).collect::<Vec<_>>().join("\n")
 }
 
-/// How pip is told to reach indexes holds for uv too, where nobody told uv otherwise.
-fn ways_of_pip(environment: &BTreeMap<String, String>) -> Vec<(&'static str, &str)> {
-    const WAYS: [(&str, &str, &[&str]); 3] = [
+/// Whether a variable tells a program who runs it, where it may write, or how an index is
+/// reached. No others are uv's: it puts what they hold where a spec writes `${NAME}`.
+fn is_way(name: &str) -> bool {
+    const OF_SYSTEM: [&str; 8] = [
+        "PATH",
+        "HOME",
+        "USER",
+        "LOGNAME",
+        "LANG",
+        "TMPDIR",
+        "NETRC",
+        "DBUS_SESSION_BUS_ADDRESS",
+    ];
+    const OF_NETWORK: [&str; 7] = [
+        "HTTP_PROXY",
+        "HTTPS_PROXY",
+        "ALL_PROXY",
+        "NO_PROXY",
+        "SSL_CERT_FILE",
+        "SSL_CERT_DIR",
+        "SSL_CLIENT_CERT",
+    ];
+    const OF_UV: [&str; 10] = [
+        "UV_DEFAULT_INDEX",
+        "UV_INDEX",
+        "UV_INDEX_URL",
+        "UV_EXTRA_INDEX_URL",
+        "UV_FIND_LINKS",
+        "UV_KEYRING_PROVIDER",
+        "UV_SYSTEM_CERTS",
+        "UV_NATIVE_TLS",
+        "UV_HTTP_TIMEOUT",
+        "UV_INSECURE_HOST",
+    ];
+    let is_of_network = OF_NETWORK
+        .iter()
+        .any(|known| known.eq_ignore_ascii_case(name));
+    let begins = ["XDG_", "UV_INDEX_"]
+        .iter()
+        .any(|begin| name.starts_with(begin));
+    OF_SYSTEM.contains(&name) || OF_UV.contains(&name) || is_of_network || begins
+}
+
+/// The variables for uv: those of the user's that are ways; where nobody told uv, how pip
+/// is told to reach indexes; and where nothing is told at all, what the configuration says.
+fn ways<'e>(
+    environment: &'e BTreeMap<String, String>,
+    configured: &'e [(&'static str, String)],
+) -> Vec<(&'e str, &'e str)> {
+    const OF_PIP: [(&str, &str, &[&str]); 3] = [
         ("PIP_INDEX_URL", "UV_DEFAULT_INDEX", &["UV_INDEX_URL"]),
         ("PIP_EXTRA_INDEX_URL", "UV_INDEX", &["UV_EXTRA_INDEX_URL"]),
-        ("PIP_CERT", "SSL_CERT_FILE", &[]),
+        ("PIP_CERT", "SSL_CERT_FILE", &["SSL_CERT_DIR"]),
     ];
-    let ways = WAYS.into_iter().filter_map(|(of_pip, of_uv, others)| {
-        let value = environment.get(of_pip)?;
-        let is_told = std::iter::once(&of_uv)
-            .chain(others)
-            .any(|name| environment.contains_key(*name));
-        (!is_told).then_some((of_uv, value.as_str()))
-    });
-    ways.collect()
+    let is_told = |name: &str| {
+        environment
+            .keys()
+            .any(|known| known.eq_ignore_ascii_case(name))
+    };
+    let own = environment.iter().filter(|(name, _)| is_way(name));
+    let mut all: Vec<(&str, &str)> = own
+        .map(|(name, value)| (name.as_str(), value.as_str()))
+        .collect();
+    for (of_pip, of_uv, others) in OF_PIP {
+        if let Some(value) = environment.get(of_pip)
+            && !std::iter::once(&of_uv)
+                .chain(others)
+                .any(|name| is_told(name))
+        {
+            all.push((of_uv, value));
+        }
+    }
+    for (name, value) in configured {
+        if !all
+            .iter()
+            .any(|(known, _)| known.eq_ignore_ascii_case(name))
+        {
+            all.push((name, value));
+        }
+    }
+    all
 }
 
 #[cfg(test)]
@@ -219,7 +293,7 @@ mod tests {
 
     use rattler_conda_types::Subdir;
 
-    use super::{PipError, Question, ways_of_pip, words};
+    use super::{PipError, Question, ways, words};
 
     fn question(environment: &BTreeMap<String, String>, platform: Subdir) -> Question<'_> {
         static NOTHING: BTreeMap<String, String> = BTreeMap::new();
@@ -232,7 +306,9 @@ mod tests {
             earlier: &[],
             offline: false,
             cache: Path::new("/c"),
+            prereleases: false,
             environment,
+            ways: &[],
         }
     }
 
@@ -264,23 +340,50 @@ mod tests {
     }
 
     #[test]
-    fn what_pip_is_told_holds_where_uv_is_told_nothing() {
+    fn uv_gets_how_indexes_are_reached_and_nothing_else() {
         let pairs = |pairs: &[(&str, &str)]| -> BTreeMap<String, String> {
-            pairs
+            let pairs = pairs
                 .iter()
-                .map(|(a, b)| ((*a).to_owned(), (*b).to_owned()))
-                .collect()
+                .map(|(a, b)| ((*a).to_owned(), (*b).to_owned()));
+            pairs.collect()
         };
-        let environment = pairs(&[("PIP_INDEX_URL", "https://a"), ("PIP_CERT", "/c")]);
+        let told = |environment: &[(&str, &str)], configured: &[(&'static str, &str)]| {
+            let environment = pairs(environment);
+            let configured: Vec<_> = configured
+                .iter()
+                .map(|(a, b)| (*a, (*b).to_owned()))
+                .collect();
+            pairs(&ways(&environment, &configured))
+        };
         assert_eq!(
-            ways_of_pip(&environment),
-            [("UV_DEFAULT_INDEX", "https://a"), ("SSL_CERT_FILE", "/c")]
+            told(
+                &[
+                    ("AWS_SECRET_ACCESS_KEY", "s"),
+                    ("UV_EXCLUDE_NEWER", "2020"),
+                    ("https_proxy", "p"),
+                    ("HOME", "/h")
+                ],
+                &[("HTTPS_PROXY", "q"), ("NO_PROXY", "n")],
+            ),
+            pairs(&[("https_proxy", "p"), ("HOME", "/h"), ("NO_PROXY", "n")])
         );
-        let environment = pairs(&[
-            ("PIP_INDEX_URL", "https://a"),
-            ("UV_INDEX_URL", "https://b"),
-        ]);
-        assert_eq!(ways_of_pip(&environment), []);
+        assert_eq!(
+            told(
+                &[("PIP_INDEX_URL", "https://a"), ("PIP_CERT", "/c")],
+                &[("SSL_CERT_FILE", "/d")]
+            ),
+            pairs(&[("UV_DEFAULT_INDEX", "https://a"), ("SSL_CERT_FILE", "/c")])
+        );
+        assert_eq!(
+            told(
+                &[
+                    ("PIP_INDEX_URL", "https://a"),
+                    ("UV_INDEX_URL", "https://b")
+                ],
+                &[]
+            ),
+            pairs(&[("UV_INDEX_URL", "https://b")])
+        );
     }
 
     #[test]

@@ -4,6 +4,7 @@
 //! faults at once, and [`edit`] writes into a spec without touching what the
 //! author wrote around the place. Pure: the caller reads and writes the file.
 
+mod careful;
 mod content;
 mod dependencies;
 pub mod edit;
@@ -20,6 +21,7 @@ mod selector;
 mod source;
 mod yaml;
 
+pub(crate) use careful::{PANICKED, careful};
 pub use content::Content;
 pub use errors::{SpecErrors, Warning, fault};
 pub use launch::{Interface, Launch, MemorySize, MemorySizeError, WallTime, WallTimeError};

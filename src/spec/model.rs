@@ -10,7 +10,7 @@ use std::collections::BTreeMap;
 use rattler_conda_types::{MatchSpec, PackageName, Subdir, Version};
 
 use super::launch::{Launch, MemorySize};
-use super::pip::PipRequirement;
+use super::pip::{PipKind, PipRequirement};
 use super::selector::Selector;
 
 /// A run of bytes in the text of a spec.
@@ -168,13 +168,39 @@ pub struct PipSection {
 }
 
 impl PipSection {
-    /// The lines of a requirements file that asks for the same on a platform.
-    pub fn lines(&self, platform: Subdir) -> impl Iterator<Item = &str> {
+    /// Its entries for a platform.
+    pub fn on(&self, platform: Subdir) -> impl Iterator<Item = &PipRequirement> {
         let applies = move |line: &&PipRequirement| line.applies_to(platform);
-        self.requirements
-            .iter()
-            .filter(applies)
-            .map(|line| line.text.as_str())
+        self.requirements.iter().filter(applies)
+    }
+}
+
+impl PipRequirement {
+    /// Whether it is for a platform.
+    pub fn applies_to(&self, platform: Subdir) -> bool {
+        let selector = self.selector.as_ref();
+        selector.is_none_or(|selector| selector.applies_to(platform))
+    }
+
+    /// What it asks for as a line of a requirements file, without the options behind a
+    /// requirement, which pip drops.
+    pub fn line(&self) -> String {
+        match &self.kind {
+            PipKind::Named(requirement) => requirement.to_string(),
+            PipKind::Url(url) => url.clone(),
+            _ => self.text.clone(),
+        }
+    }
+}
+
+/// The entry as written, and for which platforms it is.
+impl std::fmt::Display for PipRequirement {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str(&self.text)?;
+        match &self.selector {
+            Some(selector) => write!(f, " [{selector}]"),
+            None => Ok(()),
+        }
     }
 }
 

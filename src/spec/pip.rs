@@ -4,13 +4,12 @@
 //! the spec's folder, so an entry is whatever may be a line there: a requirement of
 //! PEP 508, a URL, a path, or options. Nothing is resolved here.
 
-use std::fmt;
 use std::str::FromStr;
 
 use pep508_rs::{Pep508Error, Pep508ErrorSource, Requirement};
-use rattler_conda_types::Subdir;
 use url::Url;
 
+use super::careful::careful;
 use super::model::Span;
 use super::requirement::{Objection, one_line};
 use super::selector::Selector;
@@ -30,14 +29,6 @@ pub struct PipRequirement {
     /// The platforms that it is for; `None` for all. What a marker says
     /// (`; sys_platform == 'linux'`) is not in here.
     pub selector: Option<Selector>,
-}
-
-impl PipRequirement {
-    /// Whether it is for a platform.
-    pub fn applies_to(&self, platform: Subdir) -> bool {
-        let selector = self.selector.as_ref();
-        selector.is_none_or(|selector| selector.applies_to(platform))
-    }
 }
 
 /// What an entry of a `pip:` section asks for. Relative paths start at the spec's folder.
@@ -66,12 +57,6 @@ pub struct PipOption {
     pub name: &'static str,
     /// Its value, if it takes one.
     pub value: Option<String>,
-}
-
-impl fmt::Display for PipRequirement {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(&self.text)
-    }
 }
 
 /// An entry without its place.
@@ -295,6 +280,12 @@ fn editable(value: String) -> Result<String, Objection> {
     Ok(value)
 }
 
+/// What a requirement begins with: its name, if it has one.
+fn name_in(text: &str) -> &str {
+    let end = text.find(|c: char| !(c.is_ascii_alphanumeric() || "._-".contains(c)));
+    &text[..end.unwrap_or(text.len())]
+}
+
 fn read_requirement(text: &str) -> Result<PipKind, Objection> {
     let scheme = text.split_once("://").map(|(scheme, _)| scheme);
     if let Some(scheme) = scheme.filter(|scheme| is_scheme(scheme)) {
@@ -328,7 +319,9 @@ fn read_requirement(text: &str) -> Result<PipKind, Objection> {
         .strip_suffix(',')
         .filter(|_| has_version)
         .unwrap_or(text);
-    let requirement = Requirement::from_str(text).map_err(|error| explain(text, &error))?;
+    let requirement = careful(|| Requirement::from_str(text))
+        .ok_or_else(|| objection("not the name of a package", HELP, name_in(text)))?
+        .map_err(|error| explain(text, &error))?;
     Ok(PipKind::Named(Box::new(requirement)))
 }
 

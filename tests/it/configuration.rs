@@ -421,3 +421,27 @@ fn show_tells_which_files_count_and_what_they_change_without_secrets() {
     assert_eq!(shown["certificates"], "not checked");
     assert_eq!(shown["not_followed"][0]["key"], "pinned_packages");
 }
+
+#[test]
+fn a_package_of_a_forbidden_channel_in_a_lock_is_refused_whoever_made_the_lock() {
+    let env = TestEnv::new();
+    env.tiny(&["shared-lib"]);
+    env.run(&["lock"]).success();
+    let lock = env.lock("lab");
+    let package = lock.lines().find_map(|line| line.strip_prefix("- conda: "));
+    let package = package.unwrap();
+    let channel = package.split("/noarch/").next().unwrap();
+    let channel = channel.split("/linux-64/").next().unwrap();
+    let forbidden = "https://repo.anaconda.com/pkgs/main";
+    let elsewhere = lock.replace(&format!("file://{channel}"), forbidden);
+    let elsewhere = elsewhere.replace(channel, forbidden);
+    assert_ne!(elsewhere, lock);
+    fs_err::write(env.work().join("envs/lab.lock"), elsewhere).unwrap();
+    let denied = "denylist_channels: [https://repo.anaconda.com/pkgs/main]\n";
+    fs_err::write(env.path("home/.condarc"), denied).unwrap();
+    env.run(&["apply", "--frozen"])
+        .fails_with(2)
+        .says("is of a channel that is forbidden")
+        .says("denylist_channels");
+    assert!(!env.root().join("envs/lab").exists());
+}

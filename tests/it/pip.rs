@@ -249,13 +249,6 @@ fn what_no_index_has_is_told_at_its_line() {
         .fails_with(4)
         .says("nowhere was not found in the package registry")
         .says("envs/lab.yaml:6:9");
-    // pip reads this option, uv does not.
-    world.spec(&["greet", "--pypi-url http://127.0.0.1:9"]);
-    world
-        .env
-        .run(&["lock"])
-        .fails_with(2)
-        .says("uv refuses what is asked of pip");
 }
 
 #[test]
@@ -388,12 +381,16 @@ fn what_a_lock_can_not_hold_is_refused_line_by_line() {
         "tool @ git+https://example.org/tool",
         "-r more.txt",
         "-c less.txt",
+        "--extra-index-url https://example.org/${AWS_SECRET_ACCESS_KEY}/simple",
+        "greet-words --hash=sha256:00",
+        "--require-hashes",
+        "--find-links ./wheels",
         "greet",
     ];
     world.spec(&lines);
     let refused = world.env.run(&["check"]).fails_with(2);
-    let told = refused.says("`envs/lab.yaml` has 6 mistakes").stderr;
-    assert_eq!(told.matches("can't be locked").count(), 6, "{told}");
+    let told = refused.says("`envs/lab.yaml` has 10 mistakes").stderr;
+    assert_eq!(told.matches("can't be locked").count(), 10, "{told}");
 }
 
 #[test]
@@ -407,6 +404,47 @@ fn a_line_for_some_platforms_is_for_these() {
         "{lock}"
     );
     assert!(lock.contains("#   pip greet-words\n") && !lock.contains("#   pip greet\n"));
+}
+
+#[test]
+fn versions_before_a_release_are_taken_where_the_section_says_so() {
+    let world = World::new();
+    world.index.add(&Wheel::new("early", "1.0"));
+    world.index.add(&Wheel::new("early", "2.0rc1"));
+    world.spec(&["early"]);
+    world.env.run(&["lock"]).success();
+    assert!(world.env.lock("lab").contains("early-1.0-"));
+    world.spec(&["early", "--pre"]);
+    world.env.run(&["lock", "--renew"]).success();
+    assert!(world.env.lock("lab").contains("early-2.0rc1-"));
+}
+
+#[test]
+fn extras_of_what_conda_brings_are_not_lost_in_silence() {
+    let world = World::new();
+    world.spec_with(&["traitlets"], &["traitlets[test]"]);
+    world
+        .env
+        .run(&["lock"])
+        .fails_with(2)
+        .says("conda brings traitlets, so pip installs no extras of it")
+        .says("envs/lab.yaml:6:9");
+}
+
+#[test]
+fn update_knows_what_pip_brings() {
+    let world = World::new();
+    world.spec(&["greet"]);
+    world.env.run(&["lock"]).success();
+    world.index.add(&Wheel::new("greet-words", "1.2"));
+    world.index.add(&Wheel::new("greet", "1.1"));
+    world.env.run(&["update", "Greet_Words"]).success();
+    let lock = world.env.lock("lab");
+    assert!(
+        lock.contains("greet_words-1.2-") && lock.contains("greet-1.0-"),
+        "{lock}"
+    );
+    world.env.run(&["update", "nothing-such"]).fails_with(2);
 }
 
 #[test]

@@ -77,13 +77,16 @@ pub(super) fn run(app: &App<'_>, args: &Args) -> Result<Exit, Failure> {
         let path = path.strip_prefix(&here).unwrap_or(path);
         styled(NAME, path_word(path))
     };
-    match &brought.lock {
-        Some(text) => {
-            store::write_whole(&lock, text.as_bytes())?;
-            app.ui
-                .status(format!("Wrote {} and {}", shown(spec), shown(&lock)));
+    if let Some(text) = &brought.lock {
+        store::write_whole(&lock, text.as_bytes())?;
+        app.ui
+            .status(format!("Wrote {} and {}", shown(spec), shown(&lock)));
+    } else {
+        // An older one would be taken for this spec's.
+        if args.force && fs_err::remove_file(&lock).is_ok() {
+            app.ui.status(format!("Removed {}", shown(&lock)));
         }
-        None => app.ui.status(format!("Wrote {}", shown(spec))),
+        app.ui.status(format!("Wrote {}", shown(spec)));
     }
     if brought.md5_alone > 0 {
         let packages = counted(brought.md5_alone, "package");

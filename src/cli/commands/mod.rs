@@ -12,6 +12,7 @@ mod export;
 mod gc;
 mod history;
 mod import;
+mod init;
 mod kernels;
 mod kernels_doctor;
 mod kernels_list;
@@ -57,6 +58,7 @@ pub(in crate::cli) struct Arguments {
 
 #[derive(Debug, Subcommand)]
 pub(in crate::cli) enum Command {
+    Init(init::Args),
     Apply(apply::Args),
     Plan(plan::Args),
     Lock(lock::Args),
@@ -86,6 +88,7 @@ pub(in crate::cli) enum Command {
 /// Runs a command.
 pub(in crate::cli) fn run(app: &App<'_>, command: Command) -> Result<Exit, Failure> {
     match command {
+        Command::Init(args) => init::run(app, &args),
         Command::Apply(args) => apply::run(app, &args),
         Command::Plan(args) => plan::run(app, &args),
         Command::Lock(args) => lock::run(app, &args),

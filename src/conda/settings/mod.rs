@@ -129,6 +129,12 @@ impl Settings {
         }
     }
 
+    /// The variables by which another program reaches the network as this one does; those
+    /// that are set count more.
+    pub fn for_programs(&self) -> Vec<(&'static str, String)> {
+        self.transport.for_programs()
+    }
+
     /// Where a channel's files are really asked for, if that is elsewhere.
     pub fn places(&self, channel: &Url) -> Vec<Url> {
         self.routes.places(channel)

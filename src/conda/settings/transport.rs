@@ -26,6 +26,40 @@ pub(crate) struct Transport {
     pub(crate) credentials: Credentials,
 }
 
+impl Transport {
+    /// What other programs know of it, as variables: one proxy a scheme, the certificates,
+    /// the certificate to show where it is one file with its key, the patience.
+    pub(super) fn for_programs(&self) -> Vec<(&'static str, String)> {
+        let mut variables = Vec::new();
+        let mut set = |name, value: Option<String>| {
+            variables.extend(value.map(|value| (name, value)));
+        };
+        let proxy = |scheme: &str| {
+            let found = self.proxies.by_key.get(scheme);
+            let found = found.or_else(|| self.proxies.by_key.get("all"));
+            found.map(|url| url.exposed().to_string())
+        };
+        set("HTTP_PROXY", proxy("http"));
+        set("HTTPS_PROXY", proxy("https"));
+        set("NO_PROXY", self.proxies.none_for.clone());
+        let path = |path: &PathBuf| path.to_str().map(str::to_owned);
+        if let Verify::These { path: given, .. } = &self.verify {
+            let name = if given.is_dir() {
+                "SSL_CERT_DIR"
+            } else {
+                "SSL_CERT_FILE"
+            };
+            set(name, path(given));
+        }
+        if let Some((certificate, None, _)) = &self.identity {
+            set("SSL_CLIENT_CERT", path(certificate));
+        }
+        let seconds = |patience: Duration| patience.as_secs().max(1).to_string();
+        set("UV_HTTP_TIMEOUT", self.read_timeout.map(seconds));
+        variables
+    }
+}
+
 /// Whose certificates are good.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub(crate) enum Verify {

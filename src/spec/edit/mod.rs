@@ -11,6 +11,7 @@
 
 mod list;
 mod plain;
+mod starter;
 
 use std::str::FromStr;
 
@@ -25,6 +26,7 @@ use super::source::SourceText;
 use list::File;
 
 pub use plain::{named, plain, plain_of};
+pub use starter::Starter;
 
 /// Why a spec was not edited.
 #[derive(Debug, thiserror::Error, Diagnostic)]

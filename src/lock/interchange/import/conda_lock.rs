@@ -8,6 +8,7 @@ use rattler_lock::conda_lock::ImportOptions;
 
 use super::pixi_lock::of_lock_file;
 use super::{ImportError, Imported};
+use crate::spec::{PANICKED, careful};
 
 const WHAT: &str = "a conda-lock file of version 1";
 
@@ -27,7 +28,9 @@ pub fn conda_lock_file(name: &str, text: &str) -> Result<Imported, ImportError> 
             *others.entry(package.category.clone()).or_default() += 1;
         }
     }
-    let file = LockFile::from_conda_lock_document(&document, &ImportOptions::default())
+    let import = || LockFile::from_conda_lock_document(&document, &ImportOptions::default());
+    let file = careful(import)
+        .ok_or_else(|| form(&PANICKED))?
         .map_err(|error| form(&error))?;
     let mut imported = of_lock_file(name, WHAT, &file)?;
     for (category, count) in others {

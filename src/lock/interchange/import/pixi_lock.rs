@@ -9,6 +9,7 @@ use rattler_lock::{DEFAULT_ENVIRONMENT_NAME, Environment, LockFile, PypiPackageD
 use super::{ImportError, Imported, ask};
 use crate::lock::PlatformPackages;
 use crate::lock::interchange::text::one_line;
+use crate::spec::{PANICKED, careful};
 
 const WHAT: &str = "a pixi.lock";
 
@@ -17,7 +18,8 @@ const WHAT: &str = "a pixi.lock";
 /// # Errors
 /// It is no such file, or a package in it is none that can be fetched.
 pub fn lock_file_of_pixi(name: &str, text: &str) -> Result<Imported, ImportError> {
-    let file = LockFile::from_str_with_base_directory(text, None)
+    let file = careful(|| LockFile::from_str_with_base_directory(text, None))
+        .ok_or_else(|| ImportError::form(name, WHAT, PANICKED))?
         .map_err(|error| ImportError::form(name, WHAT, error))?;
     of_lock_file(name, WHAT, &file)
 }
