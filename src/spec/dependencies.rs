@@ -96,7 +96,7 @@ impl Reader<'_> {
         self.note_once(
             entry.key_span,
             "`sel(…)` is mamba's: conda refuses a spec that has it",
-            "the comment `- package  # [linux]` says the same and lets conda read the file",
+            "keep a spec for each platform if conda reads this file too",
         );
         let requirements = items.iter().filter_map(|item| {
             let mut dependency = self.requirement(item)?;

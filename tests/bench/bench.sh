@@ -3,8 +3,8 @@
 #
 #   bench.sh                      all of it, five rounds: some minutes, some GB
 #   bench.sh --rounds 9           more rounds
-#   bench.sh --only warm,cold     some of it: nothing, rollback, warm, cold, solve, change, growth,
-#                                 bytecode, start, kernels, verify, gc
+#   bench.sh --only warm,cold     some of it: nothing, check, rollback, warm, cold, solve, change,
+#                                 growth, bytecode, start, kernels, verify, gc
 #   bench.sh --markdown FILE      the table also as Markdown, for the README
 #
 # Builds the channel (tests/world/channel.sh) and the release binary where they are missing.

@@ -21,6 +21,7 @@ from . import index
 from .bench import LARGE, SHORT_REPEATS, SMALL, Bench, Row, current, packages
 from .bytecode import bytecode, start
 from .change import change
+from .check import check
 from .collect import gc
 from .growth import growth
 from .kernels import kernels
@@ -198,6 +199,7 @@ def baseline(bench: Bench) -> None:
 
 ALL: dict[str, Callable[[Bench], None]] = {
     "nothing": nothing,
+    "check": check,
     "rollback": rollback,
     "warm": warm,
     "cold": cold,
