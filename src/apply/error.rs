@@ -14,6 +14,7 @@ use crate::jupyter::RegistrationError;
 use crate::kernel::KernelSpecError;
 use crate::lock::interchange::ImportError;
 use crate::lock::{LockError, Staleness};
+use crate::recipe::quote;
 use crate::site::SiteError;
 use crate::spec::SpecErrors;
 use crate::store::StoreError;
@@ -167,8 +168,10 @@ pub enum ApplyError {
 
     /// There is no lock, and none may be made.
     #[error("there is no lock {name}")]
-    #[diagnostic(help("make it with: envspec lock"))]
+    #[diagnostic(help("make it with: envspec lock {}", quote(spec)))]
     NoLock {
+        /// The spec.
+        spec: String,
         /// The lock.
         name: String,
     },
@@ -187,7 +190,10 @@ pub enum ApplyError {
 
     /// The lock is of an older spec, and may not be changed.
     #[error("{name} is stale: {spec} has changed since\n{staleness}")]
-    #[diagnostic(help("bring it up to date with: envspec lock. Or use it as it is with --frozen"))]
+    #[diagnostic(help(
+        "bring it up to date with: envspec lock {}. Or use it as it is with --frozen",
+        quote(spec)
+    ))]
     StaleLock {
         /// The lock.
         name: String,
@@ -213,7 +219,7 @@ pub enum ApplyError {
     /// can't.
     #[error("this environment can't run on {host}:\n{lacks}")]
     #[diagnostic(help(
-        "have it solved for this machine: take `target` and pins of newer versions out of the spec, then envspec lock --renew. If it is for another machine, name that in the spec: site, target. If this one is misjudged: {example}=…"
+        "have it solved for this machine: take `target` and pins of newer versions out of the spec, then envspec lock --renew. If it is for another machine, name that machine's site in the spec: `site: slurm`. If this one is misjudged: {example}=…"
     ))]
     Unfit {
         /// This machine.

@@ -131,7 +131,10 @@ pub async fn resolve(
         },
     };
     match (policy, found, staleness) {
-        (LockPolicy::Frozen | LockPolicy::Locked, None, _) => Err(ApplyError::NoLock { name }),
+        (LockPolicy::Frozen | LockPolicy::Locked, None, _) => Err(ApplyError::NoLock {
+            spec: subject.file.source.name().to_owned(),
+            name,
+        }),
         (LockPolicy::Locked, Some(_), Some(Some(staleness))) => Err(ApplyError::StaleLock {
             name,
             spec: subject.file.source.name().to_owned(),

@@ -4,6 +4,7 @@ use std::io::{self, Read as _};
 use std::path::{Path, PathBuf};
 
 use fs_err as fs;
+use rattler_conda_types::Subdir;
 
 use super::beside::definition;
 use super::context::Context;
@@ -13,10 +14,13 @@ use super::revision::Revision;
 use super::subject::{KernelOrigin, Subject, SubjectKernel};
 use super::unlockable::refuse_unlockable;
 use super::would_run::would_run;
+use crate::conda;
 use crate::kernel::{Installable, RegisteredName};
 use crate::lock::LockText;
 use crate::site::{ResolvedLaunch, Site, SiteError, SiteFault};
-use crate::spec::{self, At, EnvName, EnvSpec, KernelRequest, Note, SourceText, Span, SpecErrors};
+use crate::spec::{
+    self, At, EnvName, EnvSpec, KernelRequest, Note, Reading, SourceText, Span, SpecErrors,
+};
 
 /// Reads a file that a stranger may have put there: nothing that would block or never
 /// end, as a pipe or a device does, and one byte more than `most` at most, which tells
@@ -29,6 +33,11 @@ pub(super) fn read_guarded(path: &Path, most: usize) -> io::Result<Vec<u8>> {
     let file = fs::File::open(path)?;
     file.take(most as u64 + 1).read_to_end(&mut bytes)?;
     Ok(bytes)
+}
+
+/// The name of an environment whose spec does not say it.
+fn name_of(path: &Path) -> Option<EnvName> {
+    EnvName::new(&path.file_stem().unwrap_or_default().to_string_lossy())
 }
 
 /// A spec's file, understood by itself.
@@ -51,6 +60,29 @@ pub struct SpecFile {
 impl SpecFile {
     /// Reads a spec. `shown` is the path as the user gave it.
     pub fn open(path: &Path, shown: &str) -> Result<Self, ApplyError> {
+        Self::of(path, Self::read(path, shown)?)
+    }
+
+    /// Reads a spec of which something may be wrong: what can be judged of it all the
+    /// same, and what is wrong.
+    pub fn open_with_mistakes(
+        path: &Path,
+        shown: &str,
+    ) -> Result<(Self, Option<SpecErrors>), ApplyError> {
+        let source = Self::read(path, shown)?;
+        let Reading {
+            spec,
+            notes,
+            errors,
+        } = spec::read_spec(&source, name_of(path));
+        match (spec, errors) {
+            (None, Some(errors)) => Err(errors.into()),
+            (None, None) => unreachable!("a file without a spec leaves a fault"),
+            (Some(spec), errors) => Ok((Self::with(path, source, spec, notes), errors)),
+        }
+    }
+
+    fn read(path: &Path, shown: &str) -> Result<SourceText, ApplyError> {
         // The lock's name is made from the spec's: with another ending the two
         // could be one file.
         let is_yaml =
@@ -66,22 +98,25 @@ impl SpecFile {
             }
             read => read.map_err(ApplyError::unreadable(path))?,
         };
-        Self::of(path, SourceText::from_bytes(shown, bytes)?)
+        Ok(SourceText::from_bytes(shown, bytes)?)
     }
 
     /// The same for a text that is not on disk yet.
     pub fn of(path: &Path, source: SourceText) -> Result<Self, ApplyError> {
-        let stem = path.file_stem().unwrap_or_default().to_string_lossy();
-        let (spec, notes) = spec::parse(&source, EnvName::new(&stem))?;
+        let (spec, notes) = spec::parse(&source, name_of(path))?;
+        Ok(Self::with(path, source, spec, notes))
+    }
+
+    fn with(path: &Path, source: SourceText, spec: EnvSpec, notes: Vec<Note>) -> Self {
         let path = std::path::absolute(path).unwrap_or_else(|_| path.to_owned());
-        Ok(Self {
+        Self {
             beside: path.parent().unwrap_or(&path).to_owned(),
             path,
             source,
             spec,
             notes,
             revision: None,
-        })
+        }
     }
 
     /// The lock's text: beside the spec, or at its revision; `None` if there is
@@ -206,6 +241,9 @@ impl SpecFile {
                 ));
             }
         }
+        if let Some(fault) = self.judge_target(context) {
+            add(fault);
+        }
         if let Some(fault) = refuse_unlockable(&self.spec, &self.source) {
             add(fault);
         }
@@ -219,6 +257,31 @@ impl SpecFile {
             (Some(faults), _, _) => Err(faults.into()),
             (None, _, _) => unreachable!("a missing site or launch leaves a fault"),
         }
+    }
+
+    /// A processor that no platform of the lock has would be left out of it without a word.
+    fn judge_target(&self, context: &Context) -> Option<SpecErrors> {
+        let arch = self.spec.target.arch.as_ref()?;
+        let asked: Vec<Subdir> = match self.spec.platforms.as_slice() {
+            [] => vec![context.platform],
+            platforms => platforms.iter().map(|at| at.value).collect(),
+        };
+        if asked
+            .iter()
+            .any(|platform| conda::fits(&arch.value, *platform))
+        {
+            return None;
+        }
+        let asked: Vec<&str> = asked.into_iter().map(Subdir::as_str).collect();
+        let message = format!("no machine of {} is an {}", asked.join(", "), arch.value);
+        let help = "write a processor of these, or put its platform under `platforms`";
+        Some(spec::fault(
+            &self.source,
+            arch.span,
+            message,
+            "asked here",
+            help,
+        ))
     }
 
     /// Where the spec first writes a key of `variables`.

@@ -70,7 +70,7 @@ impl SubjectKernel {
 
 impl Subject {
     /// The virtual packages that the spec's target declares, then the site.
-    pub(super) fn declared_target(&self) -> Vec<GenericVirtualPackage> {
+    pub fn declared_target(&self) -> Vec<GenericVirtualPackage> {
         let target = &self.file.spec.target;
         let site = &self.site.target;
         let version = |name: &'static str, version: Option<&Version>| {

@@ -48,10 +48,14 @@ pub(super) fn judge(
     Ok(lacks.iter().map(line).collect())
 }
 
+/// Whether this machine is the one that servers run on.
+pub fn runs_here(site: &Site) -> bool {
+    matches!(site.scheduler, Scheduler::None) && site.ssh.hops.is_empty()
+}
+
 /// What is lacked, if this machine is the one that counts.
 fn lacks(site: &Site, needs: &[Need]) -> Result<Vec<Lack>, ApplyError> {
-    let is_here = matches!(site.scheduler, Scheduler::None) && site.ssh.hops.is_empty();
-    if !is_here {
+    if !runs_here(site) {
         return Ok(Vec::new());
     }
     let lacks = conda::lacks(needs).map_err(CondaError::from)?;
@@ -60,8 +64,8 @@ fn lacks(site: &Site, needs: &[Need]) -> Result<Vec<Lack>, ApplyError> {
 
 fn line(lack: &Lack) -> String {
     let there = match &lack.there {
-        Some(there) => format!("it has {there}"),
-        None => "it has none".to_owned(),
+        Some(there) => format!("this machine has {there}"),
+        None => "this machine has none".to_owned(),
     };
     format!("{} needs {}, {there}", lack.need.by, lack.need.in_words())
 }

@@ -55,7 +55,8 @@ pub async fn update(
     let (inputs, channels) = inputs(context, subject)?;
     let name = subject.file.lock_name();
     let Some(found) = subject.file.lock_text()? else {
-        return Err(ApplyError::NoLock { name });
+        let spec = subject.file.source.name().to_owned();
+        return Err(ApplyError::NoLock { spec, name });
     };
     if found.inputs().is_none() {
         return Err(ApplyError::ForeignLock { name });

@@ -141,15 +141,67 @@ impl Ui {
         } else {
             GraphicalTheme::unicode_nocolor()
         };
+        let columns = rustix::termios::tcgetwinsize(&stderr).map(|size| usize::from(size.ws_col));
+        let width = columns.ok().filter(|columns| *columns > 0);
+        let handler = GraphicalReportHandler::new_themed(theme)
+            .with_width(width.map_or(WIDTH, |columns| columns.clamp(NARROW, WIDTH)))
+            .with_links(false);
         let mut text = String::new();
-        let rendered = GraphicalReportHandler::new_themed(theme)
-            .with_width(100)
-            .with_links(false)
-            .render_report(&mut text, diagnostic);
+        // miette would put an empty line `Error:` before each of those that belong to it.
+        let mut rendered = handler.render_report(&mut text, &Head(diagnostic));
+        for related in diagnostic.related().into_iter().flatten() {
+            rendered = rendered.and_then(|()| handler.render_report(&mut text, related));
+        }
         if rendered.is_err() {
             return format!("{diagnostic}\n");
         }
         text
+    }
+}
+
+/// The columns that a message fills at most, and that it takes where there are fewer.
+const WIDTH: usize = 100;
+const NARROW: usize = 40;
+
+/// A diagnostic without those that belong to it.
+#[derive(Debug)]
+struct Head<'d>(&'d dyn Diagnostic);
+
+impl std::fmt::Display for Head<'_> {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        std::fmt::Display::fmt(self.0, f)
+    }
+}
+
+impl std::error::Error for Head<'_> {
+    fn source(&self) -> Option<&(dyn std::error::Error + 'static)> {
+        self.0.source()
+    }
+}
+
+impl Diagnostic for Head<'_> {
+    fn code<'a>(&'a self) -> Option<Box<dyn std::fmt::Display + 'a>> {
+        self.0.code()
+    }
+
+    fn severity(&self) -> Option<miette::Severity> {
+        self.0.severity()
+    }
+
+    fn help<'a>(&'a self) -> Option<Box<dyn std::fmt::Display + 'a>> {
+        self.0.help()
+    }
+
+    fn source_code(&self) -> Option<&dyn miette::SourceCode> {
+        self.0.source_code()
+    }
+
+    fn labels(&self) -> Option<Box<dyn Iterator<Item = miette::LabeledSpan> + '_>> {
+        self.0.labels()
+    }
+
+    fn diagnostic_source(&self) -> Option<&dyn Diagnostic> {
+        self.0.diagnostic_source()
     }
 }
 

@@ -88,7 +88,8 @@ fn open(app: &App<'_>, path: &Path, shown: &str) -> Result<SpecFile, Failure> {
     Ok(file)
 }
 
-fn remark(app: &App<'_>, file: &SpecFile) {
+/// Tells what is worth a word of a spec, and how much that is.
+pub(super) fn remark(app: &App<'_>, file: &SpecFile) -> usize {
     let configured = configured_channels(app, file);
     for note in &file.notes {
         // Where the configuration has channels for such a spec, it is those that it gets.
@@ -98,6 +99,7 @@ fn remark(app: &App<'_>, file: &SpecFile) {
             .unwrap_or(note);
         app.ui.note(&note.in_source(&file.source));
     }
+    file.notes.len()
 }
 
 /// What is to be told of a spec without channels where conda's configuration has some. A
@@ -301,7 +303,7 @@ fn only_spec() -> Result<PathBuf, Failure> {
         [only] => Ok(only.clone()),
         [] => Err(Failure::usage(
             "no spec was named, and there is none in envs/",
-            "name the spec's file, or put it into envs/",
+            "name the spec's file, put it into envs/, or write a first one: envspec init",
         )),
         several => {
             let names: Vec<_> = several

@@ -45,4 +45,4 @@ pub use remedy::{Remedy, Rewritten, Suggestion};
 pub use settings::{Configuration, Said, Settings, SettingsError, Shown, Surroundings};
 pub use solve::{Gateways, Line, Solution, Solve, solve_all};
 pub use update::Held;
-pub use virtual_packages::{Lack, lacks, virtual_packages};
+pub use virtual_packages::{Lack, fits, lacks, virtual_packages};

@@ -1,5 +1,6 @@
 //! What the node offers that no package can bring: libc, CUDA, the kernel.
 
+use archspec::cpu::Microarchitecture;
 use rattler_conda_types::{GenericVirtualPackage, Subdir};
 use rattler_virtual_packages::{
     Archspec, DetectVirtualPackageError, VirtualPackageOverrides, VirtualPackages,
@@ -53,6 +54,19 @@ pub fn lacks(needs: &[Need]) -> Result<Vec<Lack>, DetectVirtualPackageError> {
         .collect())
 }
 
+/// Whether a microarchitecture is one of a platform's machines. A name that archspec does not
+/// know fits nowhere.
+pub fn fits(architecture: &str, platform: Subdir) -> bool {
+    let family = match platform {
+        Subdir::Linux64 | Subdir::Osx64 | Subdir::Win64 => "x86_64",
+        Subdir::LinuxAarch64 | Subdir::OsxArm64 | Subdir::WinArm64 => "aarch64",
+        Subdir::LinuxPpc64le => "ppc64le",
+        _ => return true,
+    };
+    let known = Microarchitecture::known_targets().get(architecture);
+    known.is_some_and(|known| known.family().name() == family)
+}
+
 /// The virtual packages to solve for.
 ///
 /// What `declared` (the spec's target, then the site) names wins; the rest is
@@ -73,7 +87,10 @@ pub fn virtual_packages(
     };
     let mut packages: Vec<GenericVirtualPackage> =
         detected.into_generic_virtual_packages().collect();
-    for package in declared {
+    let is_of_platform = |package: &&GenericVirtualPackage| {
+        package.name.as_normalized() != "__archspec" || fits(&package.build_string.to_string(), platform)
+    };
+    for package in declared.iter().filter(is_of_platform) {
         packages.retain(|known| known.name != package.name);
         packages.push(package.clone());
     }

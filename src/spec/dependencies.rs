@@ -111,6 +111,12 @@ impl Reader<'_> {
         let text = self.text("a requirement", node, Rule::Title, "numpy >=2")?;
         let selector = self.selector_behind(node);
         self.refuse_secret(node, &text.value)?;
+        if text.value.bytes().all(|c| c.is_ascii_digit() || c == b'.') {
+            let message = format!("{} is a number, and no package", shown(&text.value));
+            let help = "write the package before it: `python 3.11.*`";
+            self.fault(text.span, message, "which package?", help);
+            return None;
+        }
         match read_requirement(&text.value) {
             Ok(spec) => Some(Dependency {
                 spec,

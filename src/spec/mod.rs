@@ -29,7 +29,7 @@ pub use model::{
     At, ChannelPriority, Dependency, EnvName, EnvSpec, KernelRequest, Limits, Note, PipSection,
     Span, Target,
 };
-pub use parse::parse;
+pub use parse::{Reading, parse, read_spec};
 pub use pip::{PipKind, PipOption, PipRequirement};
 pub use selector::Selector;
 pub use source::{SourceText, shown};

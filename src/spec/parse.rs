@@ -44,6 +44,18 @@ const KEYS_OF_OTHERS: [(&str, &str); 4] = [
 /// allow what a research institute does with it.
 const DEFAULT_CHANNEL: &str = "conda-forge";
 
+/// A file as far as it can be understood.
+#[derive(Debug)]
+pub struct Reading {
+    /// What could be read of it; with `errors` it is for finding more of them and for
+    /// nothing else. `None` only together with an error.
+    pub spec: Option<EnvSpec>,
+    /// What is worth a word.
+    pub notes: Vec<Note>,
+    /// Everything that is wrong with it, the notes shown among it.
+    pub errors: Option<SpecErrors>,
+}
+
 /// Reads a spec. `default_name` is for a file without the key `name`: its stem.
 ///
 /// # Errors
@@ -53,6 +65,18 @@ pub fn parse(
     source: &SourceText,
     default_name: Option<EnvName>,
 ) -> Result<(EnvSpec, Vec<Note>), SpecErrors> {
+    match read_spec(source, default_name) {
+        Reading {
+            spec: Some(spec),
+            notes,
+            errors: None,
+        } => Ok((spec, notes)),
+        Reading { errors, .. } => Err(errors.expect("where there is no spec there is an error")),
+    }
+}
+
+/// Reads a spec, and goes on where something is wrong.
+pub fn read_spec(source: &SourceText, default_name: Option<EnvName>) -> Reading {
     let (mut faults, mut comments) = (Vec::new(), Vec::new());
     let root = read(source, &mut faults, &mut comments);
     let comment = |span| Comment {
@@ -75,15 +99,14 @@ pub fn parse(
             STARTER,
         );
     }
-    match spec {
-        Some(spec) if reader.faults.is_empty() => Ok((spec, reader.notes)),
-        _ => {
-            let notes = reader.notes.iter().map(Fault::from);
-            Err(SpecErrors::new(
-                source,
-                reader.faults.into_iter().chain(notes).collect(),
-            ))
-        }
+    let errors = (!reader.faults.is_empty()).then(|| {
+        let notes = reader.notes.iter().map(Fault::from);
+        SpecErrors::new(source, reader.faults.into_iter().chain(notes).collect())
+    });
+    Reading {
+        spec,
+        notes: reader.notes,
+        errors,
     }
 }
 
@@ -150,8 +173,9 @@ impl Reader<'_> {
         }
         self.selectors_elsewhere();
         if let Some(given) = named {
-            name = given;
+            name = given.or_else(|| EnvName::new("unnamed"));
         } else if name.is_none() {
+            name = EnvName::new("unnamed");
             self.fault(
                 start,
                 "the spec has no name and its file's name cannot be one",
@@ -172,7 +196,7 @@ impl Reader<'_> {
         }
         if dependencies.is_empty() && pip.is_none() && kernels.is_empty() && self.faults.is_empty()
         {
-            self.note(start, "the spec asks for no package and no kernel", STARTER);
+            self.asks_for_nothing(start, entries);
         }
         Some(EnvSpec {
             name: name?,
@@ -189,6 +213,26 @@ impl Reader<'_> {
             site,
             launch,
         })
+    }
+
+    /// A spec without packages and kernels is allowed, unless it was to have some: a key of
+    /// it is nearly one that counts.
+    fn asks_for_nothing(&mut self, start: Span, entries: &[Entry]) {
+        let message = "the spec asks for no package and no kernel";
+        let meant = entries.iter().find_map(|entry| {
+            let is_foreign = !KEYS.contains(&entry.key.as_str());
+            let near = nearest(&entry.key, &KEYS).filter(|_| is_foreign)?;
+            ["dependencies", "kernels"]
+                .contains(&near)
+                .then_some((entry.key_span, near))
+        });
+        match meant {
+            Some((span, near)) => {
+                let help = format!("did you mean `{near}`?");
+                self.fault(span, message, "conda ignores this key", help);
+            }
+            None => self.note(start, message, STARTER),
+        }
     }
 
     fn name(&mut self, node: &Node) -> Option<EnvName> {

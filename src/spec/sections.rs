@@ -7,12 +7,13 @@
 use std::collections::BTreeMap;
 use std::str::FromStr;
 
+use archspec::cpu::Microarchitecture;
 use rattler_conda_types::Version;
 
 use super::errors::Fault;
 use super::launch::{Interface, Launch};
 use super::model::{At, KernelRequest, Limits, Target};
-use super::reader::{Reader, Rule};
+use super::reader::{Reader, Rule, nearest};
 use super::source::shown;
 use super::yaml::{Entry, Node, Value};
 
@@ -202,12 +203,13 @@ impl Reader<'_> {
                 "linux" => target.linux = self.system_version("`linux`", node, "linux: \"5.14\""),
                 "arch" => {
                     target.arch = self.value("`arch`", node, "arch: x86_64_v3", |text| {
-                        let fits = text
-                            .bytes()
-                            .all(|c| c.is_ascii_lowercase() || c.is_ascii_digit() || c == b'_');
-                        fits.then(|| text.to_owned()).ok_or_else(|| {
-                            "not the name of a microarchitecture in archspec".to_owned()
-                        })
+                        let known = Microarchitecture::known_targets();
+                        let names: Vec<&str> = known.keys().map(String::as_str).collect();
+                        match nearest(text, &names) {
+                            _ if known.contains_key(text) => Ok(text.to_owned()),
+                            Some(near) => Err(format!("did you mean {near}?")),
+                            None => Err("archspec knows no processor of this name".to_owned()),
+                        }
                     });
                 }
                 _ => self.unknown_key("`target`", entry, &TARGET_KEYS),

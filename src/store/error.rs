@@ -164,7 +164,7 @@ pub fn is_full(error: &std::io::Error) -> bool {
 fn advice(error: &std::io::Error) -> &'static str {
     match error.kind() {
         std::io::ErrorKind::PermissionDenied | std::io::ErrorKind::ReadOnlyFilesystem => {
-            "you may not write there; in the place of envspec's root another can be taken: --root DIR or ENVSPEC_ROOT"
+            "you may not write there. A spec has its lock beside it, so copy it to a folder of yours; envspec's root is chosen by --root DIR or ENVSPEC_ROOT"
         }
         _ if is_full(error) => {
             "there is no space left (see df -h, df -i, quota). Make some with: envspec gc. The same again finishes it"

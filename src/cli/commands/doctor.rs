@@ -4,13 +4,17 @@
 use std::net::TcpListener;
 use std::time::Duration;
 
+use miette::Diagnostic as _;
 use serde::Serialize;
 
+use crate::apply;
 use crate::cli::app::App;
 use crate::cli::failure::{Exit, Failure};
-use crate::cli::reach::SiteFlags;
-use crate::cli::say::{BAD, FAINT, GOOD, styled};
+use crate::cli::reach::{self, SiteFlags};
+use crate::cli::say::{BAD, FAINT, GOOD, counted, styled};
+use crate::cli::select;
 use crate::cluster::{self, Asked, Check, Verdict};
+use crate::conda::Network;
 use crate::session::{self, Scheduling, Target};
 
 use super::walk;
@@ -60,6 +64,9 @@ pub(super) fn run(app: &App<'_>, args: &Args) -> Result<Exit, Failure> {
             checks.push(check);
         };
         tell(port((way.port)(target.environment.as_str(), 1)).await);
+        if let Some(check) = fitness(app, &target) {
+            tell(check);
+        }
         Ok(cluster::examine(&asked, &mut tell).await?)
     })?;
     unsaid?;
@@ -71,6 +78,26 @@ pub(super) fn run(app: &App<'_>, args: &Args) -> Result<Exit, Failure> {
     }
     let is_bad = checks.iter().any(|check| check.verdict == Verdict::Bad);
     Ok(if is_bad { Exit::Cluster } else { Exit::Done })
+}
+
+/// Whether what is applied can run, where this machine is to run it.
+fn fitness(app: &App<'_>, target: &reach::Target) -> Option<Check> {
+    let (name, place) = ("packages' needs", "this machine");
+    if !apply::runs_here(&target.site) {
+        return None;
+    }
+    let root = app.root(&target.site).ok()?;
+    let applied = select::applied_in(root, &target.environment).ok()?;
+    let context = app.context(applied.root, Network::Offline).ok()?;
+    let needs = &applied.receipt.needs;
+    let judged = apply::refuse_unfit(&context, &target.site, needs);
+    Some(match judged {
+        Ok(()) => Check::good(name, place, format!("{} met", counted(needs.len(), "need"))),
+        Err(error) => {
+            let remedy = error.help().map(|help| help.to_string());
+            Check::bad(name, place, error.to_string(), remedy.unwrap_or_default())
+        }
+    })
 }
 
 /// A check in one line, and below it what to do.

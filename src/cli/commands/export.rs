@@ -68,7 +68,7 @@ enum Format {
 
 pub(super) fn run(app: &App<'_>, args: &Args) -> Result<Exit, Failure> {
     if let Some(path) = args.output.as_ref().filter(|_| !args.force) {
-        refuse_to_overwrite(path)?;
+        refuse_to_overwrite(path, OTHER_FILE)?;
     }
     let file = select::spec(app, args.spec.as_deref())?;
     let context = walk::context(app, &file, Network::Offline)?;
@@ -156,8 +156,12 @@ pub(super) fn say_left_out(app: &App<'_>, what: &str, lines: &[String]) {
     app.ui.warning(format!("{what}:{}", lines.concat()));
 }
 
-/// Refuses to write where something is.
-pub(super) fn refuse_to_overwrite(path: &std::path::Path) -> Result<(), Failure> {
+/// Where a command writes a file of the user's choice.
+pub(super) const OTHER_FILE: &str =
+    "name another file with --output, or write over it with --force";
+
+/// Refuses to write where something is; `help` says what else can be done.
+pub(super) fn refuse_to_overwrite(path: &std::path::Path, help: &str) -> Result<(), Failure> {
     if path.symlink_metadata().is_err() {
         return Ok(());
     }
@@ -166,7 +170,7 @@ pub(super) fn refuse_to_overwrite(path: &std::path::Path) -> Result<(), Failure>
             "{} is there already",
             path.display().to_string().escape_debug()
         ),
-        "name another file with --output, or write over it with --force",
+        help,
     ))
 }
 

@@ -10,7 +10,7 @@ use crate::conda::Network;
 use crate::spec::EnvName;
 use crate::store;
 
-use super::export::{refuse_to_overwrite, say_left_out};
+use super::export::{OTHER_FILE, refuse_to_overwrite, say_left_out};
 
 /// Make a spec of another tool's file or prefix
 ///
@@ -67,9 +67,9 @@ pub(super) fn run(app: &App<'_>, args: &Args) -> Result<Exit, Failure> {
     }
     let (spec, lock) = (&brought.file.path, brought.file.lock_path());
     if !args.force {
-        refuse_to_overwrite(spec)?;
+        refuse_to_overwrite(spec, OTHER_FILE)?;
         // One that is there would be taken for this spec's.
-        refuse_to_overwrite(&lock)?;
+        refuse_to_overwrite(&lock, OTHER_FILE)?;
     }
     store::write_whole_below(spec, brought.file.source.text().as_bytes())?;
     let here = std::env::current_dir().unwrap_or_default();
