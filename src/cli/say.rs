@@ -150,6 +150,7 @@ impl Ui {
         // miette would put an empty line `Error:` before each of those that belong to it.
         let mut rendered = handler.render_report(&mut text, &Head(diagnostic));
         for related in diagnostic.related().into_iter().flatten() {
+            text.push('\n');
             rendered = rendered.and_then(|()| handler.render_report(&mut text, related));
         }
         if rendered.is_err() {

@@ -88,7 +88,8 @@ pub fn virtual_packages(
     let mut packages: Vec<GenericVirtualPackage> =
         detected.into_generic_virtual_packages().collect();
     let is_of_platform = |package: &&GenericVirtualPackage| {
-        package.name.as_normalized() != "__archspec" || fits(&package.build_string.to_string(), platform)
+        package.name.as_normalized() != "__archspec"
+            || fits(&package.build_string.to_string(), platform)
     };
     for package in declared.iter().filter(is_of_platform) {
         packages.retain(|known| known.name != package.name);

@@ -14,6 +14,7 @@ mod at_once;
 mod browser_world;
 mod bytecode;
 mod cache;
+mod check;
 mod clock;
 mod cluster_world;
 mod configuration;

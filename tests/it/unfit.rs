@@ -14,7 +14,7 @@ fn a_machine_that_lacks_what_packages_need_is_refused_before_anything_is_made() 
         env.run(&[command])
             .fails_with(6)
             .says("this environment can't run on")
-            .says("needs-new-glibc 1.0 needs glibc 2.99, it has 2.28")
+            .says("needs-new-glibc 1.0 needs glibc 2.99, this machine has 2.28")
             .says("CONDA_OVERRIDE_GLIBC=…");
     }
     assert!(!env.root().join("gen").exists());
@@ -31,7 +31,7 @@ fn what_the_target_declares_is_for_another_machine_and_only_warned_about() {
     env.run(&["lock"]).success();
     env.run(&["apply"])
         .success()
-        .says("needs-cuda 1.0 needs cuda 12, it has none");
+        .says("needs-cuda 1.0 needs cuda 12, this machine has none");
     env.run(&["apply"]).success().says("Nothing to do");
     let needs = env.receipt("lab")["needs"].clone();
     assert_eq!(needs[0]["requirement"], "__cuda >=12");
@@ -49,13 +49,22 @@ fn a_server_is_not_started_where_its_packages_can_not_run() {
     env.run(&["apply"]).success();
     env.run(&["launch"])
         .fails_with(6)
-        .says("needs-cuda 1.0 needs cuda 12, it has none");
+        .says("needs-cuda 1.0 needs cuda 12, this machine has none");
     assert!(!env.root().join("sessions/envspec-lab").exists());
+    let looked = env.run(&["doctor"]).fails_with(6);
+    assert!(
+        looked
+            .stdout
+            .contains("needs-cuda 1.0 needs cuda 12, this machine has none"),
+        "{looked}"
+    );
     env.set("CONDA_OVERRIDE_CUDA", "11.8");
     env.run(&["launch"])
         .fails_with(6)
-        .says("needs-cuda 1.0 needs cuda 12, it has 11.8");
+        .says("needs-cuda 1.0 needs cuda 12, this machine has 11.8");
     env.set("CONDA_OVERRIDE_CUDA", "12.4");
+    let looked = env.run(&["doctor"]).success();
+    assert!(looked.stdout.contains("packages' needs"), "{looked}");
     env.run(&["launch"]).success();
     env.run(&["stop"]).success();
 }
