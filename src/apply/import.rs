@@ -102,11 +102,20 @@ fn manifest(
         return Ok(imported);
     }
     let lock = read_text(&beside, MAX_LOCK)?;
-    let lock = interchange::lock_file_of_pixi(&beside.to_string_lossy(), &lock)?;
-    let mut packages = lock.packages;
-    packages.retain(|part| imported.platforms.contains(&part.platform));
-    if packages.len() == imported.platforms.len() {
-        imported.packages = packages;
+    let mut lock = match interchange::lock_file_of_pixi(PIXI_LOCK, &lock) {
+        Ok(lock) => lock,
+        Err(error) => {
+            imported
+                .left_out
+                .push(format!("the lock beside it: {error}"));
+            return Ok(imported);
+        }
+    };
+    lock.packages
+        .retain(|part| imported.platforms.contains(&part.platform));
+    if lock.packages.len() == imported.platforms.len() {
+        imported.packages = lock.packages;
+        imported.no_lock = lock.no_lock;
     } else {
         imported
             .left_out
@@ -144,9 +153,18 @@ fn finish(
     mut imported: Imported,
 ) -> Result<Brought, ApplyError> {
     imported.refuse_secrets(shown)?;
-    if wanted.lock {
+    imported.kernels = kernels_in(context, &imported.packages);
+    let missing = interchange::missing(&imported.packages);
+    let whole = imported.no_lock.is_empty();
+    if wanted.lock && whole {
         imported.refuse_without_checksum(shown)?;
-    } else {
+        imported.left_out.extend(missing);
+    } else if wanted.lock && !imported.packages.is_empty() {
+        let why = imported.no_lock.join(", ");
+        let reason = format!("the lock: {why} (what a lock has of pip are wheels with a SHA-256)");
+        imported.left_out.push(reason);
+    }
+    if !wanted.lock || !whole {
         imported.packages.clear();
     }
     let names = context.settings()?.names();
@@ -155,10 +173,6 @@ fn finish(
             *channel = names.short(&url);
         }
     }
-    imported.kernels = kernels_in(context, &imported.packages);
-    imported
-        .left_out
-        .extend(interchange::missing(&imported.packages));
     let told = imported.name.as_deref().and_then(as_name);
     let name = wanted.name.cloned().or(told);
     let name = name
@@ -174,17 +188,8 @@ fn finish(
         .file_name()
         .unwrap_or_default()
         .to_string_lossy();
-    if !imported.pip.is_empty() && !imported.packages.is_empty() {
-        imported.packages.clear();
-        imported.kernels.clear();
-        imported.left_out.push(
-            "the exact packages: with packages of pip among them, envspec lock finds them anew"
-                .to_owned(),
-        );
-    }
     let mut file = spec_file(&output, &imported, &from, &name)?;
-    let asked = file.spec.dependencies.iter().map(|own| &own.spec);
-    let unmet = interchange::unmet(asked, &imported.packages);
+    let unmet = interchange::unmet_by(&file.spec, &imported.packages);
     if !unmet.is_empty() {
         imported.packages.clear();
         let reason = format!("the lock: its packages don't meet {}", unmet.join(", "));

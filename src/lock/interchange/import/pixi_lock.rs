@@ -4,9 +4,9 @@ use std::str::FromStr as _;
 
 use rattler_conda_types::package::BuildString;
 use rattler_conda_types::{GenericVirtualPackage, PackageName, Subdir, Version};
-use rattler_lock::{DEFAULT_ENVIRONMENT_NAME, Environment, LockFile, PypiPackageData, UrlOrPath};
+use rattler_lock::{DEFAULT_ENVIRONMENT_NAME, Environment, LockFile, PypiPackageData};
 
-use super::{ImportError, Imported, ask};
+use super::{ImportError, Imported, ask, wheels};
 use crate::lock::PlatformPackages;
 use crate::lock::interchange::text::one_line;
 use crate::spec::{PANICKED, careful};
@@ -47,7 +47,8 @@ pub(super) fn of_lock_file(
     let mut platforms: Vec<_> = environment.platforms().collect();
     platforms.sort_by(|a, b| a.name().as_str().cmp(b.name().as_str()));
     let mut packages = Vec::new();
-    let mut pip: Vec<String> = Vec::new();
+    let mut of_pip = Vec::new();
+    let mut no_lock = Vec::new();
     for platform in platforms {
         if platform.name().as_str() != platform.subdir().as_str() {
             left_out.push(format!(
@@ -63,13 +64,17 @@ pub(super) fn of_lock_file(
                 ImportError::form(name, what, reason)
             })?
             .unwrap_or_default();
-        for package in pypi_packages(environment, platform.subdir()) {
-            match requirement(package) {
-                Ok(requirement) if pip.contains(&requirement) => {}
-                Ok(requirement) => pip.push(requirement),
-                Err(why) => left_out.push(why),
+        let from_pip = pypi_packages(environment, platform.subdir());
+        let mut pip = Vec::new();
+        for package in &from_pip {
+            match wheels::lockable(package) {
+                Ok(wheel) => pip.push(wheel),
+                Err(why) if no_lock.contains(&why) => {}
+                Err(why) => no_lock.push(why),
             }
         }
+        pip.sort_by(|a, b| a.name.cmp(&b.name));
+        of_pip.push((platform.subdir(), from_pip));
         let virtual_packages = platform.virtual_packages().iter();
         packages.push(PlatformPackages {
             isolated: None,
@@ -78,11 +83,11 @@ pub(super) fn of_lock_file(
                 .filter_map(|text| virtual_package(text))
                 .collect(),
             records,
-            pip: Vec::new(),
+            pip,
         });
     }
-    pip.sort();
-    left_out.dedup();
+    let (pip, not_asked_of_pip) = wheels::asked_of_pip(&of_pip);
+    left_out.extend(not_asked_of_pip);
     let ask::Found {
         asked,
         left_out: not_asked,
@@ -98,38 +103,19 @@ pub(super) fn of_lock_file(
         pip,
         platforms: packages.iter().map(|part| part.platform).collect(),
         packages,
+        no_lock,
         left_out,
         ..Imported::default()
     })
 }
 
-fn pypi_packages(
-    environment: Environment<'_>,
-    platform: Subdir,
-) -> impl Iterator<Item = &PypiPackageData> {
+fn pypi_packages(environment: Environment<'_>, platform: Subdir) -> Vec<&PypiPackageData> {
     let by_platform = environment.packages_by_platform();
     let of_this = by_platform.filter(move |(of, _)| of.subdir() == platform);
     of_this
         .flat_map(|(_, packages)| packages)
         .filter_map(|package| package.as_pypi())
-        .collect::<Vec<_>>()
-        .into_iter()
-}
-
-/// A package of pip as a requirement, or why it is none.
-fn requirement(package: &PypiPackageData) -> Result<String, String> {
-    let name = package.name();
-    let location = package.location().inner();
-    let of_index = location
-        .as_url()
-        .is_none_or(|url| matches!(url.host_str(), Some("files.pythonhosted.org" | "pypi.org")));
-    match (location, package.version()) {
-        (UrlOrPath::Path(_), _) | (_, None) => Err(format!(
-            "{name} of pip, which is a folder or a file of that project"
-        )),
-        (UrlOrPath::Url(_), Some(version)) if of_index => Ok(format!("{name}=={version}")),
-        (UrlOrPath::Url(url), _) => Ok(format!("{name} @ {url}")),
-    }
+        .collect()
 }
 
 /// `__glibc=2.36`, with a build string behind a second `=` where there is one.

@@ -8,7 +8,8 @@ use rattler_conda_types::{MatchSpec, Matches as _, ParseMatchSpecOptions, RepoDa
 use serde_json::Value;
 
 use super::explicit::{channel_of, channels_of};
-use super::{Asked, ImportError, Imported, ask, history, without_channel};
+use super::unmet::without_channel;
+use super::{Asked, ImportError, Imported, ask, history};
 use crate::lock::PlatformPackages;
 use crate::lock::interchange::text::one_line;
 
@@ -224,6 +225,7 @@ fn as_asked(name: &str, text: &str, records: &[RepoDataRecord]) -> Result<Asked,
     }
     Ok(Asked {
         text: format!("{name} =={}", record.version),
+        selector: None,
         comment: Some(format!("asked for as {}", one_line(text))),
     })
 }
