@@ -22,6 +22,9 @@ use crate::spec::{EnvName, SourceText, edit};
 /// platforms have five million.
 const MAX_LOCK: usize = 64 * 1024 * 1024;
 
+/// The largest manifest: those of people have a few kilobytes.
+const MAX_MANIFEST: usize = 1024 * 1024;
+
 /// The lock beside a manifest of pixi's.
 const PIXI_LOCK: &str = "pixi.lock";
 
@@ -86,7 +89,9 @@ fn read_text(path: &Path, most: usize) -> Result<String, ApplyError> {
     if bytes.len() > most {
         return Err(unreadable("it is too large to be such a file"));
     }
-    String::from_utf8(bytes).map_err(|_| unreadable("it is not UTF-8 text"))
+    let text = String::from_utf8(bytes).map_err(|_| unreadable("it is not UTF-8 text"))?;
+    // Editors of Windows begin a file with it.
+    Ok(text.trim_start_matches('\u{feff}').to_owned())
 }
 
 /// A manifest of pixi's, with the packages of the lock beside it.
@@ -96,6 +101,10 @@ fn manifest(
     text: &str,
     manifest: Manifest,
 ) -> Result<Imported, ApplyError> {
+    if text.len() > MAX_MANIFEST {
+        let reason = std::io::Error::other("it is too large to be such a file");
+        return Err(ApplyError::unreadable(source)(reason));
+    }
     let mut imported = interchange::manifest_of_pixi(shown, text, manifest)?;
     let beside = source.with_file_name(PIXI_LOCK);
     if !beside.is_file() {
@@ -160,7 +169,7 @@ fn finish(
         imported.refuse_without_checksum(shown)?;
         imported.left_out.extend(missing);
     } else if wanted.lock && !imported.packages.is_empty() {
-        let why = imported.no_lock.join(", ");
+        let why = interchange::few(&imported.no_lock);
         let reason = format!("the lock: {why} (what a lock has of pip are wheels with a SHA-256)");
         imported.left_out.push(reason);
     }
@@ -176,7 +185,7 @@ fn finish(
     let told = imported.name.as_deref().and_then(as_name);
     let name = wanted.name.cloned().or(told);
     let name = name
-        .or_else(|| wanted.output.and_then(name_of_path))
+        .or_else(|| as_name(&wanted.output?.file_stem()?.to_string_lossy()))
         .or_else(|| name_of_path(wanted.source))
         .or_else(|| EnvName::new("imported"));
     let Some(name) = name else {

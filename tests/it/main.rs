@@ -35,6 +35,8 @@ mod history;
 mod init;
 mod injection;
 mod interchange;
+mod interchange_images;
+mod interchange_wheels;
 mod isolated;
 mod julia;
 mod kernels;

@@ -54,7 +54,7 @@ pub(super) fn run(app: &App<'_>, args: &Args) -> Result<Exit, Failure> {
         said => said.clone().unwrap_or_else(|| "lab".to_owned()),
     };
     let (path, name) = place(&said)?;
-    refuse_to_overwrite(&path)?;
+    refuse_to_overwrite(&path, false)?;
     let catalogue = app.catalogue_beside(path.parent().unwrap_or(Path::new("")))?;
     let kernels = if asks {
         ask_for_kernels(app, &catalogue)?

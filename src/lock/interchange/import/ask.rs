@@ -131,19 +131,19 @@ pub(super) fn roots<'r>(set: &BTreeMap<&'r str, Vec<&'r str>>) -> Vec<&'r str> {
         .collect();
     let mut reached: BTreeSet<&str> = BTreeSet::new();
     let mut next: Vec<&str> = roots.clone();
+    let mut all = set.keys();
     loop {
         while let Some(name) = next.pop() {
             if let Some(needs) = set.get(name).filter(|_| reached.insert(name)) {
                 next.extend(needs.iter().filter(|name| set.contains_key(*name)));
             }
         }
-        match set.keys().find(|name| !reached.contains(**name)) {
-            None => return roots,
-            Some(in_a_circle) => {
-                roots.push(in_a_circle);
-                next.push(in_a_circle);
-            }
-        }
+        // What was passed over is reached, and stays so.
+        let Some(in_a_circle) = all.find(|name| !reached.contains(**name)) else {
+            return roots;
+        };
+        roots.push(in_a_circle);
+        next.push(in_a_circle);
     }
 }
 

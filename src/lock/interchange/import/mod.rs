@@ -14,6 +14,7 @@ mod pixi_feature;
 mod pixi_lock;
 mod pixi_toml;
 mod prefix;
+mod prefix_pip;
 mod pypi_toml;
 mod unmet;
 mod wheels;
@@ -35,7 +36,8 @@ pub use explicit::explicit_list;
 pub use kind::{ForeignKind, kind_of};
 pub use pixi_lock::lock_file_of_pixi;
 pub use pixi_toml::{Manifest, manifest_of_pixi};
-pub use prefix::{DistInfo, PrefixContents, prefix};
+pub use prefix::{PrefixContents, prefix};
+pub use prefix_pip::DistInfo;
 pub use unmet::{unmet, unmet_by};
 
 /// One requirement of the spec to be.
@@ -128,8 +130,8 @@ pub enum ImportError {
     },
 }
 
-/// The first of many names.
-fn few(names: &[String]) -> String {
+/// The first of many.
+pub fn few(names: &[String]) -> String {
     const SHOWN: usize = 5;
     let first = names[..names.len().min(SHOWN)].join(", ");
     match names.len().saturating_sub(SHOWN) {
@@ -146,6 +148,16 @@ impl ImportError {
             what,
             reason: one_line(&reason.to_string()),
             help: "is it the right file? It was taken for this by its name and its first lines",
+        }
+    }
+
+    /// A complaint about a prefix.
+    fn prefix(name: &str, reason: impl std::fmt::Display) -> Self {
+        Self::Form {
+            name: one_line(name),
+            what: "a prefix of conda",
+            reason: one_line(&reason.to_string()),
+            help: "if the tool that made it still reads it, import what that writes: conda env export, conda list --explicit --md5",
         }
     }
 }

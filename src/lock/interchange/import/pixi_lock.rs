@@ -1,10 +1,13 @@
 //! `pixi.lock`, of any version that rattler reads.
 
+use std::collections::BTreeSet;
 use std::str::FromStr as _;
 
 use rattler_conda_types::package::BuildString;
 use rattler_conda_types::{GenericVirtualPackage, PackageName, Subdir, Version};
-use rattler_lock::{DEFAULT_ENVIRONMENT_NAME, Environment, LockFile, PypiPackageData};
+use rattler_lock::{
+    DEFAULT_ENVIRONMENT_NAME, Environment, LockFile, ParseCondaLockError, PypiPackageData,
+};
 
 use super::{ImportError, Imported, ask, wheels};
 use crate::lock::PlatformPackages;
@@ -20,7 +23,20 @@ const WHAT: &str = "a pixi.lock";
 pub fn lock_file_of_pixi(name: &str, text: &str) -> Result<Imported, ImportError> {
     let file = careful(|| LockFile::from_str_with_base_directory(text, None))
         .ok_or_else(|| ImportError::form(name, WHAT, PANICKED))?
-        .map_err(|error| ImportError::form(name, WHAT, error))?;
+        .map_err(|error| match error {
+            ParseCondaLockError::IncompatibleVersion {
+                lock_file_version,
+                max_supported_version,
+            } => ImportError::Form {
+                name: one_line(name),
+                what: WHAT,
+                reason: format!(
+                    "it is of version {lock_file_version}, and this reads those up to {max_supported_version}"
+                ),
+                help: "take a newer envspec, or import what that pixi exports: pixi workspace export conda-explicit-spec",
+            },
+            other => ImportError::form(name, WHAT, other),
+        })?;
     of_lock_file(name, WHAT, &file)
 }
 
@@ -48,7 +64,7 @@ pub(super) fn of_lock_file(
     platforms.sort_by(|a, b| a.name().as_str().cmp(b.name().as_str()));
     let mut packages = Vec::new();
     let mut of_pip = Vec::new();
-    let mut no_lock = Vec::new();
+    let mut no_lock = BTreeSet::new();
     for platform in platforms {
         if platform.name().as_str() != platform.subdir().as_str() {
             left_out.push(format!(
@@ -69,8 +85,7 @@ pub(super) fn of_lock_file(
         for package in &from_pip {
             match wheels::lockable(package) {
                 Ok(wheel) => pip.push(wheel),
-                Err(why) if no_lock.contains(&why) => {}
-                Err(why) => no_lock.push(why),
+                Err(why) => drop(no_lock.insert(why)),
             }
         }
         pip.sort_by(|a, b| a.name.cmp(&b.name));
@@ -103,7 +118,7 @@ pub(super) fn of_lock_file(
         pip,
         platforms: packages.iter().map(|part| part.platform).collect(),
         packages,
-        no_lock,
+        no_lock: no_lock.into_iter().collect(),
         left_out,
         ..Imported::default()
     })

@@ -1,7 +1,9 @@
 //! Whether exact packages are what a spec asks for.
 
+use std::collections::BTreeMap;
+
 use pep508_rs::VersionOrUrl;
-use rattler_conda_types::{MatchSpec, Matches as _};
+use rattler_conda_types::{MatchSpec, Matches as _, PackageRecord};
 
 use crate::lock::{PlatformPackages, url_of};
 use crate::spec::{EnvSpec, PipKind, PipRequirement};
@@ -12,10 +14,11 @@ pub fn unmet<'s>(
     requirements: impl IntoIterator<Item = &'s MatchSpec>,
     packages: &[PlatformPackages],
 ) -> Vec<String> {
+    let parts: Vec<ByName<'_>> = packages.iter().map(ByName::of).collect();
     let mut lines = Vec::new();
     for requirement in requirements {
-        let parts = packages.iter().filter(|part| !meets(part, requirement));
-        lines.extend(parts.map(|part| format!("{requirement} for {}", part.platform)));
+        let parts = parts.iter().filter(|part| !part.meets(requirement));
+        lines.extend(parts.map(|part| format!("{requirement} for {}", part.all.platform)));
     }
     lines
 }
@@ -25,9 +28,10 @@ pub fn unmet<'s>(
 pub fn unmet_by(spec: &EnvSpec, packages: &[PlatformPackages]) -> Vec<String> {
     let mut lines = Vec::new();
     for part in packages {
+        let by_name = ByName::of(part);
         let of_here = spec.dependencies.iter();
         let of_here = of_here.filter(|own| own.applies_to(part.platform));
-        let unmet = of_here.filter(|own| !meets(part, &own.spec));
+        let unmet = of_here.filter(|own| !by_name.meets(&own.spec));
         lines.extend(unmet.map(|own| format!("{} for {}", own.spec, part.platform)));
         let of_pip = spec.pip.iter().flat_map(|pip| pip.on(part.platform));
         let unmet = of_pip.filter(|line| !meets_pip(part, line));
@@ -36,10 +40,38 @@ pub fn unmet_by(spec: &EnvSpec, packages: &[PlatformPackages]) -> Vec<String> {
     lines
 }
 
-fn meets(part: &PlatformPackages, requirement: &MatchSpec) -> bool {
-    let anywhere = without_channel(requirement);
-    let mut records = part.records.iter();
-    records.any(|record| anywhere.matches(&record.package_record))
+/// The packages of a platform by name: a list may have a hundred thousand.
+struct ByName<'p> {
+    all: &'p PlatformPackages,
+    by_name: BTreeMap<&'p str, Vec<&'p PackageRecord>>,
+}
+
+impl<'p> ByName<'p> {
+    fn of(part: &'p PlatformPackages) -> Self {
+        let mut by_name: BTreeMap<&str, Vec<&PackageRecord>> = BTreeMap::new();
+        for record in &part.records {
+            let package = &record.package_record;
+            let name = package.name.as_normalized();
+            by_name.entry(name).or_default().push(package);
+        }
+        Self { all: part, by_name }
+    }
+
+    fn meets(&self, requirement: &MatchSpec) -> bool {
+        let anywhere = without_channel(requirement);
+        match requirement.name.as_exact() {
+            Some(name) => {
+                let named = self.by_name.get(name.as_normalized());
+                let mut named = named.into_iter().flatten();
+                named.any(|package| anywhere.matches(*package))
+            }
+            None => self
+                .by_name
+                .values()
+                .flatten()
+                .any(|package| anywhere.matches(*package)),
+        }
+    }
 }
 
 /// Whether a wheel or a package of conda answers a line of pip's.

@@ -1,7 +1,7 @@
 //! The packages of pip in a lock of another tool: those that a lock of envspec's can have,
 //! and what to ask for.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use rattler_conda_types::Subdir;
 use rattler_lock::{PackageHashes, PypiDistributionData, PypiPackageData, UrlOrPath, Verbatim};
@@ -64,7 +64,7 @@ pub(super) fn asked_of_pip(
 ) -> (Vec<String>, Vec<String>) {
     let all: Vec<Subdir> = parts.iter().map(|(platform, _)| *platform).collect();
     let mut wanted: BTreeMap<String, Platforms> = BTreeMap::new();
-    let mut left_out = Vec::new();
+    let mut impossible = BTreeSet::new();
     for (platform, packages) in parts {
         let needs = packages.iter().map(|package| {
             // What is for an extra or another machine may not be needed here.
@@ -73,19 +73,20 @@ pub(super) fn asked_of_pip(
             let needed: Vec<&str> = needed.map(|one| one.name.as_ref()).collect();
             (package.name().as_ref(), needed)
         });
-        let roots = roots(&needs.collect());
+        let needs = needs.collect();
+        let roots: BTreeSet<&str> = roots(&needs).into_iter().collect();
         for package in packages {
             let name: &str = package.name().as_ref();
             match requirement(package) {
-                Ok(text) if roots.contains(&name) || text.contains('@') => {
+                Ok(text) if roots.contains(name) || text.contains('@') => {
                     wanted.entry(text).or_default().insert(*platform);
                 }
                 Ok(_) => {}
-                Err(why) if left_out.contains(&why) => {}
-                Err(why) => left_out.push(why),
+                Err(why) => drop(impossible.insert(why)),
             }
         }
     }
+    let mut left_out: Vec<String> = impossible.into_iter().collect();
     let mut asked = Vec::new();
     for (text, on) in wanted {
         match for_pip(&text, &on, &all) {
@@ -97,7 +98,7 @@ pub(super) fn asked_of_pip(
 }
 
 /// A package of pip as a requirement, or why it is none.
-fn requirement(package: &PypiPackageData) -> Result<String, String> {
+pub(super) fn requirement(package: &PypiPackageData) -> Result<String, String> {
     let name = package.name();
     let location = package.location().inner();
     let of_index = location

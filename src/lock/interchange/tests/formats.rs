@@ -130,10 +130,20 @@ fn an_image_gets_packages_of_pip_with_their_checksums_if_all_have_one() {
             .iter()
             .any(|line| line.contains("checksums of the packages of pip"))
     );
+    // A lock without pip has none in the image either.
     let mut env = lab(Some([7; 32]), &[]);
-    env.platforms[0]
-        .conda
-        .retain(|record| record.package_record.name.as_normalized() != "pip");
+    let without = |env: &mut Portable, name: &str| {
+        env.platforms[0]
+            .conda
+            .retain(|record| record.package_record.name.as_normalized() != name);
+    };
+    without(&mut env, "pip");
+    let text = dockerfile(&env, &env.platforms[0]).text;
+    assert!(
+        text.contains("/tmp/envspec-pip/bin/python -m pip --python /opt/conda/bin/python install"),
+        "{text}"
+    );
+    without(&mut env, "python");
     let exported = dockerfile(&env, &env.platforms[0]);
     assert!(!exported.text.contains("pip install"));
     assert!(
@@ -346,8 +356,8 @@ fn a_package_of_pip_that_is_no_wheel_with_a_checksum_is_told_and_there_is_no_loc
         imported.no_lock,
         [
             "here is a folder of that project",
-            "repo 1.0 is in a repository",
             "old 1.0 has no SHA-256",
+            "repo 1.0 is in a repository",
             "sdist 1.0 is an archive of sources",
         ]
     );
@@ -453,6 +463,7 @@ fn info(path: &str, name: &str, version: &str, direct_url: Option<&str>) -> Dist
         path: format!("lib/python3.11/site-packages/{path}"),
         metadata: format!("Metadata-Version: 2.1\nName: {name}\nVersion: {version}\n\nName: no\n"),
         direct_url: direct_url.map(str::to_owned),
+        installer: Some("pip\n".to_owned()),
     }
 }
 
@@ -490,7 +501,32 @@ fn a_prefix_gives_what_was_asked_for_what_pip_brought_and_condas_variables() {
                 Some(r#"{"url": "file:///home/x", "dir_info": {}}"#),
             ),
             info("broken.dist-info", "", "", None),
+            info(
+                "edited-2.dist-info",
+                "edited",
+                "2",
+                Some(r#"{"url": "file:///home/x/edited", "dir_info": {"editable": true}}"#),
+            ),
+            info(
+                "whl-1.dist-info",
+                "whl",
+                "1",
+                Some(&format!(
+                    r#"{{"url": "https://h/whl-1-py3-none-any.whl", "archive_info": {{"hash": "sha256={}"}}}}"#,
+                    "ab".repeat(32)
+                )),
+            ),
+            DistInfo {
+                path: "lib/python3.11/site-packages/old.egg-link".to_owned(),
+                ..DistInfo::default()
+            },
+            DistInfo {
+                installer: Some("conda".to_owned()),
+                ..info("left-3.dist-info", "left", "3", None)
+            },
         ],
+        pinned: Some("# held\nnumpy 1.*\n".to_owned()),
+        pixi: Some(r#"{"manifest_path": "/p/pixi.toml"}"#.to_owned()),
     };
     let imported = prefix("p", &contents, Subdir::Linux64).unwrap();
     let asked: Vec<(&str, Option<&str>)> = imported
@@ -507,7 +543,16 @@ fn a_prefix_gives_what_was_asked_for_what_pip_brought_and_condas_variables() {
     );
     assert_eq!(
         imported.pip,
-        ["cow-say==6.1", "vcs @ git+https://h/r.git@abc"]
+        [
+            "cow-say==6.1",
+            "vcs @ git+https://h/r.git@abc",
+            "whl @ https://h/whl-1-py3-none-any.whl"
+        ]
+    );
+    assert_eq!(imported.packages[0].pip.len(), 1);
+    assert_eq!(
+        imported.no_lock[0],
+        "of cow-say 6.1 the prefix has no checksum"
     );
     assert_eq!(
         imported.variables,
@@ -516,10 +561,15 @@ fn a_prefix_gives_what_was_asked_for_what_pip_brought_and_condas_variables() {
     assert_eq!(
         imported.left_out,
         [
-            "mine 1 of pip, which is from a folder or a file",
+            "mine 1 of pip, which is from file:///home/x",
             "the Python package in lib/python3.11/site-packages/broken.dist-info",
+            "edited 2 of pip, an editable install of file:///home/x/edited",
+            "the Python package of lib/python3.11/site-packages/old.egg-link, which is a folder elsewhere",
+            "left 3, which conda left behind in lib/python3.11/site-packages/left-3.dist-info",
             "the wish for gone: it is not installed",
-            "the variable B"
+            "the variable B",
+            "what conda was told to hold back (conda-meta/pinned): numpy 1.*",
+            "what pixi was asked for, which its manifest says: /p/pixi.toml"
         ]
     );
     assert_eq!(imported.packages[0].records.len(), 3);
@@ -552,4 +602,35 @@ fn a_prefix_without_a_history_gives_what_its_records_were_asked_by_else_what_nob
         asked(&contents),
         ["python 3.11.*", "a ==1", "numpy ==1.26.4"]
     );
+}
+
+#[test]
+fn a_prefix_that_is_broken_or_of_two_platforms_is_refused_with_the_file_and_of_another_is_read() {
+    let refused = |records: Vec<(String, Vec<u8>)>| {
+        let contents = PrefixContents {
+            records,
+            ..PrefixContents::default()
+        };
+        prefix("p", &contents, Subdir::Linux64)
+            .unwrap_err()
+            .to_string()
+    };
+    let (file, mut bytes) = record_json("a", "1", "", "");
+    let of_mac = |name: &str| {
+        let (file, bytes) = record_json(name, "1", "", "");
+        let text = String::from_utf8(bytes).unwrap();
+        (file, text.replace("linux-64", "osx-arm64").into_bytes())
+    };
+    let two = refused(vec![record_json("a", "1", "", ""), of_mac("b")]);
+    assert!(two.contains("for several platforms: "), "{two}");
+    bytes.truncate(40);
+    let broken = refused(vec![(file, bytes)]);
+    assert!(broken.contains("a-1-h0_0.json: EOF"), "{broken}");
+    assert!(refused(Vec::new()).contains("neither packages nor a history"));
+    let contents = PrefixContents {
+        records: vec![of_mac("b")],
+        ..PrefixContents::default()
+    };
+    let imported = prefix("p", &contents, Subdir::Linux64).unwrap();
+    assert_eq!(imported.platforms, [Subdir::OsxArm64]);
 }
