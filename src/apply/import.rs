@@ -1,9 +1,10 @@
 //! From a file or a prefix of another tool to a spec, and to the lock that belongs to it.
 
+use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 
 use fs_err as fs;
-use rattler_conda_types::GenericVirtualPackage;
+use rattler_conda_types::{GenericVirtualPackage, MatchSpec};
 
 use super::context::Context;
 use super::error::ApplyError;
@@ -261,12 +262,22 @@ fn kernels_in(context: &Context, packages: &[PlatformPackages]) -> Vec<String> {
     if packages.is_empty() {
         return Vec::new();
     }
+    // There are many definitions, and may be very many packages.
+    let records = packages.iter().flat_map(|part| &part.records);
+    let names: BTreeSet<&str> = records
+        .map(|record| record.package_record.name.as_normalized())
+        .collect();
+    let is_there = |spec: &MatchSpec| {
+        let name = spec.name.as_exact();
+        name.is_none_or(|name| names.contains(name.as_normalized()))
+    };
     let mut kernels: Vec<String> = context
         .catalogue
         .iter()
         .filter(|definition| {
             matches!(definition.kernelspec, KernelspecSource::Shipped { .. })
                 && !definition.packages.is_empty()
+                && definition.packages.iter().all(|own| is_there(&own.spec))
                 && interchange::unmet(definition.packages.iter().map(|own| &own.spec), packages)
                     .is_empty()
         })

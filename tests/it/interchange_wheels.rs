@@ -68,7 +68,6 @@ fn a_lock_with_wheels_that_went_to_another_tools_file_and_back_is_the_lock_that_
         env.run(&["lock", "--check", &spec])
             .success()
             .says("is up to date");
-        // The spec's own file names it, where the source does not.
         if format == "pixi" {
             assert_eq!(world.body(format), world.body("lab"));
         } else {

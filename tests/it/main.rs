@@ -35,6 +35,7 @@ mod history;
 mod init;
 mod injection;
 mod interchange;
+mod interchange_files;
 mod interchange_images;
 mod interchange_wheels;
 mod isolated;
