@@ -12,7 +12,7 @@ use rattler_conda_types::{EnvironmentYaml, ExplicitEnvironmentSpec};
 use crate::support::{CommandOutput, TestEnv, assert_output, channels, world_python};
 
 /// The folder of the programs that read what is exported.
-fn readers() -> &'static Path {
+pub(crate) fn readers() -> &'static Path {
     static FOLDER: OnceLock<PathBuf> = OnceLock::new();
     FOLDER.get_or_init(|| {
         let script = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/readers.sh");

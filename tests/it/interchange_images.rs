@@ -10,11 +10,12 @@ use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
+use crate::interchange::readers;
 use crate::support::{
     CommandOutput, PythonIndex, Server, TestEnv, Wheel, channels, have, skipped, world_python,
 };
 
-/// A lab with a kernel, a variable, and packages of pip.
+/// A lab with a kernel, a variable, and packages of pip, but not pip itself.
 const LAB: &str = "channels: [conda-forge]\ndependencies:\n  - python 3.11.*\n  - pip:\n      \
     - greet\nkernels:\n  - python\nvariables: {GREETING: \"it's 5 o'clock\"}\n";
 
@@ -68,6 +69,7 @@ impl<'a> Buildah<'a> {
             let link = base.join("root").join(folder);
             fs_err::os::unix::fs::symlink(format!("usr/{folder}"), link).unwrap();
         }
+        with_ensurepip(&base.join("root/opt/conda/lib/python3.11/ensurepip"));
         let own = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/interchange/images/micromamba");
         fs_err::copy(own, base.join("root/mamba/micromamba")).unwrap();
         let text = format!(
@@ -115,6 +117,28 @@ impl<'a> Buildah<'a> {
     }
 }
 
+/// What conda-forge's Python carries, and the one of the test world, which is of Debian's,
+/// does not: a pip of its own.
+fn with_ensurepip(folder: &Path) {
+    let bundled = folder.join("_bundled");
+    fs_err::create_dir_all(&bundled).unwrap();
+    let from = Path::new("/usr/lib/python3.11/ensurepip");
+    let mut text = fs_err::read_to_string(from.join("__init__.py")).unwrap();
+    for wheel in fs_err::read_dir("/usr/share/python-wheels").unwrap() {
+        let wheel = wheel.unwrap();
+        let name = wheel.file_name().into_string().unwrap();
+        fs_err::copy(wheel.path(), bundled.join(&name)).unwrap();
+        let mut parts = name.split('-');
+        let (package, version) = (parts.next().unwrap(), parts.next().unwrap());
+        let variable = format!("_{}_VERSION = ", package.to_uppercase());
+        let (before, behind) = text.split_once(&variable).unwrap();
+        let (_, rest) = behind.split_once('\n').unwrap();
+        text = format!("{before}{variable}{version:?}\n{rest}");
+    }
+    fs_err::write(folder.join("__init__.py"), text).unwrap();
+    fs_err::copy(from.join("__main__.py"), folder.join("__main__.py")).unwrap();
+}
+
 /// What is in the prefix of an image, and a cell run by its kernel.
 #[track_caller]
 fn has_the_lab(buildah: &Buildah<'_>, container: &str, begin: &str, wanted: &BTreeSet<String>) {
@@ -140,10 +164,32 @@ fn has_the_lab(buildah: &Buildah<'_>, container: &str, begin: &str, wanted: &BTr
     assert_eq!(said.trim(), "1.0 it's 5 o'clock /opt/conda");
 }
 
+/// The records that the packages of a lock have in a prefix. pip writes none of what it
+/// installs.
+fn records(env: &TestEnv, spec: &str) -> BTreeSet<String> {
+    let spec = format!("envs/{spec}.yaml");
+    let list = env
+        .run(&["export", &spec, "--format", "explicit"])
+        .success();
+    let urls = list.stdout.lines().filter(|line| line.contains("://"));
+    let names = urls.map(|url| {
+        let file = url.split('#').next().unwrap().rsplit('/').next().unwrap();
+        let stem = file
+            .strip_suffix(".conda")
+            .or(file.strip_suffix(".tar.bz2"));
+        format!("{}.json", stem.unwrap())
+    });
+    let names: BTreeSet<String> = names.collect();
+    assert!(names.len() > 20, "{list}");
+    names
+}
+
 #[test]
 fn the_images_that_are_exported_are_built_with_the_packages_of_the_lock_and_a_kernel_of_them_answers()
  {
-    let mut env = TestEnv::new();
+    // Where they are in the image too.
+    let place = channels().canonicalize().unwrap();
+    let mut env = TestEnv::with_alias(format!("file://{}", place.display()));
     let index = PythonIndex::new(&env.path("python"));
     index.add(&Wheel::new("greet", "1.0"));
     let server = Server::start(&env.path("python"));
@@ -153,19 +199,15 @@ fn the_images_that_are_exported_are_built_with_the_packages_of_the_lock_and_a_ke
     fs_err::os::unix::fs::symlink(world_python().with_file_name("uv"), bin.join("uv")).unwrap();
     env.set("PATH", format!("{}:/usr/sbin:/usr/bin:/bin", bin.display()));
     env.spec("lab", LAB);
+    // Another has pip among its packages.
+    env.spec("own-pip", &LAB.replace("  - pip:", "  - pip\n  - pip:"));
     let Some(buildah) = Buildah::new(&env) else {
         return;
     };
-    env.run(&["apply"]).success();
-    let meta = env.prefix("lab").join("conda-meta");
-    let wanted: BTreeSet<String> = fs_err::read_dir(meta)
-        .unwrap()
-        .map(|entry| entry.unwrap().file_name().into_string().unwrap())
-        // pip writes no record of what it installs.
-        .filter(|name| name.ends_with(".json") && !name.starts_with("greet-"))
-        .collect();
-    for format in ["dockerfile", "apptainer"] {
-        env.run(&["export", "lab", "--format", format, "--output", format])
+    for (spec, format) in [("lab", "dockerfile"), ("own-pip", "apptainer")] {
+        let spec = format!("envs/{spec}.yaml");
+        env.run(&["lock", &spec]).success();
+        env.run(&["export", &spec, "--format", format, "--output", format])
             .success();
     }
 
@@ -182,7 +224,14 @@ fn the_images_that_are_exported_are_built_with_the_packages_of_the_lock_and_a_ke
         env.work().to_str().unwrap(),
     ]);
     let container = buildah.container("lab");
-    has_the_lab(&buildah, &container, "micromamba run --name base", &wanted);
+    let begin = "micromamba run --name base";
+    has_the_lab(&buildah, &container, begin, &records(&env, "lab"));
+    let lint = env
+        .program(readers().join("hadolint"))
+        .arg(&file)
+        .output()
+        .unwrap();
+    assert_eq!(String::from_utf8_lossy(&lint.stdout), "");
 
     let definition = fs_err::read_to_string(env.work().join("apptainer")).unwrap();
     let section = |name: &str| -> String {
@@ -197,7 +246,7 @@ fn the_images_that_are_exported_are_built_with_the_packages_of_the_lock_and_a_ke
         section("environment"),
         section("runscript")
     );
-    has_the_lab(&buildah, &container, &begin, &wanted);
+    has_the_lab(&buildah, &container, &begin, &records(&env, "own-pip"));
 
     // A package that is another one is not installed.
     let text = fs_err::read_to_string(&file).unwrap();
