@@ -171,7 +171,9 @@ fn finish(
         imported.left_out.extend(missing);
     } else if wanted.lock && !imported.packages.is_empty() {
         let why = interchange::few(&imported.no_lock);
-        let reason = format!("the lock: {why} (what a lock has of pip are wheels with a SHA-256)");
+        let reason = format!(
+            "the lock: {why} (a lock has only what can be fetched and checked: packages, and wheels with a SHA-256)"
+        );
         imported.left_out.push(reason);
     }
     if !wanted.lock || !whole {

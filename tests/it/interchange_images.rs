@@ -83,8 +83,7 @@ impl<'a> Buildah<'a> {
         Some(buildah)
     }
 
-    #[track_caller]
-    fn run(&self, arguments: &[&str]) -> CommandOutput {
+    fn command(&self, arguments: &[&str]) -> Command {
         let store = self.env.path("store");
         let mut buildah = self.env.program("buildah");
         buildah
@@ -99,7 +98,13 @@ impl<'a> Buildah<'a> {
                 buildah.args(["--volume", mount]);
             }
         }
-        self.env.output(buildah.args(&arguments[1..])).success()
+        buildah.args(&arguments[1..]);
+        buildah
+    }
+
+    #[track_caller]
+    fn run(&self, arguments: &[&str]) -> CommandOutput {
+        self.env.output(&mut self.command(arguments)).success()
     }
 
     /// A container of an image.
@@ -145,7 +150,7 @@ fn has_the_lab(buildah: &Buildah<'_>, container: &str, begin: &str, wanted: &BTr
     let listed = buildah.sh(container, "ls /opt/conda/conda-meta");
     let found: BTreeSet<String> = listed
         .lines()
-        .filter(|name| name.ends_with(".json"))
+        .filter(|name| *name != "history")
         .map(str::to_owned)
         .collect();
     assert_eq!(&found, wanted);
@@ -211,8 +216,9 @@ fn the_images_that_are_exported_are_built_with_the_packages_of_the_lock_and_a_ke
             .success();
     }
 
-    let file = env.work().join("dockerfile");
-    buildah.run(&[
+    let work = env.work();
+    let file = work.join("dockerfile");
+    let build = [
         "build",
         "--pull=never",
         "--build-arg",
@@ -221,8 +227,9 @@ fn the_images_that_are_exported_are_built_with_the_packages_of_the_lock_and_a_ke
         "lab",
         "--file",
         file.to_str().unwrap(),
-        env.work().to_str().unwrap(),
-    ]);
+        work.to_str().unwrap(),
+    ];
+    buildah.run(&build);
     let container = buildah.container("lab");
     let begin = "micromamba run --name base";
     has_the_lab(&buildah, &container, begin, &records(&env, "lab"));
@@ -253,25 +260,7 @@ fn the_images_that_are_exported_are_built_with_the_packages_of_the_lock_and_a_ke
     let (before, sha256) = text.split_once("#sha256:").unwrap();
     let other = format!("{before}#sha256:{}{}", "0".repeat(64), &sha256[64..]);
     fs_err::write(&file, other).unwrap();
-    let store = env.path("store");
-    let mut build = env.program("buildah");
-    build
-        .env("BUILDAH_ISOLATION", "chroot")
-        .args(["--storage-driver", "vfs", "--root"])
-        .arg(store.join("root"))
-        .arg("--runroot")
-        .arg(store.join("run"))
-        .args([
-            "build",
-            "--pull=never",
-            "--build-arg",
-            "IMAGE=localhost/base",
-        ]);
-    for mount in &buildah.mounts {
-        build.args(["--volume", mount]);
-    }
-    build.arg("--file").arg(&file).arg(env.work());
-    let refused = build.output().unwrap();
+    let refused = buildah.command(&build).output().unwrap();
     let said = String::from_utf8_lossy(&refused.stderr).into_owned();
     assert!(
         !refused.status.success() && said.contains("has the checksum"),

@@ -76,10 +76,19 @@ pub(super) fn of_lock_file(
         let records = environment
             .conda_repodata_records(platform)
             .map_err(|_| {
-                let reason = "a package in it is to be built from its sources";
+                let reason = "a package in it is at no URL";
                 ImportError::form(name, what, reason)
             })?
             .unwrap_or_default();
+        // Those are passed over without a word by whoever asks for records.
+        let built = environment.conda_packages(platform).into_iter().flatten();
+        for package in built.filter_map(|package| package.as_source()) {
+            let name = one_line(package.name().as_normalized());
+            let why = format!("{name} is built from its sources");
+            if no_lock.insert(why.clone()) {
+                left_out.push(why);
+            }
+        }
         let from_pip = pypi_packages(environment, platform.subdir());
         let mut pip = Vec::new();
         for package in &from_pip {

@@ -2,7 +2,9 @@
 
 mod formats;
 mod hostile;
+mod prefixes;
 mod round_trips;
+mod wheels;
 
 use std::collections::{BTreeMap, BTreeSet};
 
