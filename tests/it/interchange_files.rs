@@ -259,7 +259,7 @@ fn forty_megabytes_of_a_list_are_answered_soon() {
     // A spec of so many lines is none.
     env.run(&["import", "long.txt"]).fails_with(2);
     assert!(
-        begun.elapsed() < Duration::from_mins(1),
+        begun.elapsed() < Duration::from_mins(3),
         "{:?}",
         begun.elapsed()
     );
