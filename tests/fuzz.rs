@@ -15,8 +15,8 @@ use std::time::{Duration, Instant};
 use envspec::kernel::{Catalogue, KernelSpec};
 use envspec::lock::LockText;
 use envspec::lock::interchange::{
-    Manifest, PrefixContents, conda_lock_file, explicit_list, lock_file_of_pixi, manifest_of_pixi,
-    prefix,
+    DistInfo, Manifest, PrefixContents, conda_lock_file, explicit_list, lock_file_of_pixi,
+    manifest_of_pixi, prefix,
 };
 use envspec::spec::{EnvName, SourceText, parse};
 use rattler_conda_types::Subdir;
@@ -125,7 +125,14 @@ fn read(text: &str) {
         records: vec![("a.json".to_owned(), text.as_bytes().to_vec())],
         history: Some(text.to_owned()),
         state: Some(text.to_owned()),
-        dist_infos: Vec::new(),
+        dist_infos: vec![DistInfo {
+            path: "lib/python3.11/site-packages/a.dist-info".to_owned(),
+            metadata: format!("Name: a\nVersion: 1\n{text}"),
+            direct_url: Some(text.to_owned()),
+            installer: Some(text.to_owned()),
+        }],
+        pinned: Some(text.to_owned()),
+        pixi: Some(text.to_owned()),
     };
     drop(prefix("x", &contents, Subdir::Linux64));
 }

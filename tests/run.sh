@@ -14,6 +14,7 @@ need shellcheck="reads the scripts of recipes" openssh-client="reads the ssh con
   pkg-config="with its headers" \
   faketime="a clock that is set back" nix-bin="builds kernels" \
   openssl="makes certificates" python3="a server behind TLS" tinyproxy-bin="a proxy with a password" \
+  buildah="builds the images that are exported" \
   gnome-keyring="a keyring" libsecret-tools="writes into it" dbus-daemon="its bus"
 tests/world/cluster.sh packages
 tests/world/browser.sh packages

@@ -48,11 +48,21 @@ pub(super) fn read(prefix: &Path) -> Result<PrefixContents, ApplyError> {
             read_guarded(&history, MAX_HISTORY).map_err(ApplyError::unreadable(&history))?;
         contents.history = Some(String::from_utf8_lossy(&bytes).into_owned());
     }
-    let state = meta.join("state");
-    if state.is_file() {
-        let bytes = read_guarded(&state, MAX_METADATA).map_err(ApplyError::unreadable(&state))?;
-        contents.state = Some(String::from_utf8_lossy(&bytes).into_owned());
+    for (file, text) in [
+        ("state", &mut contents.state),
+        ("pinned", &mut contents.pinned),
+        ("pixi", &mut contents.pixi),
+    ] {
+        let file = meta.join(file);
+        if file.is_file() {
+            let bytes = read_guarded(&file, MAX_METADATA).map_err(ApplyError::unreadable(&file))?;
+            *text = Some(String::from_utf8_lossy(&bytes).into_owned());
+        }
     }
+    // Windows has it elsewhere.
+    let of_windows = "Lib/site-packages";
+    let found = &mut contents.dist_infos;
+    site_packages(&prefix.join(of_windows), of_windows, found)?;
     let lib = prefix.join("lib");
     for (name, path) in entries_if_there(&lib)? {
         // conda-forge's `python3.1` is a link to the real one.
@@ -78,7 +88,7 @@ fn site_packages(folder: &Path, below: &str, found: &mut Vec<DistInfo>) -> Resul
             path.join("METADATA")
         } else if name.ends_with(".egg-info") && path.is_dir() {
             path.join("PKG-INFO")
-        } else if name.ends_with(".egg-info") {
+        } else if name.ends_with(".egg-info") || name.ends_with(".egg-link") {
             path.clone()
         } else {
             continue;
@@ -91,6 +101,7 @@ fn site_packages(folder: &Path, below: &str, found: &mut Vec<DistInfo>) -> Resul
             path: format!("{below}/{name}"),
             metadata: text(&metadata).unwrap_or_default(),
             direct_url: text(&path.join("direct_url.json")),
+            installer: text(&path.join("INSTALLER")),
         });
     }
     Ok(())

@@ -1,9 +1,10 @@
 //! From a file or a prefix of another tool to a spec, and to the lock that belongs to it.
 
+use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 
 use fs_err as fs;
-use rattler_conda_types::GenericVirtualPackage;
+use rattler_conda_types::{GenericVirtualPackage, MatchSpec};
 
 use super::context::Context;
 use super::error::ApplyError;
@@ -21,6 +22,9 @@ use crate::spec::{EnvName, SourceText, edit};
 /// The largest lock of another tool that is read, in bytes: a thousand packages for six
 /// platforms have five million.
 const MAX_LOCK: usize = 64 * 1024 * 1024;
+
+/// The largest manifest: those of people have a few kilobytes.
+const MAX_MANIFEST: usize = 1024 * 1024;
 
 /// The lock beside a manifest of pixi's.
 const PIXI_LOCK: &str = "pixi.lock";
@@ -86,7 +90,9 @@ fn read_text(path: &Path, most: usize) -> Result<String, ApplyError> {
     if bytes.len() > most {
         return Err(unreadable("it is too large to be such a file"));
     }
-    String::from_utf8(bytes).map_err(|_| unreadable("it is not UTF-8 text"))
+    let text = String::from_utf8(bytes).map_err(|_| unreadable("it is not UTF-8 text"))?;
+    // Editors of Windows begin a file with it.
+    Ok(text.trim_start_matches('\u{feff}').to_owned())
 }
 
 /// A manifest of pixi's, with the packages of the lock beside it.
@@ -96,17 +102,30 @@ fn manifest(
     text: &str,
     manifest: Manifest,
 ) -> Result<Imported, ApplyError> {
+    if text.len() > MAX_MANIFEST {
+        let reason = std::io::Error::other("it is too large to be such a file");
+        return Err(ApplyError::unreadable(source)(reason));
+    }
     let mut imported = interchange::manifest_of_pixi(shown, text, manifest)?;
     let beside = source.with_file_name(PIXI_LOCK);
     if !beside.is_file() {
         return Ok(imported);
     }
     let lock = read_text(&beside, MAX_LOCK)?;
-    let lock = interchange::lock_file_of_pixi(&beside.to_string_lossy(), &lock)?;
-    let mut packages = lock.packages;
-    packages.retain(|part| imported.platforms.contains(&part.platform));
-    if packages.len() == imported.platforms.len() {
-        imported.packages = packages;
+    let mut lock = match interchange::lock_file_of_pixi(PIXI_LOCK, &lock) {
+        Ok(lock) => lock,
+        Err(error) => {
+            imported
+                .left_out
+                .push(format!("the lock beside it: {error}"));
+            return Ok(imported);
+        }
+    };
+    lock.packages
+        .retain(|part| imported.platforms.contains(&part.platform));
+    if lock.packages.len() == imported.platforms.len() {
+        imported.packages = lock.packages;
+        imported.no_lock = lock.no_lock;
     } else {
         imported
             .left_out
@@ -144,9 +163,20 @@ fn finish(
     mut imported: Imported,
 ) -> Result<Brought, ApplyError> {
     imported.refuse_secrets(shown)?;
-    if wanted.lock {
+    imported.kernels = kernels_in(context, &imported.packages);
+    let missing = interchange::missing(&imported.packages);
+    let whole = imported.no_lock.is_empty();
+    if wanted.lock && whole {
         imported.refuse_without_checksum(shown)?;
-    } else {
+        imported.left_out.extend(missing);
+    } else if wanted.lock && !imported.packages.is_empty() {
+        let why = interchange::few(&imported.no_lock);
+        let reason = format!(
+            "the lock: {why} (a lock has only what can be fetched and checked: packages, and wheels with a SHA-256)"
+        );
+        imported.left_out.push(reason);
+    }
+    if !wanted.lock || !whole {
         imported.packages.clear();
     }
     let names = context.settings()?.names();
@@ -155,14 +185,10 @@ fn finish(
             *channel = names.short(&url);
         }
     }
-    imported.kernels = kernels_in(context, &imported.packages);
-    imported
-        .left_out
-        .extend(interchange::missing(&imported.packages));
     let told = imported.name.as_deref().and_then(as_name);
     let name = wanted.name.cloned().or(told);
     let name = name
-        .or_else(|| wanted.output.and_then(name_of_path))
+        .or_else(|| as_name(&wanted.output?.file_stem()?.to_string_lossy()))
         .or_else(|| name_of_path(wanted.source))
         .or_else(|| EnvName::new("imported"));
     let Some(name) = name else {
@@ -174,17 +200,8 @@ fn finish(
         .file_name()
         .unwrap_or_default()
         .to_string_lossy();
-    if !imported.pip.is_empty() && !imported.packages.is_empty() {
-        imported.packages.clear();
-        imported.kernels.clear();
-        imported.left_out.push(
-            "the exact packages: with packages of pip among them, envspec lock finds them anew"
-                .to_owned(),
-        );
-    }
     let mut file = spec_file(&output, &imported, &from, &name)?;
-    let asked = file.spec.dependencies.iter().map(|own| &own.spec);
-    let unmet = interchange::unmet(asked, &imported.packages);
+    let unmet = interchange::unmet_by(&file.spec, &imported.packages);
     if !unmet.is_empty() {
         imported.packages.clear();
         let reason = format!("the lock: its packages don't meet {}", unmet.join(", "));
@@ -247,12 +264,22 @@ fn kernels_in(context: &Context, packages: &[PlatformPackages]) -> Vec<String> {
     if packages.is_empty() {
         return Vec::new();
     }
+    // There are many definitions, and may be very many packages.
+    let records = packages.iter().flat_map(|part| &part.records);
+    let names: BTreeSet<&str> = records
+        .map(|record| record.package_record.name.as_normalized())
+        .collect();
+    let is_there = |spec: &MatchSpec| {
+        let name = spec.name.as_exact();
+        name.is_none_or(|name| names.contains(name.as_normalized()))
+    };
     let mut kernels: Vec<String> = context
         .catalogue
         .iter()
         .filter(|definition| {
             matches!(definition.kernelspec, KernelspecSource::Shipped { .. })
                 && !definition.packages.is_empty()
+                && definition.packages.iter().all(|own| is_there(&own.spec))
                 && interchange::unmet(definition.packages.iter().map(|own| &own.spec), packages)
                     .is_empty()
         })

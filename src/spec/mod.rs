@@ -31,7 +31,7 @@ pub use model::{
 };
 pub use parse::{Reading, parse, read_spec};
 pub use pip::{PipKind, PipOption, PipRequirement};
-pub use selector::Selector;
+pub use selector::{Selector, words_for};
 pub use source::{SourceText, shown};
 pub(crate) use yaml::{Entry, Node, Value};
 

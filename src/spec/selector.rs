@@ -4,6 +4,7 @@
 //! `- pkg  # [linux]`. Both name the same few words. conda knows neither: the first
 //! it refuses, the second it takes for a comment.
 
+use std::collections::BTreeSet;
 use std::fmt;
 
 use rattler_conda_types::Subdir;
@@ -175,6 +176,43 @@ pub(super) fn of_mamba(key: &str) -> Result<Selector, String> {
         })
 }
 
+/// The words that say in a comment, one a line, that a package is for some of the
+/// platforms: the fewest, and none with `not`, which conda-lock does not know, where
+/// others do. `None` if no words say it.
+pub fn words_for(wanted: &BTreeSet<Subdir>, among: &[Subdir]) -> Option<Vec<String>> {
+    let means = |word: Word| -> BTreeSet<Subdir> {
+        let all = among.iter().copied();
+        all.filter(|platform| word.means(*platform)).collect()
+    };
+    // The narrower of two words that mean the same here.
+    let mut known: Vec<Word> = words(true).collect();
+    known.rotate_left(1);
+    known.sort_by_key(|word| matches!(word, Word::One(..) | Word::Unix));
+    let inside = known.iter().filter(|word| {
+        let means = means(**word);
+        !means.is_empty() && means.is_subset(wanted)
+    });
+    let mut inside: Vec<Word> = inside.copied().collect();
+    inside.sort_by_key(|word| std::cmp::Reverse(means(*word).len()));
+    let mut left = wanted.clone();
+    let mut found = Vec::new();
+    for word in inside {
+        if !means(word).is_disjoint(&left) {
+            left.retain(|platform| !word.means(*platform));
+            found.push(word.name().to_owned());
+        }
+    }
+    if left.is_empty() {
+        return Some(found);
+    }
+    let others = known.into_iter().find(|word| {
+        let all = among.iter();
+        let not: BTreeSet<Subdir> = all.copied().filter(|one| !word.means(*one)).collect();
+        not == *wanted
+    });
+    others.map(|word| vec![format!("not {}", word.name())])
+}
+
 /// The words that a comment may have, for a message about one that it may not.
 pub(super) fn help_for_comment(content: &str) -> String {
     let names: Vec<&str> = words(true).map(Word::name).collect();
@@ -263,6 +301,48 @@ mod tests {
             assert_eq!(platforms(&selector), wanted, "{word}");
             assert_eq!(selector.to_string(), word);
         }
+    }
+
+    #[test]
+    fn the_words_for_some_platforms_mean_these_and_no_others() {
+        use Subdir::{Linux64, LinuxAarch64, LinuxS390X, Osx64, OsxArm64, Win64, WinArm64};
+        let unix = [Linux64, LinuxAarch64, Osx64, OsxArm64];
+        for (among, wanted, words) in [
+            (&[Linux64, OsxArm64][..], &[Linux64][..], &["linux"][..]),
+            (&[Linux64, Win64], &[Linux64], &["linux"]),
+            (&[Linux64, LinuxAarch64], &[Linux64], &["linux64"]),
+            (&PLATFORMS, &[Osx64, OsxArm64], &["osx"]),
+            (
+                &unix,
+                &[Linux64, LinuxAarch64, OsxArm64],
+                &["linux", "arm64"],
+            ),
+            (&[Linux64, Osx64, Win64], &[Linux64, Osx64], &["unix"]),
+            // No word means them but by what they are not.
+            (
+                &[Linux64, Win64, WinArm64],
+                &[Linux64, WinArm64],
+                &["not win64"],
+            ),
+        ] {
+            let wanted = wanted.iter().copied().collect();
+            let found = words_for(&wanted, among).unwrap();
+            assert_eq!(found, words);
+            let said: BTreeSet<Subdir> = among
+                .iter()
+                .copied()
+                .filter(|platform| {
+                    let mut words = found.iter();
+                    words.any(|word| comment(&format!("# [{word}]")).applies_to(*platform))
+                })
+                .collect();
+            assert_eq!(said, wanted);
+        }
+        let nameless = BTreeSet::from([LinuxS390X]);
+        assert_eq!(
+            words_for(&nameless, &[Linux64, LinuxAarch64, LinuxS390X]),
+            None
+        );
     }
 
     #[test]

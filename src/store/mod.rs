@@ -41,4 +41,4 @@ pub use rubble::{clear_rubble, delete, is_aside, move_aside, rubble};
 pub use seal::{close_folder, digest, flush, open_folder, renew, seal};
 pub use sessions::{Log, SessionFiles, SessionRecord, StartScript, session_files};
 pub use space::{Space, Tally};
-pub use write::{write_whole, write_whole_below};
+pub use write::{Over, write_together, write_whole, write_whole_below};

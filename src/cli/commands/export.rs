@@ -67,9 +67,10 @@ enum Format {
 }
 
 pub(super) fn run(app: &App<'_>, args: &Args) -> Result<Exit, Failure> {
-    if let Some(path) = args.output.as_ref().filter(|_| !args.force) {
-        refuse_to_overwrite(path, OTHER_FILE)?;
+    if let Some(path) = &args.output {
+        refuse_to_overwrite(path, args.force, OTHER_FILE)?;
     }
+    refuse_platform(args)?;
     let file = select::spec(app, args.spec.as_deref())?;
     let context = walk::context(app, &file, Network::Offline)?;
     let subject = file.judge(&context)?;
@@ -135,7 +136,8 @@ fn hand_over(app: &App<'_>, args: &Args, exported: &Exported) -> Result<Exit, Fa
     match &args.output {
         None => app.ui.answer(exported.text.trim_end_matches('\n'))?,
         Some(path) => {
-            store::write_whole(path, exported.text.as_bytes())?;
+            let file = (path.as_path(), exported.text.as_bytes());
+            store::write_together(&[file], over(args.force))?;
             app.ui
                 .status(format!("Wrote {}", styled(NAME, path.display())));
         }
@@ -156,21 +158,57 @@ pub(super) fn say_left_out(app: &App<'_>, what: &str, lines: &[String]) {
     app.ui.warning(format!("{what}:{}", lines.concat()));
 }
 
-/// Where a command writes a file of the user's choice.
+/// What to do where a file of the user's choice is there already.
 pub(super) const OTHER_FILE: &str =
     "name another file with --output, or write over it with --force";
 
-/// Refuses to write where something is; `help` says what else can be done.
-pub(super) fn refuse_to_overwrite(path: &std::path::Path, help: &str) -> Result<(), Failure> {
-    if path.symlink_metadata().is_err() {
+/// Refuses to write where something is; a folder or a device is never written over.
+/// `instead` says what else can be done.
+pub(super) fn refuse_to_overwrite(
+    path: &std::path::Path,
+    force: bool,
+    instead: &str,
+) -> Result<(), Failure> {
+    let shown = path.display().to_string();
+    let shown = shown.escape_debug();
+    if let Some(there) = path.metadata().ok().filter(|there| !there.is_file()) {
+        let what = if there.is_dir() {
+            "a folder"
+        } else {
+            "no plain file"
+        };
+        return Err(Failure::usage(
+            format!("{shown} is {what}"),
+            "name a file with --output",
+        ));
+    }
+    if force || path.symlink_metadata().is_err() {
         return Ok(());
     }
+    Err(Failure::usage(format!("{shown} is there already"), instead))
+}
+
+/// What `--force` means for files that are there.
+pub(super) fn over(force: bool) -> store::Over {
+    if force {
+        store::Over::Allowed
+    } else {
+        store::Over::Refused
+    }
+}
+
+/// Refuses `--platform` where it would do nothing.
+fn refuse_platform(args: &Args) -> Result<(), Failure> {
+    let all = matches!(
+        args.format,
+        Format::Environment | Format::CondaLock | Format::Pixi
+    );
+    let Some(platform) = args.platform.filter(|_| all) else {
+        return Ok(());
+    };
     Err(Failure::usage(
-        format!(
-            "{} is there already",
-            path.display().to_string().escape_debug()
-        ),
-        help,
+        format!("this format is for all platforms of the spec, not for {platform} alone"),
+        "leave --platform out",
     ))
 }
 

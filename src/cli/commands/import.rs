@@ -10,7 +10,7 @@ use crate::conda::Network;
 use crate::spec::EnvName;
 use crate::store;
 
-use super::export::{OTHER_FILE, refuse_to_overwrite, say_left_out};
+use super::export::{OTHER_FILE, over, refuse_to_overwrite, say_left_out};
 
 /// Make a spec of another tool's file or prefix
 ///
@@ -66,19 +66,26 @@ pub(super) fn run(app: &App<'_>, args: &Args) -> Result<Exit, Failure> {
         app.ui.note(&note.in_source(&brought.file.source));
     }
     let (spec, lock) = (&brought.file.path, brought.file.lock_path());
-    if !args.force {
-        refuse_to_overwrite(spec, OTHER_FILE)?;
-        // One that is there would be taken for this spec's.
-        refuse_to_overwrite(&lock, OTHER_FILE)?;
+    // A lock that is there would be taken for this spec's.
+    for path in [spec, &lock] {
+        refuse_to_overwrite(path, args.force, OTHER_FILE)?;
     }
-    store::write_whole_below(spec, brought.file.source.text().as_bytes())?;
+    // The lock first: a spec alone would be locked anew.
+    let mut files: Vec<(&std::path::Path, &[u8])> = Vec::new();
+    files.extend(
+        brought
+            .lock
+            .iter()
+            .map(|text| (lock.as_path(), text.as_bytes())),
+    );
+    files.push((spec, brought.file.source.text().as_bytes()));
+    store::write_together(&files, over(args.force))?;
     let here = std::env::current_dir().unwrap_or_default();
     let shown = |path: &std::path::Path| {
         let path = path.strip_prefix(&here).unwrap_or(path);
         styled(NAME, path_word(path))
     };
-    if let Some(text) = &brought.lock {
-        store::write_whole(&lock, text.as_bytes())?;
+    if brought.lock.is_some() {
         app.ui
             .status(format!("Wrote {} and {}", shown(spec), shown(&lock)));
     } else {

@@ -56,6 +56,7 @@ pub(super) fn run(app: &App<'_>, args: &Args) -> Result<Exit, Failure> {
     let (path, name) = place(&said)?;
     refuse_to_overwrite(
         &path,
+        false,
         "give another name: envspec init NAME. What this one says: envspec show",
     )?;
     let catalogue = app.catalogue_beside(path.parent().unwrap_or(Path::new("")))?;

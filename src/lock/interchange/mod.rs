@@ -17,7 +17,8 @@ pub use export::{
 };
 pub use import::{
     Asked, DistInfo, ForeignKind, ImportError, Imported, Manifest, PrefixContents, conda_lock_file,
-    explicit_list, kind_of, lock_file_of_pixi, manifest_of_pixi, missing, prefix, unmet,
+    explicit_list, few, kind_of, lock_file_of_pixi, manifest_of_pixi, missing, prefix, unmet,
+    unmet_by,
 };
 pub use secret::secret_in;
 pub use text::{one_line, scalar};

@@ -18,6 +18,10 @@ const IMAGE: &str = "docker.io/mambaorg/micromamba:2.3.2";
 const LIST: &str = "/tmp/envspec.txt";
 const PIP_LIST: &str = "/tmp/envspec-pip.txt";
 
+/// The Python of the image's prefix, and a pip that is not in it.
+const PYTHON: &str = "/opt/conda/bin/python";
+const PIP: &str = "/tmp/envspec-pip";
+
 /// A command is one argument of the kernel's `execve`, which takes 128 KiB; a longer
 /// list is written by several.
 const LONGEST_COMMAND: usize = 64 * 1024;
@@ -49,10 +53,8 @@ pub fn dockerfile(portable: &Portable, at: &PortablePlatform) -> Exported {
     if let Some((list, flags)) = pip_list(at, &mut left_out) {
         lines
             .extend(written_to(PIP_LIST, list.into_iter()).map(|command| format!("RUN {command}")));
-        lines.push(format!(
-            "RUN micromamba run --name base python -m pip install {flags} --requirement {PIP_LIST} \\"
-        ));
-        lines.push(format!("    && rm {PIP_LIST}"));
+        let commands = pip_commands(at, "micromamba run --name base python", flags);
+        lines.push(format!("RUN {}", commands.join(" \\\n    && ")));
     }
     for (name, value) in &portable.variables {
         if value.contains(['\n', '\r']) {
@@ -101,10 +103,8 @@ pub fn apptainer(portable: &Portable, at: &PortablePlatform) -> Exported {
     if let Some((list, flags)) = pip_list(at, &mut left_out) {
         lines
             .extend(written_to(PIP_LIST, list.into_iter()).map(|command| format!("    {command}")));
-        lines.push(format!(
-            "    /opt/conda/bin/python -m pip install {flags} --requirement {PIP_LIST}"
-        ));
-        lines.push(format!("    rm {PIP_LIST}"));
+        let commands = pip_commands(at, PYTHON, flags);
+        lines.extend(commands.into_iter().map(|command| format!("    {command}")));
     }
     lines.push(String::new());
     lines.push("%environment".to_owned());
@@ -158,10 +158,9 @@ fn pip_list(
     if at.pypi.is_empty() {
         return None;
     }
-    let mut conda = at.conda.iter();
-    if !conda.any(|record| record.package_record.name.as_normalized() == "pip") {
+    if !has(at, "python") {
         left_out.extend(at.pypi_left_out());
-        left_out.push("pip itself, which would install them: add it to the spec".to_owned());
+        left_out.push("a Python for these: the lock has none".to_owned());
         return None;
     }
     let with_checksums: Option<Vec<String>> = at
@@ -186,6 +185,28 @@ fn pip_list(
     left_out.push("the checksums of the packages of pip: not all of them have one".to_owned());
     let list = at.pypi.iter().map(pypi_requirement).collect();
     Some((list, "--no-cache-dir --no-deps"))
+}
+
+fn has(at: &PortablePlatform, name: &str) -> bool {
+    let mut conda = at.conda.iter();
+    conda.any(|record| record.package_record.name.as_normalized() == name)
+}
+
+/// The commands that install pip's list: by the pip of the lock, or where it has none by
+/// the one that every Python carries, which stays outside the prefix.
+fn pip_commands(at: &PortablePlatform, python: &str, flags: &str) -> Vec<String> {
+    let install = format!("install {flags} --requirement {PIP_LIST}");
+    if has(at, "pip") {
+        return vec![
+            format!("{python} -m pip {install}"),
+            format!("rm {PIP_LIST}"),
+        ];
+    }
+    vec![
+        format!("{python} -m venv {PIP}"),
+        format!("{PIP}/bin/python -m pip --python {PYTHON} {install}"),
+        format!("rm -r {PIP} {PIP_LIST}"),
+    ]
 }
 
 /// What an image does not have, though the list names it.

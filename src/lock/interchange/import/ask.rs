@@ -2,9 +2,10 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use rattler_conda_types::{PackageRecord, RepoDataRecord};
+use rattler_conda_types::{PackageRecord, RepoDataRecord, Subdir};
 
 use super::Asked;
+use super::only::{Platforms, for_conda};
 use crate::lock::PlatformPackages;
 
 /// How the requirements were found.
@@ -19,67 +20,62 @@ pub(super) struct Found {
 const LANGUAGES: [&str; 2] = ["python", "r-base"];
 
 /// Requirements that hold for packages and bring all of them: those that no other one
-/// needs, at their versions, and the languages.
-///
-/// A spec asks the same of every platform: what is only on some can't be asked for.
+/// needs, at their versions, and the languages. What is only on some platforms is asked
+/// for there.
 pub(super) fn leaves(packages: &[PlatformPackages]) -> Found {
+    let all: Vec<Subdir> = packages.iter().map(|part| part.platform).collect();
     let sets: Vec<BTreeMap<&str, &PackageRecord>> =
         packages.iter().map(|part| by_name(&part.records)).collect();
     let mut wanted: BTreeSet<&str> = BTreeSet::new();
     for set in &sets {
-        wanted.extend(roots(set));
+        let needs = set.iter().map(|(name, record)| {
+            let needed = record.depends.iter().map(|text| name_of(text)).collect();
+            (*name, needed)
+        });
+        wanted.extend(roots(&needs.collect()));
     }
-    let mut found = Found {
-        asked: Vec::new(),
-        left_out: Vec::new(),
+    // The packages of a name, with the platforms that they are on.
+    let found_as = |name: &str| -> (Vec<&PackageRecord>, Platforms) {
+        let parts = all.iter().zip(&sets);
+        let there = parts.filter_map(|(platform, set)| Some((*set.get(name)?, *platform)));
+        there.unzip()
     };
+    let mut wishes = Vec::new();
     for language in LANGUAGES {
-        let versions: BTreeSet<String> = sets
-            .iter()
-            .filter_map(|set| set.get(language))
-            .map(|record| series(record))
-            .collect();
-        let everywhere = sets.iter().all(|set| set.contains_key(language));
-        if let (1, true, Some(version)) = (versions.len(), everywhere, versions.first()) {
+        let (records, on) = found_as(language);
+        let versions: BTreeSet<String> = records.into_iter().map(series).collect();
+        if let (1, Some(version)) = (versions.len(), versions.first()) {
             wanted.remove(language);
-            found
-                .asked
-                .push(Asked::plainly(format!("{language} {version}.*")));
+            wishes.push((format!("{language} {version}.*"), on));
         }
     }
     let told = sets
         .iter()
         .any(|set| set.values().any(|record| !record.depends.is_empty()));
     for name in wanted {
-        let records: Vec<&PackageRecord> = sets
-            .iter()
-            .filter_map(|set| set.get(name).copied())
-            .collect();
-        if records.len() < sets.len() {
-            let platforms = packages.iter().zip(&sets);
-            let platforms = platforms.filter(|(_, set)| set.contains_key(name));
-            let platforms: Vec<&str> = platforms.map(|(part, _)| part.platform.as_str()).collect();
-            found.left_out.push(format!(
-                "the wish for {name}: it is for {} alone, and a spec asks the same of every platform",
-                platforms.join(", ")
-            ));
-            continue;
-        }
-        let versions: BTreeSet<String> = records
-            .iter()
-            .map(|record| record.version.to_string())
-            .collect();
-        let builds: BTreeSet<String> = records
-            .iter()
-            .map(|record| record.build.to_string())
-            .collect();
+        let (records, on) = found_as(name);
+        let of_all = |what: fn(&PackageRecord) -> String| -> BTreeSet<String> {
+            records.iter().map(|record| what(record)).collect()
+        };
+        let versions = of_all(|record| record.version.to_string());
+        let builds = of_all(|record| record.build.to_string());
         let text = match (versions.len(), builds.len(), told) {
             // Where nothing tells what needs what, the list is exact and stays so.
             (1, 1, false) => format!("{name} {} {}", records[0].version, records[0].build),
             (1, ..) => format!("{name} =={}", records[0].version),
             _ => name.to_owned(),
         };
-        found.asked.push(Asked::plainly(text));
+        wishes.push((text, on));
+    }
+    let mut found = Found {
+        asked: Vec::new(),
+        left_out: Vec::new(),
+    };
+    for (text, on) in wishes {
+        match for_conda(&text, &on, &all) {
+            Ok(lines) => found.asked.extend(lines),
+            Err(why) => found.left_out.push(why),
+        }
     }
     if !told && sets.iter().any(|set| set.len() > 1) {
         found.left_out.push(
@@ -121,12 +117,12 @@ fn by_name(records: &[RepoDataRecord]) -> BTreeMap<&str, &PackageRecord> {
         .collect()
 }
 
-/// The packages that no other one needs, and one of each circle that nobody needs.
-fn roots<'r>(set: &BTreeMap<&'r str, &'r PackageRecord>) -> Vec<&'r str> {
-    let needs = |record: &'r PackageRecord| record.depends.iter().map(|text| name_of(text));
+/// Of names and what each of them needs: those that no other one needs, and one of each
+/// circle that nobody needs.
+pub(super) fn roots<'r>(set: &BTreeMap<&'r str, Vec<&'r str>>) -> Vec<&'r str> {
     let mut needed: BTreeSet<&str> = BTreeSet::new();
-    for (name, record) in set {
-        needed.extend(needs(record).filter(|other| other != name));
+    for (name, needs) in set {
+        needed.extend(needs.iter().filter(|other| *other != name));
     }
     let mut roots: Vec<&str> = set
         .keys()
@@ -135,19 +131,19 @@ fn roots<'r>(set: &BTreeMap<&'r str, &'r PackageRecord>) -> Vec<&'r str> {
         .collect();
     let mut reached: BTreeSet<&str> = BTreeSet::new();
     let mut next: Vec<&str> = roots.clone();
+    let mut all = set.keys();
     loop {
         while let Some(name) = next.pop() {
-            if let Some(record) = set.get(name).filter(|_| reached.insert(name)) {
-                next.extend(needs(record).filter(|name| set.contains_key(name)));
+            if let Some(needs) = set.get(name).filter(|_| reached.insert(name)) {
+                next.extend(needs.iter().filter(|name| set.contains_key(*name)));
             }
         }
-        match set.keys().find(|name| !reached.contains(**name)) {
-            None => return roots,
-            Some(in_a_circle) => {
-                roots.push(in_a_circle);
-                next.push(in_a_circle);
-            }
-        }
+        // What was passed over is reached, and stays so.
+        let Some(in_a_circle) = all.find(|name| !reached.contains(**name)) else {
+            return roots;
+        };
+        roots.push(in_a_circle);
+        next.push(in_a_circle);
     }
 }
 

@@ -9,16 +9,21 @@ mod conda_lock;
 mod explicit;
 mod history;
 mod kind;
+mod only;
+mod pixi_feature;
 mod pixi_lock;
 mod pixi_toml;
 mod prefix;
+mod prefix_pip;
 mod pypi_toml;
+mod unmet;
+mod wheels;
 mod write;
 
 use std::collections::BTreeMap;
 
 use miette::Diagnostic;
-use rattler_conda_types::{MatchSpec, Matches as _, Subdir};
+use rattler_conda_types::Subdir;
 use thiserror::Error;
 
 use super::secret::secret_in;
@@ -31,13 +36,18 @@ pub use explicit::explicit_list;
 pub use kind::{ForeignKind, kind_of};
 pub use pixi_lock::lock_file_of_pixi;
 pub use pixi_toml::{Manifest, manifest_of_pixi};
-pub use prefix::{DistInfo, PrefixContents, prefix};
+pub use prefix::{PrefixContents, prefix};
+pub use prefix_pip::DistInfo;
+pub use unmet::{unmet, unmet_by};
 
 /// One requirement of the spec to be.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Asked {
     /// As conda reads it.
     pub text: String,
+    /// The word for the platforms that it is for, as a comment has it: `linux`; `None`
+    /// if it is for all.
+    pub selector: Option<String>,
     /// Why it is there, if that is not plain.
     pub comment: Option<String>,
 }
@@ -47,6 +57,7 @@ impl Asked {
     pub(super) fn plainly(text: impl Into<String>) -> Self {
         Self {
             text: text.into(),
+            selector: None,
             comment: None,
         }
     }
@@ -73,6 +84,8 @@ pub struct Imported {
     pub kernels: Vec<String>,
     /// The exact packages for each platform; empty if the source has none.
     pub packages: Vec<PlatformPackages>,
+    /// Why the exact packages can't become a lock, a line each.
+    pub no_lock: Vec<String>,
     /// What was not taken over.
     pub left_out: Vec<String>,
 }
@@ -117,8 +130,8 @@ pub enum ImportError {
     },
 }
 
-/// The first of many names.
-fn few(names: &[String]) -> String {
+/// The first of many.
+pub fn few(names: &[String]) -> String {
     const SHOWN: usize = 5;
     let first = names[..names.len().min(SHOWN)].join(", ");
     match names.len().saturating_sub(SHOWN) {
@@ -137,10 +150,20 @@ impl ImportError {
             help: "is it the right file? It was taken for this by its name and its first lines",
         }
     }
+
+    /// A complaint about a prefix.
+    fn prefix(name: &str, reason: impl std::fmt::Display) -> Self {
+        Self::Form {
+            name: one_line(name),
+            what: "a prefix of conda",
+            reason: one_line(&reason.to_string()),
+            help: "if the tool that made it still reads it, import what that writes: conda env export, conda list --explicit --md5",
+        }
+    }
 }
 
 impl Imported {
-    /// Refuses URLs with secrets in all that is taken over.
+    /// Refuses URLs with secrets in all that is taken over or told.
     ///
     /// # Errors
     /// The first of them.
@@ -151,11 +174,18 @@ impl Imported {
         let variables = self.variables.values().cloned();
         let records = self.packages.iter().flat_map(|part| &part.records);
         let records = records.map(|record| record.url.to_string());
+        let wheels = self.packages.iter().flat_map(|part| &part.pip);
+        let wheels = wheels.flat_map(|wheel| {
+            let index = wheel.index_url.as_ref().map(ToString::to_string);
+            index.into_iter().chain([wheel.location.to_string()])
+        });
         let mut texts = channels
             .chain(asked)
             .chain(pip)
             .chain(variables)
-            .chain(records);
+            .chain(records)
+            .chain(wheels)
+            .chain(self.left_out.iter().cloned());
         match texts.find_map(|text| secret_in(&text)) {
             None => Ok(()),
             Some(url) => Err(ImportError::Secret {
@@ -193,37 +223,5 @@ impl Imported {
         records
             .filter(|record| record.package_record.sha256.is_none())
             .count()
-    }
-}
-
-/// The requirements that packages don't meet, a line each. Channels are not compared:
-/// where a package is fetched from says its URL.
-pub fn unmet<'s>(
-    requirements: impl IntoIterator<Item = &'s MatchSpec>,
-    packages: &[PlatformPackages],
-) -> Vec<String> {
-    let mut lines = Vec::new();
-    for requirement in requirements {
-        let anywhere = without_channel(requirement);
-        for part in packages {
-            let met = part
-                .records
-                .iter()
-                .any(|record| anywhere.matches(&record.package_record));
-            if !met {
-                lines.push(format!("{requirement} for {}", part.platform));
-            }
-        }
-    }
-    lines
-}
-
-/// A requirement without the place that it is to come from.
-fn without_channel(requirement: &MatchSpec) -> MatchSpec {
-    MatchSpec {
-        channel: None,
-        subdir: None,
-        url: None,
-        ..requirement.clone()
     }
 }

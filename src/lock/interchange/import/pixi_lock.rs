@@ -1,12 +1,15 @@
 //! `pixi.lock`, of any version that rattler reads.
 
+use std::collections::BTreeSet;
 use std::str::FromStr as _;
 
 use rattler_conda_types::package::BuildString;
 use rattler_conda_types::{GenericVirtualPackage, PackageName, Subdir, Version};
-use rattler_lock::{DEFAULT_ENVIRONMENT_NAME, Environment, LockFile, PypiPackageData, UrlOrPath};
+use rattler_lock::{
+    DEFAULT_ENVIRONMENT_NAME, Environment, LockFile, ParseCondaLockError, PypiPackageData,
+};
 
-use super::{ImportError, Imported, ask};
+use super::{ImportError, Imported, ask, wheels};
 use crate::lock::PlatformPackages;
 use crate::lock::interchange::text::one_line;
 use crate::spec::{PANICKED, careful};
@@ -20,7 +23,20 @@ const WHAT: &str = "a pixi.lock";
 pub fn lock_file_of_pixi(name: &str, text: &str) -> Result<Imported, ImportError> {
     let file = careful(|| LockFile::from_str_with_base_directory(text, None))
         .ok_or_else(|| ImportError::form(name, WHAT, PANICKED))?
-        .map_err(|error| ImportError::form(name, WHAT, error))?;
+        .map_err(|error| match error {
+            ParseCondaLockError::IncompatibleVersion {
+                lock_file_version,
+                max_supported_version,
+            } => ImportError::Form {
+                name: one_line(name),
+                what: WHAT,
+                reason: format!(
+                    "it is of version {lock_file_version}, and this reads those up to {max_supported_version}"
+                ),
+                help: "take a newer envspec, or import what that pixi exports: pixi workspace export conda-explicit-spec",
+            },
+            other => ImportError::form(name, WHAT, other),
+        })?;
     of_lock_file(name, WHAT, &file)
 }
 
@@ -47,7 +63,8 @@ pub(super) fn of_lock_file(
     let mut platforms: Vec<_> = environment.platforms().collect();
     platforms.sort_by(|a, b| a.name().as_str().cmp(b.name().as_str()));
     let mut packages = Vec::new();
-    let mut pip: Vec<String> = Vec::new();
+    let mut of_pip = Vec::new();
+    let mut no_lock = BTreeSet::new();
     for platform in platforms {
         if platform.name().as_str() != platform.subdir().as_str() {
             left_out.push(format!(
@@ -59,17 +76,29 @@ pub(super) fn of_lock_file(
         let records = environment
             .conda_repodata_records(platform)
             .map_err(|_| {
-                let reason = "a package in it is to be built from its sources";
+                let reason = "a package in it is at no URL";
                 ImportError::form(name, what, reason)
             })?
             .unwrap_or_default();
-        for package in pypi_packages(environment, platform.subdir()) {
-            match requirement(package) {
-                Ok(requirement) if pip.contains(&requirement) => {}
-                Ok(requirement) => pip.push(requirement),
-                Err(why) => left_out.push(why),
+        // Those are passed over without a word by whoever asks for records.
+        let built = environment.conda_packages(platform).into_iter().flatten();
+        for package in built.filter_map(|package| package.as_source()) {
+            let name = one_line(package.name().as_normalized());
+            let why = format!("{name} is built from its sources");
+            if no_lock.insert(why.clone()) {
+                left_out.push(why);
             }
         }
+        let from_pip = pypi_packages(environment, platform.subdir());
+        let mut pip = Vec::new();
+        for package in &from_pip {
+            match wheels::lockable(package) {
+                Ok(wheel) => pip.push(wheel),
+                Err(why) => drop(no_lock.insert(why)),
+            }
+        }
+        pip.sort_by(|a, b| a.name.cmp(&b.name));
+        of_pip.push((platform.subdir(), from_pip));
         let virtual_packages = platform.virtual_packages().iter();
         packages.push(PlatformPackages {
             isolated: None,
@@ -78,11 +107,11 @@ pub(super) fn of_lock_file(
                 .filter_map(|text| virtual_package(text))
                 .collect(),
             records,
-            pip: Vec::new(),
+            pip,
         });
     }
-    pip.sort();
-    left_out.dedup();
+    let (pip, not_asked_of_pip) = wheels::asked_of_pip(&of_pip);
+    left_out.extend(not_asked_of_pip);
     let ask::Found {
         asked,
         left_out: not_asked,
@@ -98,38 +127,19 @@ pub(super) fn of_lock_file(
         pip,
         platforms: packages.iter().map(|part| part.platform).collect(),
         packages,
+        no_lock: no_lock.into_iter().collect(),
         left_out,
         ..Imported::default()
     })
 }
 
-fn pypi_packages(
-    environment: Environment<'_>,
-    platform: Subdir,
-) -> impl Iterator<Item = &PypiPackageData> {
+fn pypi_packages(environment: Environment<'_>, platform: Subdir) -> Vec<&PypiPackageData> {
     let by_platform = environment.packages_by_platform();
     let of_this = by_platform.filter(move |(of, _)| of.subdir() == platform);
     of_this
         .flat_map(|(_, packages)| packages)
         .filter_map(|package| package.as_pypi())
-        .collect::<Vec<_>>()
-        .into_iter()
-}
-
-/// A package of pip as a requirement, or why it is none.
-fn requirement(package: &PypiPackageData) -> Result<String, String> {
-    let name = package.name();
-    let location = package.location().inner();
-    let of_index = location
-        .as_url()
-        .is_none_or(|url| matches!(url.host_str(), Some("files.pythonhosted.org" | "pypi.org")));
-    match (location, package.version()) {
-        (UrlOrPath::Path(_), _) | (_, None) => Err(format!(
-            "{name} of pip, which is a folder or a file of that project"
-        )),
-        (UrlOrPath::Url(_), Some(version)) if of_index => Ok(format!("{name}=={version}")),
-        (UrlOrPath::Url(url), _) => Ok(format!("{name} @ {url}")),
-    }
+        .collect()
 }
 
 /// `__glibc=2.36`, with a build string behind a second `=` where there is one.

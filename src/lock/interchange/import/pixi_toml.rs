@@ -1,12 +1,15 @@
 //! `pixi.toml`, and `[tool.pixi]` of a `pyproject.toml`: what maps to a spec; the rest
 //! is listed by its key.
 
+use std::collections::BTreeSet;
+
 use rattler_conda_types::Subdir;
 use rattler_lock::DEFAULT_ENVIRONMENT_NAME;
 use toml::{Table, Value};
 
-use super::pypi_toml::pypi_requirement;
-use super::{Asked, ImportError, Imported, ask};
+use super::only::universe;
+use super::pixi_feature::{KEYS, Wishes};
+use super::{Asked, ImportError, Imported};
 use crate::lock::interchange::text::one_line;
 
 /// Which file it is.
@@ -27,7 +30,7 @@ impl Manifest {
     }
 }
 
-/// Reads a manifest: its default feature.
+/// Reads a manifest: its default environment.
 ///
 /// # Errors
 /// It is no TOML, or nothing in it is pixi's.
@@ -58,15 +61,22 @@ pub fn manifest_of_pixi(
     };
     let mut reading = Reading::default();
     reading.workspace(workspace);
+    let all = universe(&reading.imported.platforms);
     if manifest == Manifest::Pyproject {
         reading.pyproject(&root);
     }
-    for (key, value) in pixi {
-        reading.section(key, value);
+    for key in pixi.keys().filter(|key| !KEYS.contains(&key.as_str())) {
+        reading.section(key);
     }
-    let mut imported = reading.imported;
-    imported.asked.dedup_by(|a, b| a.text == b.text);
-    Ok(imported)
+    let features = reading.environments(pixi);
+    let mut wishes = Wishes::default();
+    for (name, feature) in &features {
+        wishes.feature(&format!("feature.{name}."), feature, &all);
+        reading.of_feature(name, feature);
+    }
+    wishes.feature("", pixi, &all);
+    reading.finish(wishes, &all);
+    Ok(reading.imported)
 }
 
 /// What was read until now.
@@ -155,198 +165,115 @@ impl Reading {
         self.left_out("the project itself, which pixi installs from its folder");
     }
 
-    fn section(&mut self, key: &str, value: &Value) {
-        match (key, value) {
-            ("workspace" | "project", _) => {}
-            ("dependencies" | "host-dependencies" | "build-dependencies", Value::Table(table)) => {
-                self.dependencies(key, table);
-            }
-            ("pypi-dependencies", Value::Table(table)) => self.pypi(key, table),
-            ("activation", Value::Table(table)) => self.activation(key, table),
-            ("system-requirements", Value::Table(table)) => self.system(table),
-            ("target", Value::Table(targets)) => self.targets(targets),
-            ("tasks", Value::Table(tasks)) => {
-                for task in tasks.keys() {
-                    self.left_out(format!("the task {task}"));
-                }
-            }
-            ("feature", Value::Table(features)) => {
-                for feature in features.keys() {
-                    self.left_out(format!("the feature {feature}"));
-                }
-            }
-            ("environments", Value::Table(environments)) => {
-                for (environment, value) in environments {
-                    self.environment(environment, value);
-                }
-            }
-            _ => self.left_out(key),
+    /// A key of the manifest that no feature has.
+    fn section(&mut self, key: &str) {
+        let read = ["workspace", "project", "target", "feature", "environments"];
+        if !read.contains(&key) {
+            self.left_out(key);
         }
     }
 
-    /// The default environment has the default feature, and may have others.
-    fn environment(&mut self, name: &str, value: &Value) {
-        let features = value
-            .as_array()
-            .or_else(|| value.get("features")?.as_array());
-        let features = features.into_iter().flatten().filter_map(Value::as_str);
-        let features = features.collect::<Vec<_>>().join(", ");
-        if name != DEFAULT_ENVIRONMENT_NAME {
-            self.left_out(format!("the environment {name}"));
-        } else if !features.is_empty() {
-            self.left_out(format!("what {name} has of the features {features}"));
-        }
-    }
-
-    fn dependencies(&mut self, section: &str, table: &Table) {
-        for (name, value) in table {
-            match conda_requirement(name, value) {
-                Some(text) => {
-                    // One that an earlier section asks for differently stands twice.
-                    let name = ask::name_of(&text).to_owned();
-                    let known = |asked: &Asked| ask::name_of(&asked.text) == name;
-                    if let Some(earlier) = self.imported.asked.iter().position(known) {
-                        let earlier = self.imported.asked.remove(earlier);
-                        if earlier.text != text {
-                            self.left_out(format!("{} in favour of {text}", earlier.text));
-                        }
-                    }
-                    self.imported.asked.push(Asked::plainly(text));
-                }
-                None => self.left_out(format!("{section}.{name}, which is built from its sources")),
-            }
-        }
-    }
-
-    fn pypi(&mut self, section: &str, table: &Table) {
-        for (name, value) in table {
-            match pypi_requirement(name, value) {
-                Ok((requirement, without)) => {
-                    self.imported.pip.push(requirement);
-                    for key in without {
-                        self.left_out(format!("{section}.{name}.{key}"));
-                    }
-                }
-                Err(why) => self.left_out(format!("{section}.{name}, {why}")),
-            }
-        }
-    }
-
-    fn activation(&mut self, section: &str, table: &Table) {
-        for (key, value) in table {
-            let variables = value.as_table().filter(|_| key == "env");
-            let Some(variables) = variables else {
-                self.left_out(format!("{section}.{key}"));
+    /// The features that the default environment has beside the default one; what is for
+    /// other environments is told.
+    fn environments<'t>(&mut self, pixi: &'t Table) -> Vec<(&'t str, &'t Table)> {
+        let environments = table(pixi, "environments");
+        let mut names: Vec<&str> = Vec::new();
+        for (name, value) in environments.into_iter().flatten() {
+            if name != DEFAULT_ENVIRONMENT_NAME {
+                self.left_out(format!("the environment {name}"));
                 continue;
-            };
-            for (name, value) in variables {
-                match plain_text(value) {
-                    // pixi fills other variables in, which conda's variables don't.
-                    Some(text) if !text.contains('$') => {
-                        self.imported.variables.insert(name.clone(), text);
-                    }
-                    _ => self.left_out(format!("{section}.env.{name}")),
+            }
+            let features = value
+                .as_array()
+                .or_else(|| value.get("features")?.as_array());
+            names = features
+                .into_iter()
+                .flatten()
+                .filter_map(Value::as_str)
+                .collect();
+            if value.get("no-default-feature") == Some(&Value::Boolean(true)) {
+                self.left_out("that the default environment is without the default feature");
+            }
+        }
+        let mut found = Vec::new();
+        for (name, feature) in table(pixi, "feature").into_iter().flatten() {
+            match feature.as_table() {
+                Some(feature) if names.contains(&name.as_str()) => {
+                    found.push((name.as_str(), feature));
+                }
+                _ => self.left_out(format!("the feature {name}")),
+            }
+        }
+        // The order in which the environment names them is their rank.
+        found.sort_by_key(|(name, _)| names.iter().position(|known| known == name));
+        for name in names {
+            if !found.iter().any(|(known, _)| *known == name) {
+                self.left_out(format!("the feature {name}, which the manifest lacks"));
+            }
+        }
+        found
+    }
+
+    /// The channels and platforms of a feature that is part of the environment.
+    fn of_feature(&mut self, name: &str, feature: &Table) {
+        let channels = array(feature, "channels");
+        if !channels.is_empty() {
+            let mut own = Self::default();
+            own.channels(channels);
+            let general = std::mem::take(&mut self.imported.channels);
+            self.imported.channels = own.imported.channels;
+            self.imported.left_out.extend(own.imported.left_out);
+            for channel in general {
+                if !self.imported.channels.contains(&channel) {
+                    self.imported.channels.push(channel);
+                }
+            }
+        }
+        let platforms: Vec<&str> = array(feature, "platforms")
+            .iter()
+            .filter_map(Value::as_str)
+            .collect();
+        if !platforms.is_empty() {
+            let all = std::mem::take(&mut self.imported.platforms);
+            for platform in all {
+                if platforms.contains(&platform.as_str()) {
+                    self.imported.platforms.push(platform);
+                } else {
+                    self.left_out(format!("the platform {platform}, which {name} is not for"));
                 }
             }
         }
     }
 
-    fn system(&mut self, table: &Table) {
-        for (key, value) in table {
-            let known = match key.as_str() {
-                "libc" => Some("glibc"),
-                "cuda" => Some("cuda"),
-                "linux" => Some("linux"),
-                "archspec" => Some("arch"),
-                _ => None,
-            };
-            // `libc = {family = "glibc", version = "2.28"}` too.
-            let text = value.as_table().map_or_else(
-                || plain_text(value),
-                |libc| libc.get("version").and_then(plain_text),
-            );
-            match (known, text) {
-                (Some(known), Some(text)) => {
-                    // A spec's version has two parts at least.
-                    let whole = text.contains('.') || known == "arch";
-                    let text = if whole { text } else { format!("{text}.0") };
-                    self.imported.target.insert(known, text);
-                }
-                _ => self.left_out(format!("system-requirements.{key}")),
+    fn finish(&mut self, mut wishes: Wishes, all: &[Subdir]) {
+        let kept: Vec<Subdir> = self.imported.platforms.clone();
+        let all: Vec<Subdir> = if kept.is_empty() { all.to_vec() } else { kept };
+        for (_, on) in wishes.conda.iter_mut().chain(&mut wishes.pip) {
+            on.retain(|platform| all.contains(platform));
+        }
+        wishes.conda.retain(|(_, on)| !on.is_empty());
+        wishes.pip.retain(|(_, on)| !on.is_empty());
+        let (asked, pip) = wishes.lines(&all);
+        for one in asked {
+            if !self.imported.asked.contains(&one) {
+                self.imported.asked.push(one);
             }
         }
-    }
-
-    /// What is for one platform alone is taken if the workspace has no other.
-    fn targets(&mut self, targets: &Table) {
-        for (selector, value) in targets {
-            let all = !self.imported.platforms.is_empty()
-                && self
-                    .imported
-                    .platforms
-                    .iter()
-                    .all(|platform| is_of(*platform, selector));
-            let Some(sections) = value.as_table().filter(|_| all) else {
-                self.left_out(format!("what is for {selector} alone"));
-                continue;
-            };
-            for (key, value) in sections {
-                self.section(key, value);
-            }
+        let mut pip: Vec<String> = self.imported.pip.drain(..).chain(pip).collect();
+        if !pip.is_empty() {
+            pip.splice(0..0, wishes.options);
+        } else if !wishes.options.is_empty() {
+            self.left_out("pypi-options, for nothing is asked of pip");
+        }
+        let mut known = BTreeSet::new();
+        pip.retain(|line| known.insert(line.clone()));
+        self.imported.pip = pip;
+        self.imported.variables = wishes.variables;
+        self.imported.target = wishes.target;
+        for line in wishes.left_out {
+            self.left_out(line);
         }
     }
-}
-
-/// Whether a platform is one that a selector of pixi's means.
-fn is_of(platform: Subdir, selector: &str) -> bool {
-    match selector {
-        "unix" => platform.is_unix(),
-        "linux" => platform.is_linux(),
-        "osx" => platform.is_osx(),
-        "win" => platform.is_windows(),
-        other => platform.as_str() == other,
-    }
-}
-
-/// A requirement of conda: a text of versions, or a table of its parts.
-fn conda_requirement(name: &str, value: &Value) -> Option<String> {
-    let any = |text: &str| text.trim().is_empty() || text.trim() == "*";
-    let table = match value {
-        Value::String(text) if any(text) => return Some(name.to_owned()),
-        Value::String(text) => return Some(format!("{name} {}", text.trim())),
-        Value::Table(table) => table,
-        _ => return None,
-    };
-    if ["git", "path", "url"]
-        .iter()
-        .any(|key| table.contains_key(*key))
-    {
-        return None;
-    }
-    let mut parts = Vec::new();
-    let mut channel = String::new();
-    for (key, value) in table {
-        let text = plain_text(value).filter(|text| !text.contains(['\'', '"', ']']))?;
-        match key.as_str() {
-            "channel" => channel = format!("{text}::"),
-            "version" if any(&text) => {}
-            "version" | "build" | "subdir" | "md5" | "sha256" => {
-                parts.push(format!("{key}='{text}'"));
-            }
-            "build-number" => parts.push(format!("build_number='{text}'")),
-            "file-name" => parts.push(format!("fn='{text}'")),
-            _ => return None,
-        }
-    }
-    let brackets = match parts.as_slice() {
-        [] => String::new(),
-        [only] if only.starts_with("version=") => {
-            let version = &only["version='".len()..only.len() - 1];
-            return Some(format!("{channel}{name} {version}"));
-        }
-        _ => format!("[{}]", parts.join(", ")),
-    };
-    Some(format!("{channel}{name}{brackets}"))
 }
 
 /// A text, or a number or truth as it is written.

@@ -8,22 +8,11 @@ use rattler_conda_types::{MatchSpec, Matches as _, ParseMatchSpecOptions, RepoDa
 use serde_json::Value;
 
 use super::explicit::{channel_of, channels_of};
-use super::{Asked, ImportError, Imported, ask, history, without_channel};
+use super::prefix_pip::{DistInfo, OfPip, of_pip};
+use super::unmet::without_channel;
+use super::{Asked, ImportError, Imported, ask, history};
 use crate::lock::PlatformPackages;
 use crate::lock::interchange::text::one_line;
-
-const WHAT: &str = "a prefix of conda";
-
-/// A Python package's `dist-info` or `egg-info`, as pip leaves it.
-#[derive(Debug, Clone, Default)]
-pub struct DistInfo {
-    /// Its path below the prefix.
-    pub path: String,
-    /// Its `METADATA` or `PKG-INFO`.
-    pub metadata: String,
-    /// Its `direct_url.json`: where it is from, if not from an index.
-    pub direct_url: Option<String>,
-}
 
 /// What was read of a prefix.
 #[derive(Debug, Clone, Default)]
@@ -34,30 +23,38 @@ pub struct PrefixContents {
     pub history: Option<String>,
     /// `conda-meta/state`, if there is one: conda's variables of the environment.
     pub state: Option<String>,
-    /// The `dist-info` folders of its `site-packages`.
+    /// `conda-meta/pinned`, if there is one: what conda was to hold back.
+    pub pinned: Option<String>,
+    /// `conda-meta/pixi`, if there is one: where the prefix comes from.
+    pub pixi: Option<String>,
+    /// The `dist-info` folders of its `site-packages`, and what is like them.
     pub dist_infos: Vec<DistInfo>,
 }
 
 /// A record of an installed package, as far as it matters here.
-struct Installed {
-    record: RepoDataRecord,
+pub(super) struct Installed {
+    pub(super) record: RepoDataRecord,
     requested: Vec<String>,
-    files: Vec<String>,
+    pub(super) files: Vec<String>,
 }
 
 /// Understands a prefix. `here` is the platform where only noarch packages are.
 ///
 /// # Errors
-/// A record that can't be read: without it the packages would not be all.
+/// There are no records, or one can't be read: without it the packages would not be all.
 pub fn prefix(
     name: &str,
     contents: &PrefixContents,
     here: Subdir,
 ) -> Result<Imported, ImportError> {
+    if contents.records.is_empty() && contents.history.is_none() {
+        let reason = "its conda-meta has neither packages nor a history";
+        return Err(ImportError::prefix(name, reason));
+    }
     let mut installed = Vec::new();
     for (file, bytes) in &contents.records {
         let record = installed_record(bytes)
-            .map_err(|reason| ImportError::form(name, WHAT, format!("{file}: {reason}")))?;
+            .map_err(|reason| ImportError::prefix(name, format!("{file}: {reason}")))?;
         installed.push(record);
     }
     installed.sort_by(|a, b| {
@@ -72,14 +69,15 @@ pub fn prefix(
     if let Some(pair) = twice {
         let package = pair[0].record.package_record.name.as_normalized();
         let reason = format!("conda-meta has the package {package} twice");
-        return Err(ImportError::form(name, WHAT, reason));
+        return Err(ImportError::prefix(name, reason));
     }
-    let (pip, mut left_out) = of_pip(contents, &installed);
-    let subdirs = installed
-        .iter()
-        .filter_map(|one| Subdir::from_str(&one.record.package_record.subdir).ok());
-    let platform = subdirs.into_iter().find(|subdir| *subdir != Subdir::NoArch);
-    let platform = platform.unwrap_or(here);
+    let platform = platform_of(&installed, here).map_err(|why| ImportError::prefix(name, why))?;
+    let OfPip {
+        asked: pip,
+        wheels,
+        no_lock,
+        mut left_out,
+    } = of_pip(contents, &mut installed);
     let from_history = contents.history.as_deref().map(history::requested);
     let mut requested = from_history.unwrap_or_default();
     if requested.is_empty() {
@@ -90,7 +88,7 @@ pub fn prefix(
         platform,
         virtual_packages: Vec::new(),
         records: installed.into_iter().map(|one| one.record).collect(),
-        pip: Vec::new(),
+        pip: wheels,
     }];
     let mut asked = Vec::new();
     for (name, text) in &requested {
@@ -112,6 +110,7 @@ pub fn prefix(
     }
     let (variables, unset) = variables(contents.state.as_deref().unwrap_or_default());
     left_out.extend(unset);
+    left_out.extend(told_beside(contents));
     let channels = channels_of(&packages);
     if channels.len() > 1 {
         left_out.push(
@@ -126,9 +125,52 @@ pub fn prefix(
         variables,
         platforms: vec![platform],
         packages,
+        no_lock,
         left_out,
         ..Imported::default()
     })
+}
+
+/// The platform that a prefix is for.
+fn platform_of(installed: &[Installed], here: Subdir) -> Result<Subdir, String> {
+    let subdirs = installed
+        .iter()
+        .filter_map(|one| Subdir::from_str(&one.record.package_record.subdir).ok());
+    let of_machines: BTreeSet<Subdir> = subdirs.filter(|one| *one != Subdir::NoArch).collect();
+    let names: Vec<&str> = of_machines.iter().map(|subdir| subdir.as_str()).collect();
+    match names.len() {
+        0 => Ok(here),
+        1 => Ok(of_machines.into_iter().next().unwrap_or(here)),
+        _ => Err(format!(
+            "its packages are for several platforms: {}",
+            names.join(", ")
+        )),
+    }
+}
+
+/// What stands in files beside the records and has no place in a spec.
+fn told_beside(contents: &PrefixContents) -> Vec<String> {
+    let mut lines = Vec::new();
+    let pinned = contents.pinned.as_deref().unwrap_or_default();
+    let pins = pinned.lines().map(str::trim);
+    let pins: Vec<&str> = pins
+        .filter(|line| !line.is_empty() && !line.starts_with('#'))
+        .collect();
+    if !pins.is_empty() {
+        lines.push(format!(
+            "what conda was told to hold back (conda-meta/pinned): {}",
+            one_line(&pins.join(", "))
+        ));
+    }
+    let pixi: Value =
+        serde_json::from_str(contents.pixi.as_deref().unwrap_or_default()).unwrap_or_default();
+    if let Some(manifest) = pixi["manifest_path"].as_str() {
+        lines.push(format!(
+            "what pixi was asked for, which its manifest says: {}",
+            one_line(manifest)
+        ));
+    }
+    lines
 }
 
 /// The variables that conda sets (`conda env config vars`), and those that a spec can't
@@ -224,61 +266,7 @@ fn as_asked(name: &str, text: &str, records: &[RepoDataRecord]) -> Result<Asked,
     }
     Ok(Asked {
         text: format!("{name} =={}", record.version),
+        selector: None,
         comment: Some(format!("asked for as {}", one_line(text))),
     })
-}
-
-/// The packages that pip installed, and those of them that no requirement can name.
-fn of_pip(contents: &PrefixContents, installed: &[Installed]) -> (Vec<String>, Vec<String>) {
-    let of_conda: BTreeSet<&str> = installed
-        .iter()
-        .flat_map(|one| &one.files)
-        .filter_map(|file| {
-            let end = file.find(".dist-info").map(|at| at + ".dist-info".len());
-            let end = end.or_else(|| Some(file.find(".egg-info")? + ".egg-info".len()));
-            Some(&file[..end?])
-        })
-        .collect();
-    let (mut pip, mut left_out) = (Vec::new(), Vec::new());
-    for info in &contents.dist_infos {
-        if of_conda.contains(info.path.as_str()) {
-            continue;
-        }
-        match pip_requirement(info) {
-            Ok(requirement) => pip.push(requirement),
-            Err(why) => left_out.push(why),
-        }
-    }
-    pip.sort();
-    pip.dedup();
-    (pip, left_out)
-}
-
-fn pip_requirement(info: &DistInfo) -> Result<String, String> {
-    // The headers end at the first empty line; the description may look like one.
-    let headers = || info.metadata.lines().take_while(|line| !line.is_empty());
-    let header = |key: &str| {
-        let value = headers().find_map(|line| line.strip_prefix(key)?.strip_prefix(':'));
-        value.map(str::trim).filter(|value| !value.is_empty())
-    };
-    let unreadable = || format!("the Python package in {}", one_line(&info.path));
-    let name = header("Name").ok_or_else(unreadable)?;
-    let name = pep508_rs::PackageName::from_str(name).map_err(|_| unreadable())?;
-    let version = header("Version").ok_or_else(unreadable)?;
-    let version = pep440_rs::Version::from_str(version).map_err(|_| unreadable())?;
-    let Some(direct) = &info.direct_url else {
-        return Ok(format!("{name}=={version}"));
-    };
-    let direct: Value = serde_json::from_str(direct).map_err(|_| unreadable())?;
-    let url = direct["url"]
-        .as_str()
-        .filter(|url| url::Url::parse(url).is_ok());
-    let commit = direct["vcs_info"]["commit_id"].as_str();
-    match (url, direct["vcs_info"]["vcs"].as_str(), commit) {
-        (Some(url), Some("git"), Some(commit)) => Ok(format!("{name} @ git+{url}@{commit}")),
-        (Some(url), None, _) if url.starts_with("https://") => Ok(format!("{name} @ {url}")),
-        _ => Err(format!(
-            "{name} {version} of pip, which is from a folder or a file"
-        )),
-    }
 }

@@ -25,9 +25,14 @@ impl Imported {
         }
         for asked in &self.asked {
             let item = scalar(&asked.text);
-            lines.push(match &asked.comment {
-                Some(why) => format!("  - {item}  # {}", one_line(why)),
-                None => format!("  - {item}"),
+            let selector = asked.selector.as_ref().map(|word| format!("[{word}]"));
+            // Brackets would be a selector but for the parenthesis behind them.
+            let why = asked.comment.as_deref();
+            let why = why.map(|why| format!("({})", one_line(why)));
+            let remarks: Vec<String> = why.into_iter().chain(selector).collect();
+            lines.push(match remarks.as_slice() {
+                [] => format!("  - {item}"),
+                some => format!("  - {item}  # {}", some.join(" ")),
             });
         }
         if !self.pip.is_empty() {

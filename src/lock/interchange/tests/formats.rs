@@ -6,10 +6,10 @@ use rattler_conda_types::Subdir;
 
 use super::{Sketch, lock_of, portable, pypi, record};
 use crate::lock::interchange::{
-    DistInfo, Manifest, Portable, PortablePlatform, PrefixContents, apptainer, conda_lock,
-    conda_lock_file, dockerfile, environment_pinned, lock_file_of_pixi, manifest_of_pixi, missing,
-    pixi, prefix, requirements,
+    Manifest, Portable, PortablePlatform, apptainer, conda_lock, conda_lock_file, dockerfile,
+    environment_pinned, lock_file_of_pixi, manifest_of_pixi, missing, pixi, requirements,
 };
+use crate::spec::{EnvName, SourceText, parse};
 
 fn sketch(name: &str, version: &str, needs: &[bool]) -> Sketch {
     Sketch {
@@ -24,7 +24,7 @@ fn sketch(name: &str, version: &str, needs: &[bool]) -> Sketch {
 }
 
 /// Python, pip, a package that needs Python, a library, and a package of pip.
-fn lab(hash: Option<[u8; 32]>, variables: &[(&str, &str)]) -> Portable {
+pub(super) fn lab(hash: Option<[u8; 32]>, variables: &[(&str, &str)]) -> Portable {
     let sketches = [
         sketch("python", "3.11.8", &[]),
         sketch("zlib", "1.3", &[]),
@@ -129,10 +129,20 @@ fn an_image_gets_packages_of_pip_with_their_checksums_if_all_have_one() {
             .iter()
             .any(|line| line.contains("checksums of the packages of pip"))
     );
+    // A lock without pip has none in the image either.
     let mut env = lab(Some([7; 32]), &[]);
-    env.platforms[0]
-        .conda
-        .retain(|record| record.package_record.name.as_normalized() != "pip");
+    let without = |env: &mut Portable, name: &str| {
+        env.platforms[0]
+            .conda
+            .retain(|record| record.package_record.name.as_normalized() != name);
+    };
+    without(&mut env, "pip");
+    let text = dockerfile(&env, &env.platforms[0]).text;
+    assert!(
+        text.contains("/tmp/envspec-pip/bin/python -m pip --python /opt/conda/bin/python install"),
+        "{text}"
+    );
+    without(&mut env, "python");
     let exported = dockerfile(&env, &env.platforms[0]);
     assert!(!exported.text.contains("pip install"));
     assert!(
@@ -219,8 +229,19 @@ cuda = "12"
 libc = {family = "glibc", version = "2.28"}
 macos = "13.0"
 
+[target.linux-64.dependencies]
+numpy = "==2.1"
+mkl = "*"
+
 [target.linux.dependencies]
 gcc = "*"
+numpy = "==2.0"
+
+[target.linux-aarch64.pypi-dependencies]
+evo = "==1.0"
+
+[target.linux-64.activation.env]
+MKL = "1"
 
 [target.win.dependencies]
 m2-make = "*"
@@ -231,178 +252,39 @@ test = "pytest"
 [feature.gpu.dependencies]
 pytorch-gpu = "*"
 
+[feature.lint]
+channels = ["lab"]
+dependencies = {ruff = ">=0.5"}
+target.linux-64.dependencies = {shellcheck = "*"}
+system-requirements = {cuda = "12.4"}
+
 [environments]
 gpu = ["gpu"]
+default = {features = ["lint"], solve-group = "one"}
+
+[pypi-options]
+index-url = "https://pypi.example.org/simple"
+no-build = true
+
+[package]
+name = "x"
 "#;
 
 #[test]
 fn a_manifest_of_pixis_maps_what_it_can_and_lists_each_thing_that_it_cannot() {
     let imported = manifest_of_pixi("pixi.toml", PIXI, Manifest::Pixi).unwrap();
-    assert_eq!(imported.name.as_deref(), Some("lab"));
-    assert_eq!(imported.channels, ["conda-forge", "bioconda"]);
-    assert_eq!(imported.platforms, [Subdir::Linux64, Subdir::LinuxAarch64]);
-    let asked: Vec<&str> = imported
-        .asked
-        .iter()
-        .map(|asked| asked.text.as_str())
-        .collect();
-    assert_eq!(
-        asked,
-        [
-            "python 3.11.*",
-            "conda-forge::scipy >=1.12,<2",
-            "blas[build='*openblas']",
-            "numpy >=2",
-            "gcc"
-        ]
-    );
-    assert_eq!(
-        imported.pip,
-        [
-            "evo",
-            "torch[opt]>=2",
-            "there @ git+https://github.com/a/b.git@abc"
-        ]
-    );
-    assert_eq!(
-        imported.variables,
-        BTreeMap::from([("OMP_NUM_THREADS".to_owned(), "4".to_owned())])
-    );
-    assert_eq!(
-        imported.target,
-        BTreeMap::from([("cuda", "12.0".to_owned()), ("glibc", "2.28".to_owned())])
-    );
-    assert_eq!(
-        imported.left_out,
-        [
-            "workspace.version",
-            "dependencies.mine, which is built from its sources",
-            "numpy in favour of numpy >=2",
-            "pypi-dependencies.torch.index",
-            "pypi-dependencies.here, which is a folder of that project",
-            "activation.env.LIB",
-            "activation.scripts",
-            "system-requirements.macos",
-            "what is for win alone",
-            "the task test",
-            "the feature gpu",
-            "the environment gpu"
-        ]
-    );
-}
-
-/// A record as conda writes it.
-fn record_json(name: &str, version: &str, depends: &str, more: &str) -> (String, Vec<u8>) {
-    let text = format!(
-        r#"{{"name": "{name}", "version": "{version}", "build": "h0_0", "build_number": 0,
-            "depends": [{depends}], "md5": "d41d8cd98f00b204e9800998ecf8427e", "subdir": "linux-64",
-            "url": "https://conda.anaconda.org/conda-forge/linux-64/{name}-{version}-h0_0.tar.bz2"{more}}}"#
-    );
-    (format!("{name}-{version}-h0_0.json"), text.into_bytes())
-}
-
-fn info(path: &str, name: &str, version: &str, direct_url: Option<&str>) -> DistInfo {
-    DistInfo {
-        path: format!("lib/python3.11/site-packages/{path}"),
-        metadata: format!("Metadata-Version: 2.1\nName: {name}\nVersion: {version}\n\nName: no\n"),
-        direct_url: direct_url.map(str::to_owned),
-    }
-}
-
-#[test]
-fn a_prefix_gives_what_was_asked_for_what_pip_brought_and_condas_variables() {
-    let owned = r#", "files": ["lib/python3.11/site-packages/six-1.16.0.dist-info/METADATA"]"#;
-    let contents = PrefixContents {
-        records: vec![
-            record_json("python", "3.11.8", "", ""),
-            record_json("six", "1.16.0", r#""python""#, owned),
-            record_json(
-                "numpy",
-                "1.26.4",
-                r#""python""#,
-                r#", "requested_spec": "None""#,
-            ),
-        ],
-        history: Some("# update specs: ['python=3.11', 'numpy=2', 'gone']\n".to_owned()),
-        state: Some(r#"{"env_vars": {"A": "1", "B": "***unset***"}}"#.to_owned()),
-        dist_infos: vec![
-            info("six-1.16.0.dist-info", "six", "1.16.0", None),
-            info("Cow_Say-6.1.dist-info", "Cow_Say", "6.1", None),
-            info(
-                "vcs-1.dist-info",
-                "vcs",
-                "1",
-                Some(
-                    r#"{"url": "https://h/r.git", "vcs_info": {"vcs": "git", "commit_id": "abc"}}"#,
-                ),
-            ),
-            info(
-                "mine-1.dist-info",
-                "mine",
-                "1",
-                Some(r#"{"url": "file:///home/x", "dir_info": {}}"#),
-            ),
-            info("broken.dist-info", "", "", None),
-        ],
+    let text = imported.spec_text("pixi.toml", &EnvName::new("lab").unwrap());
+    insta::assert_snapshot!(text);
+    // What is written is a spec.
+    let source = SourceText::from_text("lab.yaml", text).unwrap();
+    let (spec, _) = parse(&source, None).unwrap();
+    let on = |platform: Subdir| -> Vec<&str> {
+        let of_here = spec.dependencies.iter();
+        let of_here = of_here.filter(|own| own.applies_to(platform));
+        let numpy = of_here.filter(|own| own.text.starts_with("numpy"));
+        numpy.map(|own| own.text.as_str()).collect()
     };
-    let imported = prefix("p", &contents, Subdir::Linux64).unwrap();
-    let asked: Vec<(&str, Option<&str>)> = imported
-        .asked
-        .iter()
-        .map(|asked| (asked.text.as_str(), asked.comment.as_deref()))
-        .collect();
-    assert_eq!(
-        asked,
-        [
-            ("numpy ==1.26.4", Some("asked for as numpy=2")),
-            ("python 3.11.*", None)
-        ]
-    );
-    assert_eq!(
-        imported.pip,
-        ["cow-say==6.1", "vcs @ git+https://h/r.git@abc"]
-    );
-    assert_eq!(
-        imported.variables,
-        BTreeMap::from([("A".to_owned(), "1".to_owned())])
-    );
-    assert_eq!(
-        imported.left_out,
-        [
-            "mine 1 of pip, which is from a folder or a file",
-            "the Python package in lib/python3.11/site-packages/broken.dist-info",
-            "the wish for gone: it is not installed",
-            "the variable B"
-        ]
-    );
-    assert_eq!(imported.packages[0].records.len(), 3);
-}
-
-#[test]
-fn a_prefix_without_a_history_gives_what_its_records_were_asked_by_else_what_nobody_needs() {
-    let mut contents = PrefixContents {
-        records: vec![
-            record_json("python", "3.11.8", "", ""),
-            record_json(
-                "numpy",
-                "1.26.4",
-                r#""python >=3.11""#,
-                r#", "requested_specs": ["numpy >=1.20"]"#,
-            ),
-            record_json("a", "1", r#""b""#, ""),
-            record_json("b", "1", r#""a""#, ""),
-        ],
-        ..PrefixContents::default()
-    };
-    let asked = |contents: &PrefixContents| -> Vec<String> {
-        let imported = prefix("p", contents, Subdir::Linux64).unwrap();
-        imported.asked.into_iter().map(|asked| asked.text).collect()
-    };
-    assert_eq!(asked(&contents), ["numpy >=1.20"]);
-    contents.records[1] = record_json("numpy", "1.26.4", r#""python >=3.11""#, "");
-    // A circle that nobody needs is brought by one of it.
-    assert_eq!(
-        asked(&contents),
-        ["python 3.11.*", "a ==1", "numpy ==1.26.4"]
-    );
+    // What is for the platform itself holds in place of what is for Linux.
+    assert_eq!(on(Subdir::Linux64), ["numpy ==2.1"]);
+    assert_eq!(on(Subdir::LinuxAarch64), ["numpy ==2.0"]);
 }

@@ -8,8 +8,8 @@ use rattler_conda_types::Subdir;
 
 use super::{Sketch, portable, record};
 use crate::lock::interchange::{
-    Imported, Manifest, PortablePlatform, PrefixContents, apptainer, conda_lock_file, dockerfile,
-    explicit_list, lock_file_of_pixi, manifest_of_pixi, prefix,
+    DistInfo, Imported, Manifest, PortablePlatform, PrefixContents, apptainer, conda_lock_file,
+    dockerfile, explicit_list, lock_file_of_pixi, manifest_of_pixi, prefix,
 };
 use crate::spec::{EnvName, SourceText, parse};
 
@@ -26,7 +26,14 @@ fn read_all(text: &str) {
                 records: vec![("a.json".to_owned(), text.as_bytes().to_vec())],
                 history: Some(text.to_owned()),
                 state: Some(text.to_owned()),
-                dist_infos: Vec::new(),
+                dist_infos: vec![DistInfo {
+                    path: "lib/python3.11/site-packages/a.dist-info".to_owned(),
+                    metadata: format!("Name: a\nVersion: 1\n{text}"),
+                    direct_url: Some(text.to_owned()),
+                    installer: Some(text.to_owned()),
+                }],
+                pinned: Some(text.to_owned()),
+                pixi: Some(text.to_owned()),
             },
             Subdir::Linux64,
         ),

@@ -2,7 +2,9 @@
 
 mod formats;
 mod hostile;
+mod prefixes;
 mod round_trips;
+mod wheels;
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -78,11 +80,15 @@ fn record(sketch: &Sketch, platform: Subdir, before: &[Sketch]) -> RepoDataRecor
 
 fn pypi(name: &str, version: &str, hash: Option<[u8; 32]>, host: &str) -> PypiPackageData {
     let file = format!("https://{host}/{name}-{version}-py3-none-any.whl");
+    let index = match host {
+        "files.pythonhosted.org" => "https://pypi.org/simple".to_owned(),
+        other => format!("https://{other}/simple"),
+    };
     PypiDistributionData {
         name: name.parse().unwrap(),
         version: version.parse().unwrap(),
         location: Verbatim::new(UrlOrPath::Url(Url::parse(&file).unwrap())),
-        index_url: None,
+        index_url: Url::parse(&index).ok(),
         hash: PackageHashes::from_hashes(None, hash.map(Into::into)),
         requires_dist: Vec::new(),
         requires_python: None,
@@ -162,6 +168,7 @@ prop_compose! {
     fn environment()(
         sketches in prop::collection::vec(sketch(), 1..8),
         two in any::<bool>(),
+        on_one in prop::collection::vec(any::<bool>(), 8),
         pip in prop::collection::btree_map("[a-z]{3,8}", "[0-9]\\.[0-9]{1,2}", 0..3),
         hash in any::<[u8; 32]>(),
         variables in prop::collection::btree_map("[A-Z][A-Z0-9_]{0,6}", "[ -~]{0,20}", 0..3),
@@ -179,13 +186,19 @@ prop_compose! {
             .map(|(name, version)| pypi(name, version, Some(hash), "files.pythonhosted.org"))
             .collect();
         let platforms = platforms.into_iter().map(|platform| {
+            let here = |place: usize| platform == Subdir::Linux64 || !on_one[place];
             let mut conda: Vec<RepoDataRecord> = sketches
                 .iter()
                 .enumerate()
+                .filter(|(place, _)| here(*place))
                 .map(|(place, one)| record(one, platform, &sketches[..place]))
                 .collect();
             conda.sort_by(|a, b| a.package_record.name.cmp(&b.package_record.name));
-            PortablePlatform { platform, conda, pypi: of_pip.clone() }
+            let mut pypi = of_pip.clone();
+            if platform != Subdir::Linux64 && on_one[0] {
+                pypi.truncate(1);
+            }
+            PortablePlatform { platform, conda, pypi }
         });
         portable(platforms.collect(), variables)
     }

@@ -8,8 +8,8 @@ use rattler_conda_types::{EnvironmentYaml, MatchSpec, ParseStrictness, RepoDataR
 use super::{environment, lock_of};
 use crate::lock::PlatformPackages;
 use crate::lock::interchange::{
-    Imported, PortablePlatform, conda_lock, conda_lock_file, environment_pinned, explicit,
-    explicit_list, lock_file_of_pixi, one_line, pixi, requirements, unmet,
+    Imported, Portable, PortablePlatform, conda_lock, conda_lock_file, environment_pinned,
+    explicit, explicit_list, lock_file_of_pixi, one_line, pixi, requirements, unmet, unmet_by,
 };
 use crate::spec::{EnvName, Note, SourceText, parse};
 
@@ -51,9 +51,24 @@ fn spec_holds(imported: &Imported) {
     let text = imported.spec_text("a file", &name);
     let source = SourceText::from_text("lab.yaml", text.clone()).unwrap();
     let (spec, notes) = parse(&source, None).unwrap_or_else(|error| panic!("{error:?}\n{text}"));
-    // conda adds the package `pip` by itself.
-    let is_of_pip = |note: &Note| note.message.starts_with("the package `pip` is not listed");
-    assert!(notes.iter().all(is_of_pip), "{text}");
+    // conda adds the package `pip` by itself, and reads no selectors.
+    let expected = |note: &Note| {
+        note.message.starts_with("the package `pip` is not listed")
+            || note.message.starts_with("the comment is a selector")
+            || note.message.starts_with("`not` in a selector")
+    };
+    assert!(notes.iter().all(expected), "{text}");
+    let selectors: Vec<Option<String>> = spec
+        .dependencies
+        .iter()
+        .map(|own| own.selector.as_ref().map(ToString::to_string))
+        .collect();
+    let selected: Vec<Option<String>> = imported
+        .asked
+        .iter()
+        .map(|asked| asked.selector.clone())
+        .collect();
+    assert_eq!(selectors, selected);
     let texts: Vec<&str> = spec
         .dependencies
         .iter()
@@ -75,14 +90,36 @@ fn spec_holds(imported: &Imported) {
     let platforms: Vec<Subdir> = spec.platforms.iter().map(|at| at.value).collect();
     assert_eq!(platforms, imported.platforms);
     assert_eq!(spec.variables, imported.variables);
-    let asked = spec.dependencies.iter().map(|own| &own.spec);
-    assert_eq!(unmet(asked, &imported.packages), [""; 0], "{text}");
+    assert_eq!(unmet_by(&spec, &imported.packages), [""; 0], "{text}");
+    // Nothing is asked of a platform that does not have it.
+    for part in &imported.packages {
+        for own in &spec.dependencies {
+            let has = unmet([&own.spec], std::slice::from_ref(part)).is_empty();
+            assert!(has || !own.applies_to(part.platform), "{text}");
+        }
+    }
     for line in &imported.left_out {
         assert!(
             text.contains(&format!("# - {}\n", one_line(line))),
             "{text}"
         );
     }
+}
+
+/// Each wheel is there again, whole, on the platforms that it was on, and asked for.
+fn wheels_came_back(imported: &Imported, env: &Portable) -> bool {
+    let all = env.platforms.iter().all(|at| {
+        let part = of_platform(&imported.packages, at.platform);
+        let wanted = at.pypi.iter().filter_map(|package| package.as_wheel());
+        part.pip.iter().eq(wanted)
+    });
+    let names = env.platforms.iter().flat_map(|at| &at.pypi);
+    let names: BTreeSet<String> = names.map(|package| package.name().to_string()).collect();
+    let asked = imported.pip.iter().map(|line| {
+        let requirement: pep508_rs::Requirement = line.parse().unwrap();
+        requirement.name.to_string()
+    });
+    all && imported.no_lock.is_empty() && asked.collect::<BTreeSet<_>>() == names
 }
 
 proptest! {
@@ -120,9 +157,7 @@ proptest! {
             let carried = |record: &RepoDataRecord| (file_of(record), identity(record), needs(record));
             prop_assert_eq!(all(&part.records, carried), all(&at.conda, carried));
         }
-        let pip: BTreeSet<String> = env.platforms[0].pypi.iter()
-            .map(|package| format!("{}=={}", package.name(), package.version().unwrap())).collect();
-        prop_assert_eq!(imported.pip.iter().cloned().collect::<BTreeSet<_>>(), pip);
+        prop_assert!(wheels_came_back(&imported, &env));
         prop_assert_eq!(&imported.channels, &["conda-forge"]);
         spec_holds(&imported);
     }
@@ -141,7 +176,17 @@ proptest! {
             prop_assert_eq!(all(&records, file_of), all(&at.conda, file_of));
             prop_assert_eq!(lock.pypi(None, at.platform).len(), at.pypi.len());
         }
-        prop_assert_eq!(imported.pip.len(), env.platforms[0].pypi.len());
+        prop_assert!(wheels_came_back(&imported, &env));
+        // And the lock that is made of it is the one that it was.
+        let again = Portable {
+            platforms: imported.packages.iter().map(|part| PortablePlatform {
+                platform: part.platform,
+                conda: part.records.clone(),
+                pypi: part.pip.iter().cloned().map(Into::into).collect(),
+            }).collect(),
+            ..env
+        };
+        prop_assert_eq!(pixi(&lock_of(&again), None).unwrap().text, exported.text);
         spec_holds(&imported);
     }
 
