@@ -10,6 +10,7 @@ use std::collections::BTreeMap;
 
 use super::errors::Fault;
 use super::model::{At, Note, Span};
+use super::secret::secret_in;
 use super::source::{SourceText, shown};
 use super::yaml::{Entry, Node, Value};
 
@@ -154,10 +155,25 @@ impl Reader<'_> {
             );
             return None;
         }
+        self.refuse_secret(node, text)?;
         Some(At {
             value: text.clone(),
             span: node.span,
         })
+    }
+
+    /// Refuses a text that has a URL with a password or a token; `None` if it does.
+    pub(super) fn refuse_secret(&mut self, node: &Node, text: &str) -> Option<()> {
+        let Some(url) = secret_in(text) else {
+            return Some(());
+        };
+        self.fault(
+            node.label_span(self.source),
+            format!("the URL {url} carries a password or a token"),
+            "here",
+            "a spec and its lock are read by others; take the secret out of the URL",
+        );
+        None
     }
 
     /// A value with a reader of its own: a time, an amount, a platform.
@@ -247,7 +263,12 @@ impl Reader<'_> {
                     );
                     continue;
                 }
-                Value::Text(text) => text.clone(),
+                Value::Text(text) => {
+                    if self.refuse_secret(&entry.value, text).is_none() {
+                        continue;
+                    }
+                    text.clone()
+                }
                 _ => {
                     let name = format!("the variable {}", shown(&entry.key));
                     self.wrong_kind(&name, &entry.value, "a text", "OMP_NUM_THREADS: 4");

@@ -8,9 +8,9 @@
 
 mod export;
 mod import;
-mod secret;
 mod text;
 
+pub use crate::spec::secret_in;
 pub use export::{
     Exported, Portable, PortableChannel, PortablePlatform, UnexportableError, apptainer,
     conda_lock, dockerfile, environment_pinned, explicit, pixi, requirements,
@@ -19,7 +19,6 @@ pub use import::{
     Asked, DistInfo, ForeignKind, ImportError, Imported, Manifest, PrefixContents, conda_lock_file,
     explicit_list, kind_of, lock_file_of_pixi, manifest_of_pixi, missing, prefix, unmet,
 };
-pub use secret::secret_in;
 pub use text::{one_line, scalar};
 
 #[cfg(test)]

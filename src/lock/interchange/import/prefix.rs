@@ -224,7 +224,7 @@ fn as_asked(name: &str, text: &str, records: &[RepoDataRecord]) -> Result<Asked,
     }
     Ok(Asked {
         text: format!("{name} =={}", record.version),
-        comment: Some(format!("asked for as {}", one_line(text))),
+        comment: Some(asked_for_as(text)),
     })
 }
 
@@ -281,4 +281,11 @@ fn pip_requirement(info: &DistInfo) -> Result<String, String> {
             "{name} {version} of pip, which is from a folder or a file"
         )),
     }
+}
+
+/// A comment for people. In brackets it would be a selector of platforms to conda-lock,
+/// which leaves the line out then.
+fn asked_for_as(text: &str) -> String {
+    let text = one_line(text).replace('[', "(").replace(']', ")");
+    format!("asked for as {text}")
 }
