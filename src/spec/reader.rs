@@ -11,7 +11,7 @@ use std::collections::BTreeMap;
 use super::errors::Fault;
 use super::model::{At, Note, Span};
 use super::secret::secret_in;
-use super::source::{SourceText, shown};
+use super::source::{SourceText, is_wild, shown};
 use super::yaml::{Entry, Node, Value};
 
 /// What has been found so far.
@@ -52,7 +52,7 @@ impl Rule {
         let identifier = |c: char| c.is_ascii_alphanumeric() || "._-".contains(c);
         if text.trim().is_empty() {
             Some("it is empty")
-        } else if text.chars().any(char::is_control) {
+        } else if text.chars().any(is_wild) {
             Some("it has a line break or a control character")
         } else if self != Self::Title && text.starts_with('-') {
             Some("it starts with `-` and would be taken for an option")
@@ -248,7 +248,7 @@ impl Reader<'_> {
                 Value::Text(text)
                     if text
                         .chars()
-                        .any(|c| c.is_control() && !matches!(c, '\n' | '\t')) =>
+                        .any(|c| is_wild(c) && !matches!(c, '\n' | '\t')) =>
                 {
                     let span = entry.value.label_span(self.source);
                     let message = format!(

@@ -18,6 +18,8 @@ use std::ops::Range;
 use percent_encoding::percent_decode_str;
 use url::Url;
 
+use super::source::is_wild;
+
 /// What a URL is of, which decides where in its path conda's tokens stand.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Of {
@@ -246,7 +248,7 @@ impl<'t> Found<'t> {
                 .trim_start_matches("%40"),
             (None, None) => authority,
         };
-        let host = host.chars().filter(|c| !c.is_control());
+        let host = host.chars().filter(|c| !is_wild(*c));
         format!("{}://{}/…", self.scheme, host.collect::<String>())
     }
 }

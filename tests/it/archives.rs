@@ -9,7 +9,10 @@ use std::path::PathBuf;
 use serde_json::json;
 
 use crate::errors::Mount;
-use crate::support::{Archive, CommandOutput, Entry, Form, TestEnv, channels, tree};
+use crate::support::{
+    Archive, CommandOutput, Entry, Form, PythonIndex, Server, TestEnv, Wheel, channels, tree,
+    world_python,
+};
 
 const FORMS: [Form; 2] = [Form::Conda, Form::TarBz2];
 
@@ -325,4 +328,62 @@ fn a_bomb_is_told_as_a_full_disk_and_gives_the_space_back() {
     assert!(entries(&generations) == before, "{said}");
     // All of it: the good one and what else there is fit again.
     world.works_with(&good("evil"), Form::Conda);
+}
+
+/// Wheels are read by rattler, and judged by envspec as all packages are.
+#[test]
+fn a_wheel_that_leads_out_is_refused_by_its_name_and_a_good_one_is_installed() {
+    let mut env = TestEnv::new();
+    let folder = env.path("python");
+    let server = Server::start(&folder);
+    env.set("UV_DEFAULT_INDEX", format!("{}/simple/", server.url()));
+    let bin = env.path("bin");
+    fs_err::create_dir(&bin).unwrap();
+    let uv = world_python().with_file_name("uv");
+    fs_err::os::unix::fs::symlink(uv, bin.join("uv")).unwrap();
+    env.set("PATH", format!("{}:/usr/bin:/bin", bin.display()));
+    let outside = env.path("outside");
+    fs_err::create_dir(&outside).unwrap();
+    let absolute = outside.join("x").display().to_string();
+    env.spec(
+        "lab",
+        "channels: [conda-forge]\ndependencies: [python, {pip: [evil]}]\n",
+    );
+    let files: [&[(&str, &str)]; 7] = [
+        &[("../../../../../../outside/x", "evil\n")],
+        &[(absolute.as_str(), "evil\n")],
+        &[(
+            "evil-1.0.data/scripts/../../../../../../outside/x",
+            "evil\n",
+        )],
+        &[("evil-1.0.data/data/../../../../../../outside/x", "evil\n")],
+        &[("evil-1.0.data/scripts/..", "evil\n")],
+        &[("evil/a\nb", "evil\n")],
+        &[("evil/\u{1b}[2J", "evil\n")],
+    ];
+    let commands: [&[(&str, &str)]; 2] = [&[("../../../../../outside/x", "evil:f")], &[]];
+    let before = tree(&outside);
+    let wheels = files.iter().map(|files| (*files, commands[1]));
+    for (files, commands) in wheels.chain([(files[0], commands[0])]).collect::<Vec<_>>() {
+        if folder.join("simple").exists() {
+            fs_err::remove_dir_all(folder.join("simple")).unwrap();
+        }
+        let files = if commands.is_empty() { files } else { &[] };
+        PythonIndex::new(&folder).add(&Wheel {
+            files,
+            commands,
+            ..Wheel::new("evil", "1.0")
+        });
+        env.run(&["lock", "--renew"]).success();
+        let said = env.run(&["apply"]);
+        assert!(!said.succeeded(), "{files:?} {commands:?}");
+        let said = said.either().says("evil");
+        assert!(!said.stderr.contains('\u{1b}'), "{said}");
+        assert!(tree(&outside) == before, "{files:?}\n{said}");
+        assert!(!env.root().join("envs/lab").exists(), "{said}");
+    }
+    fs_err::remove_dir_all(folder.join("simple")).unwrap();
+    PythonIndex::new(&folder).add(&Wheel::new("evil", "1.0"));
+    env.run(&["lock", "--renew"]).success();
+    env.run(&["apply"]).success();
 }
