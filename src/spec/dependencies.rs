@@ -209,7 +209,10 @@ impl Reader<'_> {
                     "{} is a key with a value, not a requirement",
                     shown(&format!("{key}: {value}"))
                 ),
-                format!("write `- {key} {value}`, without a colon"),
+                format!(
+                    "write {}, without a colon",
+                    shown(&format!("- {key} {value}"))
+                ),
             )
         } else {
             (
