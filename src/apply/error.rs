@@ -166,6 +166,20 @@ pub enum ApplyError {
         reason: String,
     },
 
+    /// A package of the lock is from elsewhere than the spec says.
+    #[error("{name}: the package {package} is at {url}, which is in no channel of the spec")]
+    #[diagnostic(help(
+        "somebody edited the lock: make it anew with envspec lock --renew, or use it as it is with --frozen"
+    ))]
+    StrangePackage {
+        /// The lock.
+        name: String,
+        /// The package.
+        package: String,
+        /// Where it is, as it can be shown.
+        url: String,
+    },
+
     /// There is no lock, and none may be made.
     #[error("there is no lock {name}")]
     #[diagnostic(help("make it with: envspec lock {}", quote(spec)))]

@@ -1,15 +1,16 @@
 //! Channels that may not be used: the site forbids them, or the configuration.
 
-use rattler_conda_types::Channel;
+use rattler_conda_types::{Channel, RepoDataRecord};
 use url::Url;
 
 use super::context::Context;
 use super::error::ApplyError;
 use super::prefixes::LockedPrefix;
+use super::resolve::Locked;
 use super::subject::Subject;
 use crate::conda::{Settings, resolve_channels};
 use crate::lock::{Inputs, Request, is_wheel};
-use crate::spec::{self, EnvSpec, Span, SpecErrors};
+use crate::spec::{self, EnvSpec, Span, SpecErrors, shown};
 
 /// The channels that a spec names, and the place of each; where it names none, those
 /// of the configuration.
@@ -132,6 +133,43 @@ pub(super) fn refuse_packages(
                 name: subject.file.lock_name(),
                 package: record.package_record.name.as_normalized().to_owned(),
                 reason,
+            });
+        }
+    }
+    Ok(())
+}
+
+/// Refuses the packages of a lock that are from elsewhere than the spec's channels: who
+/// edits a lock names the place and the checksum of what is installed.
+pub(super) fn refuse_strangers(
+    subject: &Subject,
+    locked: &Locked,
+    prefixes: &[LockedPrefix],
+) -> Result<(), ApplyError> {
+    if !locked.is_doubted() {
+        return Ok(());
+    }
+    let of_channel = |url: &Url| {
+        let mut channels = locked.channels.iter();
+        channels.any(|channel| {
+            let base = channel.base_url.url().as_str().trim_end_matches('/');
+            let below = url.as_str().strip_prefix(base);
+            below.is_some_and(|below| below.starts_with('/'))
+        })
+    };
+    for prefix in prefixes {
+        let asked_by_url = |url: &Url| {
+            let mut requested = prefix.requested.iter();
+            requested.any(|spec| spec.url.as_ref() == Some(url))
+        };
+        let is_stranger = |record: &&RepoDataRecord| {
+            !is_wheel(record) && !of_channel(&record.url) && !asked_by_url(&record.url)
+        };
+        if let Some(record) = prefix.records.iter().find(is_stranger) {
+            return Err(ApplyError::StrangePackage {
+                name: subject.file.lock_name(),
+                package: record.package_record.name.as_normalized().to_owned(),
+                url: shown(record.url.as_str()),
             });
         }
     }

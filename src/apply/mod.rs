@@ -6,6 +6,7 @@
 
 mod adopt;
 mod beside;
+mod blame;
 mod build;
 mod collect;
 mod commits;

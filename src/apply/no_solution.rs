@@ -7,7 +7,7 @@ use miette::{Diagnostic, LabeledSpan, NamedSource, SourceCode};
 use rattler_conda_types::{Channel, Subdir};
 
 use super::remedy;
-use crate::conda::{Conflict, Elsewhere, Hidden, Remedy, Suggestion};
+use crate::conda::{Conflict, Elsewhere, Hidden, Remedy};
 use crate::lock::{Origin, Request};
 use crate::spec::SourceText;
 
@@ -172,8 +172,8 @@ fn clash_help(
     // A name with two underscores is the machine's to offer.
     if reasons.iter().any(|line| line.contains(" __")) {
         let mut whose = "What begins with __ is the machine's, not a channel's.".to_owned();
-        let is_target = |remedy: &Remedy| matches!(remedy.change, Suggestion::Target(..));
-        if !remedies.iter().any(is_target) {
+        // Where something else solves, another machine was tried and does not, or is told.
+        if remedies.is_empty() {
             whose.push_str(
                 " The node it will run on can be named in the spec: \
                  target: {glibc: \"2.34\", cuda: \"12.4\"}",

@@ -4,7 +4,7 @@ use std::path::{Path, PathBuf};
 
 use super::context::Context;
 use super::error::ApplyError;
-use super::forbidden::refuse_packages;
+use super::forbidden::{refuse_packages, refuse_strangers};
 use super::nix;
 use super::prefixes::{LockedPrefix, needs};
 use super::resolve::Locked;
@@ -84,6 +84,7 @@ pub fn prepare(
             store::refuse_too_long(&locked.within(&prefix))?;
         }
         refuse_packages(context, &subject, &prefixes)?;
+        refuse_strangers(&subject, &locked, &prefixes)?;
         refuse_lacking(&subject, &packages)?;
         unfit = unfit::judge(context, &subject, &needs(&prefixes))?;
         store_paths = nix::store_paths(context, &subject, &locked.text)?;

@@ -1,7 +1,7 @@
 //! The `pip:` section of a spec, for one platform of its lock: what conda brings already,
 //! a uv to ask, its answer, its reasons.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -13,6 +13,7 @@ use rattler_networking::LazyClient;
 use tempfile::TempDir;
 use tokio::sync::OnceCell;
 
+use super::blame::{name_in, names_in, normalized};
 use super::context::Context;
 use super::error::ApplyError;
 use super::subject::Subject;
@@ -158,6 +159,7 @@ impl Asking<'_> {
         let line = Line {
             kernel: None,
             is_written: false,
+            number: 0,
         };
         let lines = vec![line; specs.len()];
         let question = Solve {
@@ -243,37 +245,22 @@ fn on_path(path: &str, program: &str) -> Option<PathBuf> {
 
 /// The lines that uv's reasons speak of; the whole section if it is none of them.
 fn guilty(section: &PipSection, error: &PipError) -> Vec<LabeledSpan> {
-    let said = match error {
-        PipError::NoSolution { reasons, .. } => reasons.clone(),
-        PipError::NoWheel { packages, .. } => packages.join(" "),
-        PipError::Refused { words } | PipError::Network { words } => words.clone(),
-        _ => String::new(),
+    let names = match error {
+        PipError::NoSolution { reasons, .. } => names_in(reasons),
+        PipError::NoWheel { packages, .. } => packages.iter().map(|it| normalized(it)).collect(),
+        PipError::Refused { words } | PipError::Network { words } => names_in(words),
+        _ => BTreeSet::new(),
     };
-    let is_of_a_name = |c: char| c.is_ascii_alphanumeric() || "-_.".contains(c);
-    let words: Vec<String> = said.split(|c| !is_of_a_name(c)).map(normalized).collect();
     let labels: Vec<LabeledSpan> = section
         .requirements
         .iter()
-        .filter(|line| {
-            let name = line
-                .text
-                .split(|c| !is_of_a_name(c))
-                .next()
-                .unwrap_or_default();
-            words.contains(&normalized(name))
-        })
+        .filter(|line| names.contains(&name_in(&line.text)))
         .map(|line| LabeledSpan::new_with_span(None, line.span))
         .collect();
     if labels.is_empty() {
         return vec![LabeledSpan::new_with_span(None, section.span)];
     }
     labels
-}
-
-fn normalized(name: &str) -> String {
-    name.trim_matches(['.', '-', '_'])
-        .to_lowercase()
-        .replace(['_', '.'], "-")
 }
 
 /// What is asked of pip can't be had, with the lines that ask for it.

@@ -42,6 +42,8 @@ pub struct Locked {
     /// The user's requirements and those of the kernels, by the isolated kernel for
     /// whose prefix they are.
     requested: Requested,
+    /// Whether it is to be used as it is, whatever it says.
+    is_frozen: bool,
     /// The prefixes, once they were asked for.
     prefixes: OnceLock<Vec<LockedPrefix>>,
 }
@@ -70,6 +72,7 @@ impl Locked {
             text,
             found,
             channels,
+            is_frozen: false,
             prefixes: OnceLock::new(),
         }
     }
@@ -77,6 +80,12 @@ impl Locked {
     /// Whether it is what the file beside the spec holds.
     pub fn is_written(&self) -> bool {
         self.is_found(Some(&self.text))
+    }
+
+    /// Whether somebody may have edited it, and did not ask for it as it is: then its
+    /// packages must be of the spec's channels.
+    pub(super) fn is_doubted(&self) -> bool {
+        self.is_written() && !self.is_frozen
     }
 
     /// Whether this is what the file held.
@@ -141,13 +150,14 @@ pub async fn resolve(
             staleness,
         }),
         (LockPolicy::Frozen, Some(text), _)
-        | (LockPolicy::Locked | LockPolicy::Update, Some(text), Some(None)) => Ok(Locked::new(
-            context.platform,
-            text.clone(),
-            Some(text),
-            channels,
-            inputs,
-        )),
+        | (LockPolicy::Locked | LockPolicy::Update, Some(text), Some(None)) => {
+            let (found, here) = (Some(text.clone()), context.platform);
+            let is_frozen = policy == LockPolicy::Frozen;
+            Ok(Locked {
+                is_frozen,
+                ..Locked::new(here, text, found, channels, inputs)
+            })
+        }
         (policy, found, _) => {
             // A broken lock is no reason to stop: the solution just starts from
             // nothing then.

@@ -196,10 +196,12 @@ fn parts<'a>(inputs: &'a Inputs, keep: &Keep<'_>) -> Result<Vec<Part<'a>>, Apply
                 records.any(|record| &record.package_record.name == *name)
             };
             let of_conda: Vec<PackageName> = named.iter().filter(is_there).cloned().collect();
-            let requests: Vec<&Request> = requests
+            let (lines, requests): (Vec<Line<'_>>, Vec<&Request>) = requests
                 .iter()
-                .filter(|request| request.applies_to(platform))
-                .collect();
+                .enumerate()
+                .filter(|(_, request)| request.applies_to(platform))
+                .map(|(number, request)| (line(number, request), request))
+                .unzip();
             parts.push(Part {
                 isolated,
                 platform,
@@ -207,7 +209,7 @@ fn parts<'a>(inputs: &'a Inputs, keep: &Keep<'_>) -> Result<Vec<Part<'a>>, Apply
                     .iter()
                     .map(|request| request.spec.clone())
                     .collect(),
-                lines: requests.iter().map(|request| line(request)).collect(),
+                lines,
                 requests,
                 virtual_packages: virtual_packages(platform, &inputs.target)
                     .map_err(CondaError::from)?,
@@ -222,8 +224,9 @@ fn parts<'a>(inputs: &'a Inputs, keep: &Keep<'_>) -> Result<Vec<Part<'a>>, Apply
 }
 
 /// Whose a requirement is.
-fn line(request: &Request) -> Line<'_> {
+fn line(number: usize, request: &Request) -> Line<'_> {
     Line {
+        number,
         kernel: request.origin.kernel(),
         is_written: matches!(request.origin, Origin::Spec { .. }),
     }
@@ -286,7 +289,8 @@ fn no_solution(
 ) -> ApplyError {
     let (first, conflict) = &unsolvable[0];
     let is_same = |(part, other): &&(&Part<'_>, Conflict)| {
-        part.isolated == first.isolated && other.is_like(conflict)
+        let is_same_line = |a: usize, b: usize| part.lines[a].number == first.lines[b].number;
+        part.isolated == first.isolated && other.is_like(conflict, &is_same_line)
     };
     let platforms: Vec<Subdir> = (unsolvable.iter().filter(is_same))
         .map(|(part, _)| part.platform)

@@ -194,6 +194,7 @@ impl From<ApplyError> for Failure {
             | ApplyError::OtherEnvironment { .. }
             | ApplyError::ForeignLock { .. }
             | ApplyError::ForbiddenPackage { .. }
+            | ApplyError::StrangePackage { .. }
             | ApplyError::Lock(_)
             | ApplyError::Import(_)
             | ApplyError::FolderTaken { .. }
@@ -239,9 +240,11 @@ fn conda(error: &CondaError) -> Exit {
         CondaError::BadChannel { .. }
         | CondaError::SeveralChannels { .. }
         | CondaError::ChannelSecret { .. } => Exit::Usage,
-        CondaError::Index { .. } | CondaError::Fetch { .. } | CondaError::Listing { .. } => {
-            Exit::Network
-        }
+        // What a channel gives is not what it must be.
+        CondaError::Index { .. }
+        | CondaError::Fetch { .. }
+        | CondaError::Listing { .. }
+        | CondaError::Unsafe { .. } => Exit::Network,
         CondaError::Unsolvable(_) => Exit::NoSolution,
         CondaError::Solver { .. } | CondaError::VirtualPackages { .. } => Exit::Internal,
         CondaError::Disk { .. } | CondaError::CutShort { .. } | CondaError::Install { .. } => {

@@ -8,6 +8,7 @@ use rattler_conda_types::{Channel, ChannelConfig, MatchSpec, RepoDataRecord};
 use url::Url;
 
 use super::error::CondaError;
+use crate::spec::secret_in_channel;
 
 /// Where channels are that are named and not written as a URL, unless the command line
 /// says otherwise: conda's own server.
@@ -100,15 +101,10 @@ impl ChannelNames {
 
 /// Refuses a URL with a password or a token: specs and locks are read by others.
 fn refuse_secret(url: &Url) -> Result<(), CondaError> {
-    // conda's own form of a token is a path: /t/<token>/channel.
-    let has_token = url.path().starts_with("/t/");
-    if has_token || !url.username().is_empty() || url.password().is_some() {
-        let host = url.host_str().unwrap_or_default();
-        return Err(CondaError::ChannelSecret {
-            channel: format!("{}://{host}/…", url.scheme()),
-        });
+    match secret_in_channel(url) {
+        Some(channel) => Err(CondaError::ChannelSecret { channel }),
+        None => Ok(()),
     }
-    Ok(())
 }
 
 /// The same for the packages of a lock, which somebody may have edited: what is asked

@@ -79,16 +79,25 @@ impl Conflict {
         }
     }
 
-    /// Whether another one is the same, whatever would solve it.
-    pub fn is_like(&self, other: &Self) -> bool {
+    /// Whether another one is the same, whatever would solve it. What is the same
+    /// requirement in both says `is_same`, for each counts those of its own platform.
+    pub fn is_like(&self, other: &Self, is_same: &dyn Fn(usize, usize) -> bool) -> bool {
         let bare = |conflict: &Self| {
             let mut conflict = conflict.clone();
             if let Some(remedies) = conflict.remedies_mut() {
                 remedies.clear();
             }
-            conflict
+            let specs = match &mut conflict {
+                Self::Clash { specs, .. } => std::mem::take(specs),
+                Self::NotFound { spec, .. }
+                | Self::NoMatch { spec, .. }
+                | Self::Hidden { spec, .. } => vec![std::mem::take(spec)],
+            };
+            (specs, conflict)
         };
-        bare(self) == bare(other)
+        let ((specs, mine), (others, theirs)) = (bare(self), bare(other));
+        let mut pairs = specs.iter().zip(&others);
+        mine == theirs && specs.len() == others.len() && pairs.all(|(a, b)| is_same(*a, *b))
     }
 }
 

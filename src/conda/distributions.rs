@@ -8,8 +8,8 @@ use std::path::{Path, PathBuf};
 
 use fs_err as fs;
 use futures_util::{StreamExt as _, TryStreamExt as _, stream};
-use rattler_conda_types::RepoDataRecord;
 use rattler_conda_types::package::{PackageFile as _, PathsJson};
+use rattler_conda_types::{PackageName, RepoDataRecord};
 use rattler_networking::LazyClient;
 use rattler_package_streaming::ExtractError;
 use rattler_package_streaming::reqwest::fetch::fetch_package_file_from_remote_url;
@@ -49,11 +49,16 @@ pub async fn distributions(
 /// Whether a package may bring a distribution: it needs Python, or is for any.
 fn may_bring(record: &RepoDataRecord) -> bool {
     let package = &record.package_record;
+    package.noarch.is_python() || needs_python(&package.depends)
+}
+
+/// Whether one of these requirements is Python, in whatever form.
+fn needs_python(depends: &[String]) -> bool {
     let needs = |dependency: &String| {
-        let name = dependency.split([' ', '=', '<', '>', '!', '~']).next();
-        matches!(name, Some("python" | "python_abi" | "pypy"))
+        let name = PackageName::normalized_name_from_matchspec_str(dependency);
+        matches!(&*name, "python" | "python_abi" | "pypy")
     };
-    package.noarch.is_python() || package.depends.iter().any(needs)
+    depends.iter().any(needs)
 }
 
 async fn of_one(
@@ -162,7 +167,24 @@ fn distribution(file: &Path) -> Option<(String, String)> {
 mod tests {
     use std::path::Path;
 
-    use super::distribution;
+    use super::{distribution, needs_python};
+
+    #[test]
+    fn python_is_needed_in_whatever_form_it_is_written() {
+        for (requirement, is_python) in [
+            ("python", true),
+            ("python >=3.9", true),
+            ("python=3.12", true),
+            ("python[version='>=3.9']", true),
+            ("Python_abi 3.12.* *_cp312", true),
+            ("pythonic", false),
+            ("python-dateutil >=2", false),
+            ("libgcc >=13", false),
+        ] {
+            let needs = needs_python(&[requirement.to_owned()]);
+            assert_eq!(needs, is_python, "{requirement}");
+        }
+    }
 
     #[test]
     fn the_metadata_of_a_distribution_tells_its_name_and_version() {

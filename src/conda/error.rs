@@ -84,6 +84,20 @@ pub enum CondaError {
         source: Box<PackageCacheError>,
     },
 
+    /// A package would write outside the prefix, or over what is not its own.
+    #[error("the package {package} is refused: its path {path} {why}")]
+    #[diagnostic(help(
+        "nothing was installed. Such a package is broken or means harm: tell its channel, and ask for another version or build of it"
+    ))]
+    Unsafe {
+        /// The package.
+        package: String,
+        /// The path, as it can be shown.
+        path: String,
+        /// What is wrong with it.
+        why: &'static str,
+    },
+
     /// What a package brings could not be found out.
     #[error("the list of files of {package} could not be read")]
     #[diagnostic(help(

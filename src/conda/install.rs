@@ -60,8 +60,7 @@ pub async fn install(
     widen_the_pool();
     let ready = packages
         .ready(&install.records, prefix, client, progress)
-        .await
-        .map_err(|source| CondaError::install(prefix, source))?;
+        .await?;
     let result = Installer::new()
         .with_package_cache(ready.cache.clone())
         .with_download_client(client.clone())

@@ -27,8 +27,35 @@ const SHOWN: usize = 3;
 pub struct Remedy {
     /// What to change.
     pub change: Suggestion,
-    /// The requests that were solved for it.
-    pub(super) tried: Vec<Vec<MatchSpec>>,
+    /// The requirements in the place of others, counted in the request's.
+    changed: Vec<(usize, Option<MatchSpec>)>,
+    /// A requirement more.
+    added: Option<MatchSpec>,
+}
+
+impl Remedy {
+    /// Whether it solves another question too, if it changes anything there: `of` is the
+    /// one that it was found for. The same line may be for both platforms, or for one.
+    pub(super) fn solves(&self, of: &Solve<'_>, other: &Solve<'_>, index: &[RepoData]) -> bool {
+        let search = Search::new(other, index);
+        if let Suggestion::Isolated(at) = self.change {
+            return search.apart(of.lines.get(at).and_then(|line| line.kernel));
+        }
+        let there = |at: usize| {
+            let number = of.lines.get(at)?.number;
+            other.lines.iter().position(|line| line.number == number)
+        };
+        let changed = self.changed.iter();
+        let changed: Vec<_> = changed
+            .filter_map(|(at, spec)| Some((there(*at)?, spec.clone())))
+            .collect();
+        if changed.is_empty() && self.added.is_none() {
+            return true;
+        }
+        let mut specs = search.with(&changed);
+        specs.extend(self.added.clone());
+        search.solves(&specs).is_some()
+    }
 }
 
 /// What to change.
@@ -163,9 +190,9 @@ impl<'a> Search<'a> {
             let spec = text.and_then(|text| read(text, &self.solve.specs[line.spec]));
             (line.spec, spec)
         });
-        let changed: Vec<_> = changed.collect();
         Remedy {
-            tried: vec![self.with(&changed)],
+            changed: changed.collect(),
+            added: None,
             change: Suggestion::Lines(lines),
         }
     }
@@ -211,7 +238,8 @@ impl<'a> Search<'a> {
             self.solve.attempt_with(specs, self.index, tried).ok()?;
             Some(Remedy {
                 change: Suggestion::Target(what, version.to_string()),
-                tried: Vec::new(),
+                changed: Vec::new(),
+                added: None,
             })
         })
     }
@@ -229,19 +257,21 @@ impl<'a> Search<'a> {
         if core.iter().all(|&at| is_its(at)) {
             return None;
         }
-        let all = 0..self.solve.specs.len();
-        let (own, rest): (Vec<usize>, Vec<usize>) = all.partition(|&at| is_its(at));
-        let of = |group: Vec<usize>| -> Vec<MatchSpec> {
-            let specs = group.into_iter().map(|at| self.solve.specs[at].clone());
-            specs.collect()
-        };
-        let tried = vec![of(own), of(rest)];
-        for specs in &tried {
-            self.solves(specs)?;
-        }
-        Some(Remedy {
+        self.apart(kernel(last)).then(|| Remedy {
             change: Suggestion::Isolated(last),
-            tried,
+            changed: Vec::new(),
+            added: None,
+        })
+    }
+
+    /// Whether there are solutions for a kernel alone and for all else.
+    fn apart(&self, kernel: Option<&str>) -> bool {
+        let of = |at: usize| self.solve.lines.get(at).and_then(|line| line.kernel);
+        let all = 0..self.solve.specs.len();
+        let (own, rest): (Vec<usize>, Vec<usize>) = all.partition(|&at| of(at) == kernel);
+        [own, rest].into_iter().all(|group| {
+            let specs = group.into_iter().map(|at| self.solve.specs[at].clone());
+            self.solves(&specs.collect::<Vec<_>>()).is_some()
         })
     }
 
@@ -305,10 +335,12 @@ impl<'a> Search<'a> {
             ..spec.clone()
         };
         let line = format!("{}::{plain}", channel_name(channel));
-        let specs = match at {
-            Some(at) => self.with(&[(at, Some(spec))]),
-            None => [self.solve.specs, &[spec]].concat(),
+        let (changed, added) = match at {
+            Some(at) => (vec![(at, Some(spec))], None),
+            None => (Vec::new(), Some(spec)),
         };
+        let mut specs = self.with(&changed);
+        specs.extend(added.clone());
         if self.solves(&specs).is_none() {
             return Vec::new();
         }
@@ -321,7 +353,8 @@ impl<'a> Search<'a> {
         };
         vec![Remedy {
             change,
-            tried: vec![specs],
+            changed,
+            added,
         }]
     }
 

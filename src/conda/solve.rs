@@ -107,6 +107,9 @@ pub struct Line<'a> {
     pub kernel: Option<&'a str>,
     /// Whether somebody wrote it, and can write another one.
     pub is_written: bool,
+    /// Its number among all lines of the prefix, those for other platforms too: the same
+    /// line has the same on each platform.
+    pub number: usize,
 }
 
 /// The answer to a question.
@@ -189,7 +192,8 @@ fn answers(
     )
 }
 
-/// Keeps of what would solve a question only what solves the same for all platforms.
+/// Keeps of what would solve a question only what solves the same for all platforms that
+/// it changes.
 fn keep_for_all<'q>(
     conflict: &mut Conflict,
     question: &Solve<'_>,
@@ -200,9 +204,8 @@ fn keep_for_all<'q>(
     };
     for (other, index) in others {
         if other.isolated == question.isolated && other.platform != question.platform {
-            let solves = |specs: &Vec<MatchSpec>| other.attempt(specs, index).is_ok();
             tokio::task::block_in_place(|| {
-                remedies.retain(|remedy| remedy.tried.iter().all(solves));
+                remedies.retain(|remedy| remedy.solves(question, other, index));
             });
         }
     }

@@ -95,7 +95,7 @@ struct Entry {
 
 /// A kernel that the catalogue does not have.
 #[derive(Debug, Clone, PartialEq, Eq, Error, Diagnostic)]
-#[error("there is no kernel `{id}` in the catalogue")]
+#[error("there is no kernel {} in the catalogue", crate::spec::shown(id))]
 #[diagnostic(help("{}", self.suggestion()))]
 pub struct UnknownKernel {
     /// What was asked for.

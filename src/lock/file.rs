@@ -1,90 +1,23 @@
 //! The file beside the spec: reading it, writing it, the same bytes for the
 //! same content.
 
-use miette::Diagnostic;
 use rattler_conda_types::{Channel, GenericVirtualPackage, RepoDataRecord, Subdir};
 use rattler_lock::{
     Environment, LockFile, LockFileBuilder, ParseCondaLockError, Platform, PlatformData,
     PlatformName, PypiDistributionData, PypiPackageData,
 };
-use thiserror::Error;
 
 use super::changes::PackageId;
+use super::error::LockError;
 use super::inputs::{Inputs, POST_LINK};
 use super::nix::{ANSWERS, LockedNix};
 use super::wheel;
-use crate::spec::{PANICKED, careful};
+use crate::spec::{PANICKED, careful, secret_in, secret_in_channel, shown};
 
 /// The line that opens the inputs; the number is their format's.
 const INPUTS: &str = "# envspec-inputs: 1";
 /// Each line of the inputs begins so.
 const INPUT: &str = "#   ";
-
-/// A failure with a lock's text.
-#[derive(Debug, Error, Diagnostic)]
-pub enum LockError {
-    /// The text is no lock.
-    #[error("{name} is not a lock")]
-    #[diagnostic(help(
-        "the file is written by envspec; take the version that git has, or make it anew with: envspec lock --renew"
-    ))]
-    Unreadable {
-        /// The file.
-        name: String,
-        /// The reader's words.
-        source: Box<ParseCondaLockError>,
-    },
-
-    /// The platform isn't in the lock.
-    #[error("{name} has no packages for {platform}")]
-    #[diagnostic(help("add the platform to `platforms:` in the spec, then run: envspec lock"))]
-    NoPlatform {
-        /// The file.
-        name: String,
-        /// The platform.
-        platform: Subdir,
-    },
-
-    /// An isolated kernel isn't in the lock.
-    #[error("{name} has no packages for the isolated kernel {kernel}")]
-    #[diagnostic(help("bring it up to date with: envspec lock"))]
-    NoPrefix {
-        /// The file.
-        name: String,
-        /// The kernel.
-        kernel: String,
-    },
-
-    /// An entry has no checksum, so nothing would say that the right package
-    /// was fetched.
-    #[error("{name}: package {package} has neither sha256 nor md5")]
-    #[diagnostic(help("make the lock anew with: envspec lock --renew"))]
-    NoHash {
-        /// The file.
-        name: String,
-        /// The package.
-        package: String,
-    },
-
-    /// A package of Python's that is no wheel with a SHA-256: building one runs what its
-    /// author wrote.
-    #[error("{name}: the Python package {package} is no wheel with a checksum")]
-    #[diagnostic(help("make the lock anew with: envspec lock --renew"))]
-    NoWheel {
-        /// The file.
-        name: String,
-        /// The package.
-        package: String,
-    },
-
-    /// The lock could not be put together; the caller broke its rules.
-    #[error("the lock could not be written")]
-    Unwritable {
-        /// The writer's words.
-        #[from]
-        source: std::io::Error,
-    },
-}
 
 /// The solution of one prefix for one platform.
 #[derive(Debug, Clone)]
@@ -299,10 +232,25 @@ impl Lock {
                 name: self.name.clone(),
                 package: package.name.to_string(),
             })?;
+            self.refuse_odd(&record)?;
             records.push(record);
         }
         records.sort_by(|a, b| a.package_record.name.cmp(&b.package_record.name));
         Ok(records)
+    }
+
+    /// Refuses what would lead out of a folder, or move a terminal's cursor.
+    fn refuse_odd(&self, record: &RepoDataRecord) -> Result<(), LockError> {
+        let package = &record.package_record;
+        let name = package.name.as_normalized();
+        let build = package.build.to_string();
+        if [name, &build, &package.subdir].into_iter().all(is_plain) && !name.is_empty() {
+            return Ok(());
+        }
+        Err(LockError::OddName {
+            name: self.name.clone(),
+            package: shown(&format!("{name} {build}")),
+        })
     }
 
     /// Those of conda alone.
@@ -320,12 +268,16 @@ impl Lock {
             })?
             .ok_or_else(|| self.no_platform(platform))?;
         for record in &records {
+            self.refuse_odd(record)?;
             let package = &record.package_record;
             if package.sha256.is_none() && package.md5.is_none() {
                 return Err(LockError::NoHash {
                     name: self.name.clone(),
                     package: package.name.as_normalized().to_owned(),
                 });
+            }
+            if let Some(url) = secret_in_channel(&record.url) {
+                return Err(self.secret(url));
             }
         }
         records.sort_by(|a, b| a.package_record.name.cmp(&b.package_record.name));
@@ -347,7 +299,18 @@ impl Lock {
                 package: name,
             })
         };
-        packages.map(archive).collect()
+        let packages: Vec<PypiDistributionData> =
+            packages.map(archive).collect::<Result<_, _>>()?;
+        let mut places = packages.iter().map(|package| package.location.to_string());
+        match places.find_map(|place| secret_in(&place)) {
+            Some(url) => Err(self.secret(url)),
+            None => Ok(packages),
+        }
+    }
+
+    fn secret(&self, url: String) -> LockError {
+        let name = self.name.clone();
+        LockError::Secret { name, url }
     }
 
     /// The environment of a prefix, and the platform as the file knows it.
@@ -379,6 +342,13 @@ impl Lock {
             platform,
         }
     }
+}
+
+/// Whether a part of a package's file name has only what conda allows there
+/// (CEP 26), and a wheel's.
+fn is_plain(part: &str) -> bool {
+    let allowed = |c: char| c.is_ascii_alphanumeric() || "_-.+!".contains(c);
+    part.chars().all(allowed) && ![".", ".."].contains(&part)
 }
 
 /// What the lock calls a prefix. No isolated kernel has the default's name.

@@ -6,6 +6,7 @@
 //! diff can read.
 
 mod changes;
+mod error;
 mod file;
 mod inputs;
 pub mod interchange;
@@ -15,7 +16,8 @@ mod wheel;
 mod why;
 
 pub use changes::{Change, PackageId, changes};
-pub use file::{Lock, LockError, LockText, PlatformPackages};
+pub use error::LockError;
+pub use file::{Lock, LockText, PlatformPackages};
 pub use inputs::{Inputs, Origin, Request, Staleness, pip_lines};
 pub use needs::Need;
 pub use nix::{LockedNix, NixInput};

@@ -5,6 +5,7 @@ use serde::Deserialize;
 use url::Url;
 
 use super::brought::is_local;
+use crate::spec::{Of, without_secret};
 
 /// As much of the file as is used.
 #[derive(Debug, Deserialize)]
@@ -96,24 +97,18 @@ fn distribution(package: &Package, wheel: &File) -> Result<PypiDistributionData,
         .clone()
         .or_else(|| Url::from_file_path(wheel.path.as_ref()?).ok())
         .ok_or_else(no_hash)?;
-    let index_url = package.index.clone().map(without_secret);
+    // A lock is read by others.
+    let clean = |url: &Url| without_secret(url, Of::Anything);
+    let index_url = package.index.as_ref().map(clean);
     Ok(PypiDistributionData {
         name: package.name.clone(),
         version,
-        location: Verbatim::new(UrlOrPath::Url(without_secret(url))),
+        location: Verbatim::new(UrlOrPath::Url(clean(&url))),
         index_url,
         hash: Some(PackageHashes::Sha256(digest.into())),
         requires_dist: Vec::new(),
         requires_python: package.requires_python.clone(),
     })
-}
-
-/// A lock is read by others.
-fn without_secret(mut url: Url) -> Url {
-    // What has no host has no user either, and keeps none.
-    url.set_username("").ok();
-    url.set_password(None).ok();
-    url
 }
 
 fn ends_as_wheel(file: &File) -> bool {

@@ -12,7 +12,6 @@ use super::model::{Dependency, PipSection, Span};
 use super::pip::{PipRequirement, read_pip};
 use super::reader::{Comment, Reader, Rule};
 use super::requirement::{Objection, read_requirement};
-use super::secret::carrier;
 use super::selector::{InComment, Selector, help_for_comment, in_comment, of_mamba};
 use super::source::shown;
 use super::yaml::{Entry, Node, Value};
@@ -110,7 +109,6 @@ impl Reader<'_> {
     fn requirement(&mut self, node: &Node) -> Option<Dependency> {
         let text = self.text("a requirement", node, Rule::Title, "numpy >=2")?;
         let selector = self.selector_behind(node);
-        self.refuse_secret(node, &text.value)?;
         if text.value.bytes().all(|c| c.is_ascii_digit() || c == b'.') {
             let message = format!("{} is a number, and no package", shown(&text.value));
             let help = "write the package before it: `python 3.11.*`";
@@ -147,20 +145,6 @@ impl Reader<'_> {
         self.fault(span, message, why, help);
     }
 
-    /// Refuses a text that has a URL with a password; `None` if it does.
-    pub(super) fn refuse_secret(&mut self, node: &Node, text: &str) -> Option<()> {
-        let Some(carrier) = carrier(text) else {
-            return Some(());
-        };
-        self.fault(
-            node.label_span(self.source),
-            format!("the URL {carrier} carries a password or a token"),
-            "here",
-            "a spec and its lock are read by others; take the secret out of the URL",
-        );
-        None
-    }
-
     /// The section `pip`; an empty one asks for nothing.
     fn pip(&mut self, entry: &Entry) -> Option<PipSection> {
         if entry.key == "uv" {
@@ -183,7 +167,6 @@ impl Reader<'_> {
     fn pip_requirement(&mut self, node: &Node) -> Option<PipRequirement> {
         let text = self.text("a requirement of pip", node, Rule::Title, "some-tool ==1.4")?;
         let selector = self.selector_behind(node);
-        self.refuse_secret(node, &text.value)?;
         match read_pip(&text.value) {
             Ok(line) => {
                 if let Some(option) = line.dropped() {
@@ -232,7 +215,10 @@ impl Reader<'_> {
                     "{} is a key with a value, not a requirement",
                     shown(&format!("{key}: {value}"))
                 ),
-                format!("write `- {key} {value}`, without a colon"),
+                format!(
+                    "write {}, without a colon",
+                    shown(&format!("- {key} {value}"))
+                ),
             )
         } else {
             (

@@ -10,7 +10,7 @@ use std::sync::Arc;
 use miette::{Diagnostic, LabeledSpan, NamedSource, Severity, SourceCode};
 
 use super::model::{Note, Span};
-use super::secret::carrier;
+use super::secret::secret_in;
 use super::source::{SourceText, shown};
 
 /// One thing that is wrong, or worth a word, at one place.
@@ -91,7 +91,7 @@ impl Located {
             // The snippet has a line of context on both sides.
             let above = before.rsplit('\n').take(2).map(str::len).sum::<usize>();
             let below = behind.split('\n').take(3).map(str::len).sum::<usize>();
-            above + below < Self::LONGEST_SNIPPET && carrier(source.text()).is_none()
+            above + below < Self::LONGEST_SNIPPET && secret_in(source.text()).is_none()
         };
         if fault.labels.iter().all(fits) {
             return Self {

@@ -31,6 +31,8 @@ pub use model::{
 };
 pub use parse::{Reading, parse, read_spec};
 pub use pip::{PipKind, PipOption, PipRequirement};
+pub use secret::secret_in;
+pub(crate) use secret::{Of, masked, secret_in_channel, without_secret};
 pub use selector::{Selector, words_for};
 pub use source::{SourceText, shown};
 pub(crate) use yaml::{Entry, Node, Value};

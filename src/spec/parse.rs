@@ -247,9 +247,6 @@ impl Reader<'_> {
             let Some(channel) = self.text("a channel", item, Rule::Word, "conda-forge") else {
                 continue;
             };
-            if self.refuse_secret(item, &channel.value).is_none() {
-                continue;
-            }
             if channel.value.contains('$') {
                 let message = format!(
                     "the channel {} holds a variable, which conda would fill in",

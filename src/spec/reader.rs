@@ -10,7 +10,8 @@ use std::collections::BTreeMap;
 
 use super::errors::Fault;
 use super::model::{At, Note, Span};
-use super::source::{SourceText, shown};
+use super::secret::secret_in;
+use super::source::{SourceText, is_wild, shown};
 use super::yaml::{Entry, Node, Value};
 
 /// What has been found so far.
@@ -51,7 +52,7 @@ impl Rule {
         let identifier = |c: char| c.is_ascii_alphanumeric() || "._-".contains(c);
         if text.trim().is_empty() {
             Some("it is empty")
-        } else if text.chars().any(char::is_control) {
+        } else if text.chars().any(is_wild) {
             Some("it has a line break or a control character")
         } else if self != Self::Title && text.starts_with('-') {
             Some("it starts with `-` and would be taken for an option")
@@ -154,10 +155,25 @@ impl Reader<'_> {
             );
             return None;
         }
+        self.refuse_secret(node, text)?;
         Some(At {
             value: text.clone(),
             span: node.span,
         })
+    }
+
+    /// Refuses a text that has a URL with a password or a token; `None` if it does.
+    pub(super) fn refuse_secret(&mut self, node: &Node, text: &str) -> Option<()> {
+        let Some(url) = secret_in(text) else {
+            return Some(());
+        };
+        self.fault(
+            node.label_span(self.source),
+            format!("the URL {url} carries a password or a token"),
+            "here",
+            "a spec and its lock are read by others; take the secret out of the URL",
+        );
+        None
     }
 
     /// A value with a reader of its own: a time, an amount, a platform.
@@ -232,7 +248,7 @@ impl Reader<'_> {
                 Value::Text(text)
                     if text
                         .chars()
-                        .any(|c| c.is_control() && !matches!(c, '\n' | '\t')) =>
+                        .any(|c| is_wild(c) && !matches!(c, '\n' | '\t')) =>
                 {
                     let span = entry.value.label_span(self.source);
                     let message = format!(
@@ -247,7 +263,12 @@ impl Reader<'_> {
                     );
                     continue;
                 }
-                Value::Text(text) => text.clone(),
+                Value::Text(text) => {
+                    if self.refuse_secret(&entry.value, text).is_none() {
+                        continue;
+                    }
+                    text.clone()
+                }
                 _ => {
                     let name = format!("the variable {}", shown(&entry.key));
                     self.wrong_kind(&name, &entry.value, "a text", "OMP_NUM_THREADS: 4");

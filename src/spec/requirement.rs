@@ -7,6 +7,8 @@
 
 use rattler_conda_types::{MatchSpec, ParseMatchSpecError, ParseMatchSpecOptions};
 
+use super::source::is_wild;
+
 /// Why a text is no requirement.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct Objection {
@@ -108,7 +110,7 @@ impl From<&ParseMatchSpecError> for Objection {
 /// A message of another crate may repeat the text, whatever is in it.
 pub(super) fn one_line(text: &str) -> String {
     text.chars()
-        .map(|c| if c.is_control() { ' ' } else { c })
+        .map(|c| if is_wild(c) { ' ' } else { c })
         .take(120)
         .collect()
 }

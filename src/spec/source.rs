@@ -87,7 +87,7 @@ impl SourceText {
         if text.len() > Self::MAX_BYTES || text.contains('\0') {
             return Self::from_bytes(name, text.as_bytes().to_vec());
         }
-        let forbidden = |c: char| c.is_control() && !matches!(c, '\t' | '\n' | '\r' | '\u{85}');
+        let forbidden = |c: char| is_wild(c) && !matches!(c, '\t' | '\n' | '\r' | '\u{85}');
         if let Some((offset, character)) = text.char_indices().find(|(_, c)| forbidden(*c)) {
             let (line, column) = line_and_column(&text, offset);
             let code = u32::from(character);
@@ -158,6 +158,13 @@ fn line_and_column(text: &str, offset: usize) -> (usize, usize) {
     )
 }
 
+/// Whether a terminal obeys a character instead of showing it, or shows what follows in
+/// another order than it is read (the embeddings, overrides and isolates of Unicode's
+/// bidirectional algorithm).
+pub(crate) fn is_wild(c: char) -> bool {
+    c.is_control() || matches!(c, '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}')
+}
+
 /// A text of the spec inside a message: in backquotes, control characters
 /// escaped, passwords taken out, long ones cut.
 pub fn shown(text: &str) -> String {
@@ -168,7 +175,7 @@ pub fn shown(text: &str) -> String {
             out.push('…');
             break;
         }
-        if character.is_control() {
+        if is_wild(character) {
             out.extend(character.escape_debug());
         } else {
             out.push(character);

@@ -2,7 +2,7 @@
 
 use serde_json::json;
 
-use crate::support::{Envspec as _, TestEnv};
+use crate::support::TestEnv;
 
 #[test]
 fn mistakes_of_the_form_and_of_what_is_asked_for_are_told_in_one_go() {

@@ -265,3 +265,154 @@ fn a_channel_that_the_site_forbids_is_neither_asked_nor_named() {
         .fails_with(4)
         .says("conda-forge has it: add it to `channels`");
 }
+
+#[test]
+fn a_suggestion_is_for_the_platforms_where_its_line_counts() {
+    let env = env();
+    let with = |text: &str| {
+        let text = text.replace("TARGET", "target: {glibc: \"2.36\"}\n");
+        env.spec("lab", &text);
+        let said = env.run(&["lock"]).fails_with(4);
+        for changed in suggestions(&said.stderr, &text) {
+            env.spec("lab", &changed);
+            let solved = env.run(&["lock"]);
+            assert!(
+                solved.succeeded(),
+                "this has no solution:\n{changed}\n{said}"
+            );
+            fs_err::remove_file(env.work().join("envs/lab.lock")).unwrap();
+        }
+        said
+    };
+    // The other platform lacks libudev1, and its line is not for it.
+    let text = "channels: [conda-forge]\nplatforms: [linux-64, osx-arm64]\nTARGETdependencies:\n  \
+                - python 3.13.*\n  - numpy 1.24.*  # [linux]\n  - sel(linux): libudev1\n";
+    let said = with(text).says("solves with `- python 3.11.*`");
+    assert!(said.stderr.contains("or with `- numpy 2.5.*`"), "{said}");
+    // A line that is for the other platform alone needs that very Python there.
+    let said = with(&format!("{text}  - numpy 2.5.*  # [osx]\n"));
+    assert!(
+        said.stderr.contains("solves with `- numpy 2.5.*`"),
+        "{said}"
+    );
+    assert!(!said.stderr.contains("with `- python"), "{said}");
+}
+
+#[test]
+fn what_two_platforms_lack_in_two_lines_is_not_told_as_one() {
+    let env = env();
+    let text = "channels: [conda-forge]\nplatforms: [linux-64, osx-arm64]\ndependencies:\n  \
+                - no-such-one  # [linux]\n  - no-such-two  # [osx]\n";
+    env.spec("lab", text);
+    let said = env.run(&["lock"]).fails_with(4);
+    let said = said.says("for linux-64: no channel has a package `no-such-one`");
+    assert!(
+        said.stderr.contains("No solution either: osx-arm64"),
+        "{said}"
+    );
+}
+
+/// A channel `made` of records alone: file names, and what each needs.
+fn made(records: &[(&str, &[&str])]) -> TestEnv {
+    let mut env = TestEnv::new();
+    let channel = env.path("made-up/conda-forge");
+    let mut packages = serde_json::Map::new();
+    for (package, depends) in records {
+        let (name, version) = package.split_once(' ').unwrap();
+        let record = serde_json::json!({
+            "name": name, "version": version, "build": "0", "build_number": 0, "size": 1,
+            "depends": depends, "subdir": "linux-64", "sha256": "0".repeat(64),
+        });
+        packages.insert(format!("{name}-{version}-0.conda"), record);
+    }
+    for (subdir, packages) in [("linux-64", packages), ("noarch", serde_json::Map::new())] {
+        fs_err::create_dir_all(channel.join(subdir)).unwrap();
+        let document = serde_json::json!({"info": {"subdir": subdir}, "packages.conda": packages});
+        fs_err::write(
+            channel.join(subdir).join("repodata.json"),
+            document.to_string(),
+        )
+        .unwrap();
+    }
+    env.set_alias(format!("file://{}", env.path("made-up").display()));
+    env
+}
+
+#[test]
+fn packages_that_need_each_other_in_a_circle() {
+    let env = made(&[
+        ("a 1", &["b <2"]),
+        ("a 2", &["b >=2"]),
+        ("b 1", &[]),
+        ("b 2", &["c"]),
+        ("c 1", &["a 2.*"]),
+        ("c 2", &["a 3.*"]),
+    ]);
+    assert_output!(
+        "circle_of_two",
+        conflict(&env, &dependencies(&["a 1.*", "b 2.*"]))
+    );
+    assert_output!(
+        "circle_of_three",
+        conflict(&env, &dependencies(&["a 1.*", "c"]))
+    );
+}
+
+#[test]
+fn three_lines_of_which_any_two_go_together() {
+    let env = made(&[
+        ("m 1", &[]),
+        ("m 2", &[]),
+        ("m 3", &[]),
+        ("p 1", &["m <3"]),
+        ("q 1", &["m >=2"]),
+        ("r 1", &["m !=2"]),
+        ("r 2", &["m"]),
+        ("other 1", &[]),
+    ]);
+    let text = dependencies(&["other", "p 1.*", "q", "r 1.*"]);
+    assert_output!(conflict(&env, &text));
+}
+
+#[test]
+fn four_lines_of_which_any_three_go_together() {
+    let env = made(&[
+        ("m 1", &[]),
+        ("m 2", &[]),
+        ("m 3", &[]),
+        ("m 4", &[]),
+        ("p 1", &["m !=1"]),
+        ("q 1", &["m !=2"]),
+        ("r 1", &["m !=3"]),
+        ("s 1", &["m !=4"]),
+        ("s 2", &["m"]),
+    ]);
+    assert_output!(conflict(&env, &dependencies(&["p", "q", "r", "s 1.*"])));
+}
+
+#[test]
+fn a_machine_and_a_line_that_go_with_no_package_together() {
+    let env = made(&[
+        ("gpu 1", &["driver 1.*"]),
+        ("gpu 2", &["driver 2.*", "__cuda >=12"]),
+        ("driver 1", &[]),
+        ("driver 2", &[]),
+        ("old 1", &["driver 1.*"]),
+        ("old 2", &["driver 2.*", "__cuda <12"]),
+    ]);
+    // Another machine alone would not do: what needs it clashes with the other line.
+    let said = conflict(&env, &dependencies(&["gpu 2.*", "old 2.*"]));
+    assert!(!said.stderr.contains("for a node that has it"), "{said}");
+    assert_output!(said);
+}
+
+#[test]
+fn what_a_kernel_needs_and_a_line_of_the_users() {
+    let env = made(&[
+        ("python 2.7.18", &[]),
+        ("python 3.12.1", &[]),
+        ("ipykernel 6.1", &["python >=3.8"]),
+    ]);
+    let text = dependencies(&["python 2.7.*"]) + "kernels:\n  - python: {}\n";
+    assert_output!(conflict(&env, &text));
+}

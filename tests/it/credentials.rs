@@ -276,25 +276,98 @@ fn whatever_goes_wrong_no_secret_is_told() {
     no_trace(&env, &said, &[SECRET], &[condarc]);
 }
 
+/// URLs with a secret, each in another of its places.
+fn with_a_secret() -> Vec<String> {
+    vec![
+        format!("https://u:{SECRET}@h.invalid/tiny"),
+        format!("https://{SECRET}@h.invalid/tiny"),
+        format!("https://u:p%40{SECRET}@h.invalid/tiny"),
+        format!("https://u:p'{SECRET}@h.invalid/tiny"),
+        format!("https://u%3A{SECRET}@h.invalid/tiny"),
+        format!("https:///u:{SECRET}@h.invalid/tiny"),
+        format!("https://h.invalid/t/{SECRET}/tiny"),
+        format!("https://h.invalid/api/t/{SECRET}/tiny"),
+        format!("https://h.invalid/tiny?token={SECRET}"),
+        format!("https://h.invalid/tiny?a=b&access_token={SECRET}"),
+        format!("https://h.invalid/tiny?X-Amz-Signature={SECRET}"),
+        format!("https://h.invalid/tiny?sig={SECRET}"),
+    ]
+}
+
 #[test]
-fn a_password_in_a_spec_or_on_the_command_line_stays_refused() {
+fn a_secret_in_a_spec_is_refused_wherever_it_stands_and_never_told() {
     let env = world();
     put(
         &env,
         ".condarc",
         &format!("channel_alias: https://u:{SECRET}@h.invalid\n"),
     );
-    for channel in [
-        format!("https://u:{SECRET}@h.invalid/tiny"),
-        format!("https://h.invalid/t/{SECRET}/tiny"),
-    ] {
-        env.spec(
-            "lab",
-            &format!("channels: [\"{channel}\"]\ndependencies: [symlink]\n"),
-        );
-        let said = env.run(&["lock", "--verbose"]).fails_with(2);
-        let said = said.says("carries a password or a token");
-        assert!(!said.stderr.contains(SECRET), "{said}");
+    let condarc = env.path("home/.condarc");
+    fs_err::write(env.path("work/README"), "something to look through\n").unwrap();
+    for url in with_a_secret() {
+        let quoted = format!("\"{url}\"");
+        for text in [
+            format!("channels: [{quoted}]\ndependencies: [symlink]\n"),
+            format!("channels: [tiny]\ndependencies: [\"{url}::symlink\"]\n"),
+            format!("channels: [tiny]\ndependencies: [\"{url}/noarch/a-1-0.conda\"]\n"),
+            format!(
+                "channels: [tiny]\ndependencies: [python, {{pip: [\"tool @ {url}/a-1-py3-none-any.whl\"]}}]\n"
+            ),
+            format!("channels: [tiny]\ndependencies: [a]\nvariables: {{INDEX: {quoted}}}\n"),
+            format!(
+                "channels: [tiny]\ndependencies: [a]\nkernels: [x: {{installable: {quoted}}}]\n"
+            ),
+        ] {
+            let spec = env.spec("lab", &text);
+            let commands: [&[&str]; 6] = [
+                &["check"],
+                &["show"],
+                &["show", "--json"],
+                &["plan"],
+                &["apply", "--verbose"],
+                &["add", "executable"],
+            ];
+            // What is in a token's place in a URL of the path is one for all commands;
+            // one of them is enough but for the first text.
+            let few = if text.starts_with("channels: [\"") {
+                6
+            } else {
+                1
+            };
+            for command in &commands[..few] {
+                let said = env.run(command).fails_with(2);
+                let said = said.says("carries a password or a token");
+                no_trace(&env, &said, &[SECRET], &[spec.clone(), condarc.clone()]);
+            }
+        }
+    }
+}
+
+#[test]
+fn a_secret_that_somebody_wrote_into_a_lock_is_not_asked_for_and_not_told() {
+    let env = TestEnv::new();
+    env.tiny(&["symlink"]);
+    env.run(&["lock"]).success();
+    let lock = env.work().join("envs/lab.lock");
+    let good = env.lock("lab");
+    let line = good
+        .lines()
+        .find(|line| line.contains("- conda: "))
+        .unwrap();
+    let (_, now) = line.split_once("- conda: ").unwrap();
+    for url in with_a_secret() {
+        let file = "noarch/symlink-1.0-0.conda";
+        let url = match url.split_once('?') {
+            Some((path, query)) => format!("{path}/{file}?{query}"),
+            None => format!("{url}/{file}"),
+        };
+        fs_err::write(&lock, good.replace(now, &url)).unwrap();
+        for command in ["apply", "plan"] {
+            let said = env.run(&[command, "--frozen", "--verbose"]).fails_with(2);
+            let said = said.says("carries a password or a token");
+            no_trace(&env, &said, &[SECRET], std::slice::from_ref(&lock));
+        }
+        assert!(!env.root().join("gen").exists(), "{url}");
     }
 }
 

@@ -10,6 +10,7 @@
 
 mod activation;
 mod apply;
+mod archives;
 mod at_once;
 mod browser_world;
 mod bytecode;
@@ -33,6 +34,7 @@ mod gc;
 mod gc_slurm;
 mod group;
 mod history;
+mod hostile;
 mod init;
 mod injection;
 mod interchange;

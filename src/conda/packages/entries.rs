@@ -109,11 +109,14 @@ pub(in crate::conda) fn is_entry_of(entry: &Path, record: &RepoDataRecord) -> bo
 }
 
 /// Whether all files of an entry are there in their full length.
-pub(super) fn is_whole(entry: &Path) -> bool {
-    let Ok(paths) = PathsJson::from_package_directory_with_deprecated_fallback(entry) else {
-        return false;
-    };
-    paths.paths.par_iter().with_min_len(200).all(|file| {
+fn is_whole(entry: &Path) -> bool {
+    whole(entry).is_some()
+}
+
+/// The paths of an entry whose files are all there in their full length.
+pub(super) fn whole(entry: &Path) -> Option<PathsJson> {
+    let paths = PathsJson::from_package_directory_with_deprecated_fallback(entry).ok()?;
+    let is_whole = paths.paths.par_iter().with_min_len(200).all(|file| {
         let path = entry.join(&file.relative_path);
         match file.path_type {
             PathType::HardLink => path.metadata().is_ok_and(|found| {
@@ -122,5 +125,6 @@ pub(super) fn is_whole(entry: &Path) -> bool {
             PathType::SoftLink => path.is_symlink(),
             PathType::Directory => path.is_dir(),
         }
-    })
+    });
+    is_whole.then_some(paths)
 }

@@ -14,6 +14,7 @@
 
 mod entries;
 mod fetch;
+mod inside;
 mod progress;
 mod wheel;
 
@@ -26,15 +27,18 @@ use std::time::Duration;
 use fs_err as fs;
 use rattler::install::InstallerError;
 use rattler_cache::package_cache::{PackageCache, PackageCacheLayer};
+use rattler_conda_types::package::PathsJson;
 use rattler_conda_types::{MatchSpec, RepoDataRecord};
 use rattler_networking::LazyClient;
 use rayon::prelude::*;
 use tempfile::TempDir;
 
-use self::entries::{enter, is_whole};
+use self::entries::{enter, whole};
 pub(super) use self::entries::{entry_name, is_entry_of};
 use self::fetch::fetch;
+use self::inside::{Unpacked, judge};
 pub(super) use self::wheel::fetch_wheel;
+use super::error::CondaError;
 use super::progress::Progress;
 
 /// The begin of the name of a folder into which a run unpacks.
@@ -71,8 +75,8 @@ pub(super) struct Ready {
 
 /// What is known of a package before it is fetched.
 enum State<'a> {
-    /// It is in this folder.
-    Whole(&'a Path),
+    /// It is in this folder, with these paths.
+    Whole(&'a Path, PathsJson),
     /// The folder that would be believed has it with files cut or missing.
     Damaged,
     Absent,
@@ -86,10 +90,13 @@ impl<'a> Packages<'a> {
         prefix: &Path,
         client: &LazyClient,
         progress: &Arc<dyn Progress>,
-    ) -> Result<Ready, InstallerError> {
-        let lock = lock_folder().map_err(failed("no folder for a lock can be had"))?;
+    ) -> Result<Ready, CondaError> {
+        let failed_here = |source| CondaError::install(prefix, source);
+        let lock = lock_folder()
+            .map_err(failed("no folder for a lock can be had"))
+            .map_err(failed_here)?;
         let refused = || failed(format!("could not write into {}", self.folder.display()));
-        self.adopt().map_err(refused())?;
+        self.adopt().map_err(refused()).map_err(failed_here)?;
         let states: Vec<State<'_>> = records
             .par_iter()
             .map(|record| self.state(record))
@@ -99,7 +106,7 @@ impl<'a> Packages<'a> {
         let mut renewed = Vec::new();
         for (record, state) in records.iter().zip(&states) {
             match state {
-                State::Whole(folder) => {
+                State::Whole(folder, _) => {
                     used.insert(*folder);
                 }
                 State::Damaged => {
@@ -112,9 +119,15 @@ impl<'a> Packages<'a> {
         if !missing.is_empty() {
             used.insert(self.folder);
         }
-        let mut own = self.own().map_err(failed("could not get randomness"))?;
+        let mut own = self
+            .own()
+            .map_err(failed("could not get randomness"))
+            .map_err(failed_here)?;
         let here = prefix.parent().and_then(device);
-        let links = device(self.folder) != here || has_links(&own.folder).map_err(refused())?;
+        let links = device(self.folder) != here
+            || has_links(&own.folder)
+                .map_err(refused())
+                .map_err(failed_here)?;
         let foreign = without_links(records, &states, &own.folder);
         let is_far = |folder: &&Path| !links || device(folder) != here || foreign.contains(*folder);
         let far = used
@@ -125,9 +138,12 @@ impl<'a> Packages<'a> {
         let fetched = fetch(&own.folder, &missing, client, progress).await;
         // Also if one failed: the others need not be fetched again.
         let entered = enter(&own.folder, self.folder);
-        fetched?;
+        fetched.map_err(failed_here)?;
         own.is_quiet = true;
-        entered.map_err(refused())?;
+        entered.map_err(refused()).map_err(failed_here)?;
+        let unpacked = records.iter().zip(&states);
+        let unpacked = unpacked.map(|(record, state)| self.unpacked(record, state, &own.folder));
+        judge(&unpacked.collect::<Vec<_>>())?;
         let nothing = MatchSpec {
             subdir: Some("nothing is kept there".to_owned()),
             ..MatchSpec::default()
@@ -155,14 +171,38 @@ impl<'a> Packages<'a> {
         for folder in folders {
             let entry = folder.join(&name);
             if is_entry_of(&entry, record) {
-                return if is_whole(&entry) {
-                    State::Whole(folder)
-                } else {
-                    State::Damaged
+                return match whole(&entry) {
+                    Some(paths) => State::Whole(folder, paths),
+                    None => State::Damaged,
                 };
             }
         }
         State::Absent
+    }
+
+    /// Where a package is that was there before or was fetched by now: what could not
+    /// enter the cache is in the run's own folder.
+    fn unpacked<'r>(
+        self,
+        record: &'r RepoDataRecord,
+        state: &'r State<'_>,
+        own: &Path,
+    ) -> Unpacked<'r> {
+        let name = entry_name(record);
+        let (folder, paths) = match state {
+            State::Whole(folder, paths) => (folder.join(name), Some(paths)),
+            State::Damaged | State::Absent => {
+                let entered = self.folder.join(&name);
+                let is_there = is_entry_of(&entered, record);
+                let folder = if is_there { entered } else { own.join(name) };
+                (folder, None)
+            }
+        };
+        Unpacked {
+            record,
+            folder,
+            paths,
+        }
     }
 
     /// A folder for this run alone.
@@ -247,7 +287,7 @@ fn without_links(
     let mut tried = BTreeSet::new();
     let mut without = BTreeSet::new();
     for (record, state) in records.iter().zip(states) {
-        let State::Whole(folder) = state else {
+        let State::Whole(folder, _) = state else {
             continue;
         };
         let file = folder.join(entry_name(record)).join("info/index.json");

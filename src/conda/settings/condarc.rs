@@ -9,7 +9,6 @@ use std::path::Path;
 
 use super::error::SettingsError;
 use super::places::Surroundings;
-use super::secret::masked;
 use crate::spec::{self, Entry, Node, SourceText, Span, SpecErrors};
 
 /// How a parameter is written.
@@ -155,7 +154,7 @@ impl Source {
         }
         // What is shown must not hold a secret, and a secret may be what makes the text
         // no YAML: its mistakes are looked for in the other text then.
-        let shown = SourceText::from_text(&name, masked(text))?;
+        let shown = SourceText::from_text(&name, spec::masked(text))?;
         let real = SourceText::from_text(&name, text)?;
         let unreadable = |_: SpecErrors| match spec::read_yaml(&shown) {
             Err(faults) => faults.into(),

@@ -11,10 +11,11 @@ use super::merge::merge;
 use super::places::Surroundings;
 use super::rattler::Rattler;
 use super::routes::{Routes, folder};
-use super::secret::{SecretUrl, masked};
+use super::secret::SecretUrl;
 use super::transport::{Keeper, Verify};
 use super::{Said, Settings};
 use crate::conda::channels::{ChannelNames, NAMED};
+use crate::spec;
 
 /// What `defaults` is where nobody says it (`DEFAULT_CHANNELS_UNIX` in conda's
 /// `conda/base/constants.py`).
@@ -236,7 +237,7 @@ impl Conda<'_> {
             let name = name.trim_matches('/');
             let joined = |base: &Url| {
                 base.join(name).map_err(|error| {
-                    let message = format!("`{}` is no channel's name: {error}", masked(name));
+                    let message = format!("`{}` is no channel's name: {error}", spec::masked(name));
                     self.fault(parameter.at, &message, "write a name such as conda-forge")
                 })
             };
@@ -284,7 +285,7 @@ impl Conda<'_> {
         for item in items {
             let text = entrusted(routes, &item.text);
             let found = names.channels(&text).map_err(|_| {
-                let message = format!("`{}` is no channel", masked(&text));
+                let message = format!("`{}` is no channel", spec::masked(&text));
                 let help = "write a name such as conda-forge, a URL, or a path";
                 self.fault(item.at, &message, help)
             })?;

@@ -11,7 +11,7 @@ use rattler_config::locations::config_search_paths;
 
 use super::error::SettingsError;
 use super::places::{Surroundings, read};
-use super::secret::masked;
+use crate::spec;
 
 /// What all files say together.
 #[derive(Debug)]
@@ -63,9 +63,9 @@ impl Rattler {
         for (path, text) in texts {
             let name = path.display().to_string();
             let fault = |message: String, span: Option<std::ops::Range<usize>>| {
-                let hidden = masked(&text);
+                let hidden = spec::masked(&text);
                 SettingsError::Toml {
-                    message: masked(&message),
+                    message: spec::masked(&message),
                     text: Arc::new(NamedSource::new(&name, hidden).with_language("toml")),
                     span: span.map(Into::into),
                 }

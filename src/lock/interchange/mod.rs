@@ -8,9 +8,9 @@
 
 mod export;
 mod import;
-mod secret;
 mod text;
 
+pub use crate::spec::secret_in;
 pub use export::{
     Exported, Portable, PortableChannel, PortablePlatform, UnexportableError, apptainer,
     conda_lock, dockerfile, environment_pinned, explicit, pixi, requirements,
@@ -20,7 +20,6 @@ pub use import::{
     explicit_list, few, kind_of, lock_file_of_pixi, manifest_of_pixi, missing, prefix, unmet,
     unmet_by,
 };
-pub use secret::secret_in;
 pub use text::{one_line, scalar};
 
 #[cfg(test)]

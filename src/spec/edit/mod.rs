@@ -22,7 +22,7 @@ use super::errors::SpecErrors;
 use super::model::{Dependency, EnvName};
 use super::reader::nearest;
 use super::requirement::read_requirement;
-use super::source::SourceText;
+use super::source::{SourceText, is_wild};
 use list::File;
 
 pub use plain::{named, plain, plain_of};
@@ -93,11 +93,11 @@ const KERNELS: &str = "kernels";
 pub fn add_dependency(source: &SourceText, requirement: &str) -> Result<String, EditError> {
     let requirement = requirement.trim();
     let refuse = |why: String, help| EditError::Requirement {
-        text: requirement.replace(char::is_control, " "),
+        text: requirement.replace(is_wild, " "),
         why,
         help,
     };
-    if requirement.contains(char::is_control) {
+    if requirement.contains(is_wild) {
         return Err(refuse(
             "it has a control character".to_owned(),
             "write it on one line",

@@ -1,6 +1,7 @@
 //! What the tests stand on: a private world, the channels, a server of them
 //! that can fail on demand, and a look at every file of a tree.
 
+mod archive;
 mod browser;
 mod channels;
 mod cluster;
@@ -24,6 +25,7 @@ mod tools;
 mod tree;
 mod wheels;
 
+pub(crate) use archive::{Archive, Entry, Form};
 pub(crate) use browser::{Browser, Card, Login};
 pub(crate) use channels::{Channels, channels, has_package};
 pub(crate) use cluster::{Cluster, Running};

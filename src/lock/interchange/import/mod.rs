@@ -26,9 +26,9 @@ use miette::Diagnostic;
 use rattler_conda_types::Subdir;
 use thiserror::Error;
 
-use super::secret::secret_in;
 use super::text::one_line;
 use crate::lock::PlatformPackages;
+use crate::spec::secret_in;
 
 pub use ask::missing;
 pub use conda_lock::conda_lock_file;
