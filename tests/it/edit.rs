@@ -1,7 +1,9 @@
 //! Specs in git (item 8): the only one is taken, several are named; `add` and
 //! `remove` keep comments, order, and, without a solution, every byte.
 
-use crate::support::{Fault, Server, TestEnv, assert_output, channels, tiny_spec};
+use crate::support::{
+    Fault, PythonIndex, Server, TestEnv, Wheel, assert_output, channels, tiny_spec, world_python,
+};
 
 const SPEC: &str = "\
 # The lab's environment; ask Ada before changing it.
@@ -107,6 +109,62 @@ fn add_without_a_lock_edits_the_spec_alone() {
             .contains("  - executable\n")
     );
     assert!(!path.with_extension("lock").exists());
+}
+
+#[test]
+fn add_and_remove_know_the_section_of_pip() {
+    let mut env = TestEnv::new();
+    let index = PythonIndex::new(&env.path("python"));
+    index.add(&Wheel::new("greet", "1.0"));
+    index.add(&Wheel::new("greet-words", "1.0"));
+    index.add(&Wheel::new("greet-words", "1.1"));
+    index.add(&Wheel::new("traitlets", "99.0"));
+    let server = Server::start(&env.path("python"));
+    env.set("UV_DEFAULT_INDEX", format!("{}/simple/", server.url()));
+    let uv = world_python().parent().unwrap().to_owned();
+    env.set("PATH", format!("{}:/usr/bin:/bin", uv.display()));
+    let begin = "channels: [conda-forge]\ndependencies:\n  - python  # any\n";
+    let path = env.spec("lab", &format!("{begin}  - traitlets\n"));
+    let says = |end: &str| {
+        let text = fs_err::read_to_string(&path).unwrap();
+        assert_eq!(text, format!("{begin}{end}"));
+    };
+
+    env.run(&["add", "--pip", "greet >=1", "greet-words", "--apply"])
+        .success()
+        .says("Added the pip package greet >=1 in envs/lab.yaml");
+    says("  - traitlets\n  - pip\n  - pip:\n      - greet >=1\n      - greet-words\n");
+    let module = "lib/python3.11/site-packages/greet/__init__.py";
+    assert!(env.prefix("lab").join(module).exists());
+
+    env.run(&["add", "--pip", "Greet_Words ==1.0", "traitlets"])
+        .success();
+    let end = "  - traitlets\n  - pip\n  - pip:\n      - greet >=1\n      - Greet_Words ==1.0\n      - traitlets\n";
+    says(end);
+    let lock = env.lock("lab");
+    assert!(lock.contains("greet_words-1.0-"), "{lock}");
+    env.run(&["add", "--pip", "nowhere"]).fails_with(4);
+    env.run(&["add", "--pip", "greet=1"])
+        .fails_with(2)
+        .says("a single `=` is conda's");
+    env.run(&["remove", "gret"])
+        .fails_with(2)
+        .says("did you mean `greet`?");
+    env.run(&["remove", "--pip", "--package", "greet"])
+        .fails_with(2);
+    says(end);
+    assert_eq!(env.lock("lab"), lock);
+
+    env.run(&["remove", "traitlets", "greet"])
+        .success()
+        .says("Removed the package traitlets in envs/lab.yaml")
+        .says("pip is asked for traitlets too, which stays: envspec remove --pip traitlets")
+        .says("Removed the pip package greet in envs/lab.yaml");
+    says("  - pip\n  - pip:\n      - Greet_Words ==1.0\n      - traitlets\n");
+    env.run(&["remove", "--pip", "traitlets", "greet-words", "--apply"])
+        .success();
+    says("  - pip\n");
+    assert!(!env.prefix("lab").join(module).exists());
 }
 
 #[test]

@@ -12,9 +12,9 @@ use super::edit_spec::{self, Edit, Edits, Kind};
 /// Add kernels or packages to a spec
 ///
 /// A name that the catalogue knows (`envspec kernels list`), or that has a definition
-/// in `kernels/` beside the spec, is a kernel, everything else a package. The file
-/// keeps its comments and its order. The lock is brought up to date; if that can't be,
-/// the spec is left as it was.
+/// in `kernels/` beside the spec, is a kernel, everything else a package: conda's, or
+/// with --pip one of the section `pip:`. The file keeps its comments and its order. The
+/// lock is brought up to date; if that can't be, the spec is left as it was.
 #[derive(Debug, clap::Args)]
 pub(in crate::cli) struct Args {
     #[command(flatten)]
@@ -49,10 +49,13 @@ pub(super) fn run(app: &App<'_>, args: &Args) -> Result<Exit, Failure> {
             ));
             Ok(true)
         },
+        whose: |_, _| Kind::Package,
         change: |source, item, kind| match kind {
             Kind::Kernel => edit::add_kernel(source, item),
             Kind::Package => edit::add_dependency(source, item),
+            Kind::Pip => edit::add_pip(source, item),
         },
+        beside: |_, _, _| None,
     };
     edit_spec::run(app, &args.edit, &edits)
 }

@@ -32,6 +32,10 @@ pub(super) struct Edit {
     #[arg(long)]
     package: bool,
 
+    /// Take every item for an entry of `pip:` in `dependencies`: "rich >=13"
+    #[arg(long, conflicts_with = "package")]
+    pip: bool,
+
     /// The spec, or the name of an applied environment [default: the only spec in envs/]
     #[arg(long, value_name = "SPEC")]
     spec: Option<String>,
@@ -54,6 +58,7 @@ pub(super) struct Edit {
 pub(super) enum Kind {
     Kernel,
     Package,
+    Pip,
 }
 
 /// One way to edit: what an item is taken for, and what becomes of the text.
@@ -62,8 +67,12 @@ pub(super) struct Edits<'e> {
     pub(super) done: &'static str,
     /// Whether an item is a kernel, unless it is said to be a package.
     pub(super) is_kernel: &'e dyn Fn(&SourceText, &str) -> Result<bool, Failure>,
+    /// Whose package an item is that is no kernel: conda's or pip's.
+    pub(super) whose: fn(&SourceText, &str) -> Kind,
     /// The edit of one item.
     pub(super) change: fn(&SourceText, &str, Kind) -> Result<String, EditError>,
+    /// What is to be said of an item besides, once the text is edited.
+    pub(super) beside: fn(&SourceText, &str, Kind) -> Option<String>,
 }
 
 /// Edits the spec item by item, then does what was asked for.
@@ -74,21 +83,26 @@ pub(super) fn run(app: &App<'_>, edit: &Edit, edits: &Edits<'_>) -> Result<Exit,
     let mut source = file.source.clone();
     let mut told = Vec::new();
     for item in &edit.items {
-        let kind = if !edit.package && (edits.is_kernel)(&source, item)? {
+        let kind = if edit.pip {
+            Kind::Pip
+        } else if !edit.package && (edits.is_kernel)(&source, item)? {
             Kind::Kernel
         } else {
-            Kind::Package
+            (edits.whose)(&source, item)
         };
         let text = (edits.change)(&source, item, kind)?;
-        if text != source.text() {
-            let kind = match kind {
+        let changed = text != source.text();
+        source = SourceText::from_text(shown.as_str(), text)?;
+        if changed {
+            let what = match kind {
                 Kind::Kernel => "kernel",
                 Kind::Package => "package",
+                Kind::Pip => "pip package",
             };
             let name = styled(NAME, item);
-            told.push(format!("{} the {kind} {name} in {shown}", edits.done));
+            told.push(format!("{} the {what} {name} in {shown}", edits.done));
+            told.extend((edits.beside)(&source, item, kind));
         }
-        source = SourceText::from_text(shown.as_str(), text)?;
     }
     if told.is_empty() {
         let name = styled(NAME, &shown);

@@ -1,34 +1,49 @@
 //! A list of a spec, changed in place.
 //!
-//! Everything that the two lists have in common: where an entry goes, how it is
-//! quoted, and the proof that nothing else has changed.
+//! Everything that the lists have in common, wherever they are: where an entry goes,
+//! how it is quoted, and the proof that nothing else has changed.
 
 use std::collections::BTreeSet;
 use std::str::FromStr;
 
 use yaml_edit::{Document, Mapping, Sequence};
 
-use super::EditError;
-use crate::spec::model::{Dependency, EnvName, EnvSpec, Span};
+use super::place::{Place, entry, unplaced};
+use super::{DEPENDENCIES, EditError};
+use crate::spec::model::{EnvName, EnvSpec, Span};
 use crate::spec::parse::parse;
 use crate::spec::source::SourceText;
 use crate::spec::yaml::{Entry, Node, Value, read};
 
+pub(super) use super::place::find;
+
 /// A valid spec and the list in it that is edited.
 pub(super) struct File<'a> {
     source: &'a SourceText,
-    key: &'static str,
+    place: Place,
     pub(super) spec: EnvSpec,
     root: Node,
 }
 
 impl<'a> File<'a> {
+    /// The list below a key at the top, which need not be there.
     pub(super) fn open(source: &'a SourceText, key: &'static str) -> Result<Self, EditError> {
+        Self::open_at(source, Place::Top(key))
+    }
+
+    /// The list below `pip:`; `None` if there is no such section.
+    pub(super) fn open_pip(source: &'a SourceText) -> Result<Option<Self>, EditError> {
+        let file = Self::open(source, DEPENDENCIES)?;
+        let place = Place::of_pip(&file.root, &file.spec);
+        Ok(place.map(|place| Self { place, ..file }))
+    }
+
+    fn open_at(source: &'a SourceText, place: Place) -> Result<Self, EditError> {
         let spec = check(source)?;
-        let root = tree(source).ok_or(EditError::Form { key })?;
+        let root = tree(source).ok_or(EditError::Form { key: place.key() })?;
         Ok(Self {
             source,
-            key,
+            place,
             spec,
             root,
         })
@@ -36,7 +51,7 @@ impl<'a> File<'a> {
 
     /// The list's entry in the file, if the key is there.
     fn entry(&self) -> Option<&Entry> {
-        find(&self.root, self.key)
+        self.place.entry(&self.root)
     }
 
     fn items(&self) -> &[Node] {
@@ -46,43 +61,64 @@ impl<'a> File<'a> {
         }
     }
 
-    /// The places in the list of the requirements that are looked for. An entry is a
-    /// text, or one text below `sel(…)`; sections such as `pip:` are not looked for. An
-    /// alias counts as what it repeats.
+    /// The places in the list of the requirements that stand there. An entry is a text,
+    /// or one text below `sel(…)`; sections such as `pip:` are not looked for. An alias
+    /// counts as what it repeats.
     pub(super) fn places_of(
         &self,
-        wanted: impl Fn(&Dependency) -> bool,
+        wanted: impl Iterator<Item = Span>,
     ) -> Result<BTreeSet<usize>, EditError> {
-        let wanted = self.spec.dependencies.iter().filter(|it| wanted(it));
-        let places = wanted.map(|dependency| {
+        let places = wanted.map(|span| {
             let mut items = self.items().iter();
             let holds = |item: &Node| match &item.value {
                 Value::Map(entries) => match entries.as_slice() {
-                    [entry] => entry.value.span == dependency.span,
+                    [entry] => entry.value.span == span,
                     _ => false,
                 },
-                _ => item.span == dependency.span,
+                _ => item.span == span,
             };
             items.position(holds).ok_or_else(|| self.form())
         });
         places.collect()
     }
 
-    pub(super) fn absent(&self, name: &str, help: String) -> EditError {
-        EditError::Absent {
-            name: name.escape_debug().to_string(),
-            key: self.key,
-            help,
+    fn form(&self) -> EditError {
+        EditError::Form {
+            key: self.place.key(),
         }
     }
 
-    fn form(&self) -> EditError {
-        EditError::Form { key: self.key }
+    /// A text more, at the end.
+    pub(super) fn append(&self, text: &str) -> Result<String, EditError> {
+        let item = unplaced(Value::Text(text.to_owned()));
+        self.append_as(text, item, |in_brackets, _| written(text, in_brackets))
     }
 
-    pub(super) fn append(&self, text: &str) -> Result<String, EditError> {
+    /// A section more, at the end, with one text in it.
+    pub(super) fn append_section(&self, key: &str, text: &str) -> Result<String, EditError> {
+        let inner = unplaced(Value::Text(text.to_owned()));
+        let item = unplaced(Value::Map(vec![entry(key, vec![inner])]));
+        let newline = self.newline();
+        self.append_as(text, item, |in_brackets, column| {
+            let inner = written(text, in_brackets);
+            if in_brackets {
+                format!("{{{key}: [{inner}]}}")
+            } else {
+                format!("{key}:{newline}{}- {inner}", " ".repeat(column + 2))
+            }
+        })
+    }
+
+    /// Adds a text, then writes the item over it: the text of the item depends on
+    /// whether it is in brackets, and on its column.
+    fn append_as(
+        &self,
+        text: &str,
+        item: Node,
+        write: impl Fn(bool, usize) -> String,
+    ) -> Result<String, EditError> {
         let mut items = self.items().to_vec();
-        items.push(scalar(text));
+        items.push(item);
         let edited = match self.beside_the_last(text) {
             Some(edited) => edited,
             None => self.with_yaml_edit(|map, list| {
@@ -91,20 +127,33 @@ impl<'a> File<'a> {
                 } else {
                     let list = Sequence::new();
                     list.push(text);
-                    map.set(self.key, list);
+                    map.set(self.place.key(), list);
                 }
             })?,
         };
         // yaml-edit quotes what needs no quotes (`'python 3.12.*'`).
         let edited = SourceText::from_text(self.source.name(), edited).map_err(|_| self.form())?;
         let root = tree(&edited).ok_or_else(|| self.form())?;
-        let last = find(&root, self.key).and_then(|entry| match &entry.value.value {
-            Value::List(items) => items.last().map(|item| (item.span, entry.value.span)),
-            _ => None,
-        });
+        let last = self
+            .place
+            .entry(&root)
+            .and_then(|entry| match &entry.value.value {
+                Value::List(items) => items.last().map(|item| (item.span, entry.value.span)),
+                _ => None,
+            });
         let (span, around) = last.ok_or_else(|| self.form())?;
-        let plain = written(text, edited.slice(around).starts_with('['));
-        self.checked(splice(edited.text(), span, &plain), Some(items))
+        let before = &edited.text()[..span.offset];
+        let column = before.len() - before.rfind('\n').map_or(0, |newline| newline + 1);
+        let item = write(edited.slice(around).starts_with('['), column);
+        self.checked(splice(edited.text(), span, &item), Some(items))
+    }
+
+    fn newline(&self) -> &'static str {
+        if self.source.text().contains("\r\n") {
+            "\r\n"
+        } else {
+            "\n"
+        }
     }
 
     /// A list in brackets over several lines gets a line more.
@@ -144,12 +193,16 @@ impl<'a> File<'a> {
         ))
     }
 
-    pub(super) fn replace(
-        &self,
-        place: usize,
-        text: &str,
-        others: &[usize],
-    ) -> Result<String, EditError> {
+    /// Puts a text in the place of the first of these entries, and takes the others out;
+    /// at the end if there is none.
+    pub(super) fn put(&self, places: &[usize], text: &str) -> Result<String, EditError> {
+        match places.split_first() {
+            None => self.append(text),
+            Some((first, others)) => self.replace(*first, text, others),
+        }
+    }
+
+    fn replace(&self, place: usize, text: &str, others: &[usize]) -> Result<String, EditError> {
         let (Some(list), Some(item)) = (self.entry(), self.items().get(place)) else {
             return Err(self.form());
         };
@@ -159,18 +212,18 @@ impl<'a> File<'a> {
         let in_brackets = self.source.slice(list.value.span).starts_with('[');
         let replaced = splice(self.source.text(), item.span, &written(text, in_brackets));
         let mut items = self.items().to_vec();
-        items[place] = scalar(text);
+        items[place] = unplaced(Value::Text(text.to_owned()));
         let replaced = self.checked(replaced, Some(items))?;
         if others.is_empty() {
             return Ok(replaced);
         }
         let replaced =
             SourceText::from_text(self.source.name(), replaced).map_err(|_| self.form())?;
-        File::open(&replaced, self.key)?.remove(others)
+        File::open_at(&replaced, self.place)?.remove(others)
     }
 
-    /// Takes entries out. A list in lines that becomes empty goes with its key,
-    /// unless there is a comment to keep.
+    /// Takes entries out. A list in lines that becomes empty goes with its key, and a
+    /// section does however it is written, unless there is a comment to keep.
     pub(super) fn remove(&self, places: &[usize]) -> Result<String, EditError> {
         let mut items = self.items().to_vec();
         for place in places.iter().rev() {
@@ -183,10 +236,14 @@ impl<'a> File<'a> {
             len: end - entry.key_span.offset,
         };
         let in_brackets = self.source.slice(entry.value.span).starts_with('[');
-        let key_goes = items.is_empty() && !in_brackets && !self.source.slice(whole).contains('#');
+        let may_go = matches!(self.place, Place::Section { .. }) || !in_brackets;
+        let key_goes = items.is_empty() && may_go && !self.has_comment(whole);
+        if key_goes && let Some(item) = self.place.fills_its_item(&self.root) {
+            return Self::open(self.source, DEPENDENCIES)?.remove(&[item]);
+        }
         let edited = self.with_yaml_edit(|map, list| {
             if key_goes {
-                map.remove(self.key);
+                map.remove(self.place.key());
             } else if let Some(list) = list {
                 for place in places.iter().rev() {
                     list.remove(*place);
@@ -196,14 +253,24 @@ impl<'a> File<'a> {
         self.checked(edited, (!key_goes).then_some(items))
     }
 
-    /// Lets yaml-edit change the mapping at the top, or the list if it is there.
+    /// Whether there is a comment in a part of the file: a `#` that is in no text of the
+    /// list, where a URL may have one.
+    fn has_comment(&self, part: Span) -> bool {
+        let signs = |span: Span| self.source.slice(span).matches('#').count();
+        let items = self.items().iter();
+        let texts = items.filter(|item| matches!(item.value, Value::Text(_)));
+        signs(part) > texts.map(|item| signs(item.span)).sum()
+    }
+
+    /// Lets yaml-edit change the mapping that has the key, or the list if it is there.
     fn with_yaml_edit(
         &self,
         change: impl FnOnce(&Mapping, Option<&Sequence>),
     ) -> Result<String, EditError> {
         let document = Document::from_str(self.source.text()).map_err(|_| self.form())?;
-        let map = document.as_mapping().ok_or_else(|| self.form())?;
-        let list = map.get_sequence(self.key);
+        let map = self.place.mapping(&document, &self.root);
+        let map = map.ok_or_else(|| self.form())?;
+        let list = map.get_sequence(self.place.key());
         let lengths_agree = list.as_ref().map_or(0, Sequence::len) == self.items().len();
         if document.to_string() != self.source.text() || !lengths_agree {
             return Err(self.form());
@@ -217,7 +284,7 @@ impl<'a> File<'a> {
     fn checked(&self, text: String, items: Option<Vec<Node>>) -> Result<String, EditError> {
         let edited = SourceText::from_text(self.source.name(), text).map_err(|_| self.form())?;
         let root = tree(&edited).ok_or_else(|| self.form())?;
-        let wanted = with_list(&self.root, self.key, items);
+        let wanted = self.place.with_list(&self.root, items);
         if !root.says_the_same(&wanted) {
             return Err(self.form());
         }
@@ -237,48 +304,6 @@ fn check(source: &SourceText) -> Result<EnvSpec, EditError> {
 pub(super) fn tree(source: &SourceText) -> Option<Node> {
     let mut faults = Vec::new();
     read(source, &mut faults, &mut Vec::new()).filter(|_| faults.is_empty())
-}
-
-pub(super) fn find<'n>(root: &'n Node, key: &str) -> Option<&'n Entry> {
-    match &root.value {
-        Value::Map(entries) => entries.iter().find(|entry| entry.key == key),
-        _ => None,
-    }
-}
-
-/// The mapping with another list below the key, at the end if it is new.
-fn with_list(root: &Node, key: &str, items: Option<Vec<Node>>) -> Node {
-    let mut root = root.clone();
-    if let Value::Map(entries) = &mut root.value {
-        let place = entries.iter().position(|entry| entry.key == key);
-        match (place, items) {
-            (Some(place), Some(items)) => entries[place].value.value = Value::List(items),
-            (Some(place), None) => {
-                entries.remove(place);
-            }
-            (None, Some(items)) => {
-                let span = Span { offset: 0, len: 0 };
-                let value = Node {
-                    value: Value::List(items),
-                    span,
-                };
-                entries.push(Entry {
-                    key: key.to_owned(),
-                    key_span: span,
-                    value,
-                });
-            }
-            (None, None) => {}
-        }
-    }
-    root
-}
-
-fn scalar(text: &str) -> Node {
-    Node {
-        value: Value::Text(text.to_owned()),
-        span: Span { offset: 0, len: 0 },
-    }
 }
 
 pub(super) fn splice(text: &str, span: Span, with: &str) -> String {

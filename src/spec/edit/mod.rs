@@ -1,6 +1,6 @@
 //! Edits of a spec that keep every comment, every blank and the order.
 //!
-//! `envspec add` and `remove` change one entry of `dependencies` or `kernels`.
+//! `envspec add` and `remove` change one entry of `dependencies`, its `pip:` or `kernels`.
 //! yaml-edit inserts and takes out entries without touching the rest; an entry
 //! that is replaced is written over its own bytes. The result is read again and
 //! must say exactly what was intended: a spec in an unusual form (an entry that
@@ -10,6 +10,8 @@
 //! or a package is the caller's question too.
 
 mod list;
+mod pip;
+mod place;
 mod plain;
 mod starter;
 
@@ -21,10 +23,12 @@ use rattler_conda_types::PackageName;
 use super::errors::SpecErrors;
 use super::model::{Dependency, EnvName};
 use super::reader::nearest;
-use super::requirement::read_requirement;
-use super::source::{SourceText, is_wild};
+use super::requirement::{Objection, read_requirement};
+use super::secret::secret_in;
+use super::source::{SourceText, is_wild, shown};
 use list::File;
 
+pub use self::pip::{add_pip, asks_pip_for, remove_pip};
 pub use plain::{named, plain, plain_of};
 pub use starter::Starter;
 
@@ -36,15 +40,24 @@ pub enum EditError {
     #[diagnostic(transparent)]
     Spec(Box<SpecErrors>),
     /// The text to add is no requirement.
-    #[error("`{text}` is not a requirement that conda understands: {why}")]
+    #[error("{text} is not a requirement that {who} understands: {why}")]
     Requirement {
-        /// What was to be added.
+        /// What was to be added, as it can be shown.
         text: String,
-        /// conda's objection.
+        /// Who was to understand it: `conda` or `pip`.
+        who: &'static str,
+        /// The objection.
         why: String,
         /// What to write instead.
         #[help]
         help: &'static str,
+    },
+    /// The text to add would give a secret away.
+    #[error("the URL {carrier} carries a password or a token")]
+    #[diagnostic(help("a spec and its lock are read by others; take the secret out of the URL"))]
+    Secret {
+        /// The URL without it.
+        carrier: String,
     },
     /// The text to add cannot be a kernel's name.
     #[error("`{name}` cannot be the name of a kernel")]
@@ -82,6 +95,7 @@ pub enum EditError {
     },
 }
 
+const CONDA: &str = "conda";
 const DEPENDENCIES: &str = "dependencies";
 const KERNELS: &str = "kernels";
 
@@ -91,20 +105,9 @@ const KERNELS: &str = "kernels";
 /// # Errors
 /// See [`EditError`].
 pub fn add_dependency(source: &SourceText, requirement: &str) -> Result<String, EditError> {
-    let requirement = requirement.trim();
-    let refuse = |why: String, help| EditError::Requirement {
-        text: requirement.replace(is_wild, " "),
-        why,
-        help,
-    };
-    if requirement.contains(is_wild) {
-        return Err(refuse(
-            "it has a control character".to_owned(),
-            "write it on one line",
-        ));
-    }
-    let wanted =
-        read_requirement(requirement).map_err(|objection| refuse(objection.why, objection.help))?;
+    let requirement = one_line(requirement, CONDA)?;
+    let wanted = read_requirement(requirement)
+        .map_err(|objection| refused(requirement, CONDA, objection))?;
     let wanted = wanted.name.as_exact().cloned();
     let file = File::open(source, DEPENDENCIES)?;
     let is_wanted = |known: &Dependency| known.spec.name.as_exact().cloned() == wanted;
@@ -114,11 +117,7 @@ pub fn add_dependency(source: &SourceText, requirement: &str) -> Result<String, 
             text: selected.to_string(),
         });
     }
-    let present = Vec::from_iter(file.places_of(is_wanted)?);
-    match present.split_first() {
-        None => file.append(requirement),
-        Some((first, rest)) => file.replace(*first, requirement, rest),
-    }
+    file.put(&places(&file, is_wanted)?, requirement)
 }
 
 /// The text of the spec with a kernel added; the same text if it is listed
@@ -154,14 +153,18 @@ pub fn remove_dependency(source: &SourceText, name: &str) -> Result<String, Edit
     let wanted = PackageName::from_str(name.trim()).ok();
     let is_wanted =
         |known: &Dependency| wanted.is_some() && known.spec.name.as_exact() == wanted.as_ref();
-    let present = Vec::from_iter(file.places_of(is_wanted)?);
+    let present = places(&file, is_wanted)?;
     if present.is_empty() {
         let kernel = file
             .spec
             .kernels
             .iter()
             .find(|kernel| kernel.dependencies.iter().any(is_wanted));
-        let known: Vec<&str> = file.spec.dependencies.iter().filter_map(package).collect();
+        let distributions = pip::distributions(&file.spec);
+        let known = file.spec.dependencies.iter().filter_map(package);
+        let known: Vec<&str> = known
+            .chain(distributions.iter().map(String::as_str))
+            .collect();
         let help = match (kernel, nearest(name, &known)) {
             (Some(kernel), _) => {
                 format!(
@@ -172,7 +175,7 @@ pub fn remove_dependency(source: &SourceText, name: &str) -> Result<String, Edit
             (None, Some(near)) => format!("did you mean `{near}`?"),
             (None, None) => "`envspec show` lists what the spec asks for".to_owned(),
         };
-        return Err(file.absent(name, help));
+        return Err(absent(name, DEPENDENCIES, help));
     }
     file.remove(&present)
 }
@@ -197,9 +200,61 @@ pub fn remove_kernel(source: &SourceText, name: &str) -> Result<String, EditErro
             None if known.is_empty() => "the spec lists no kernel".to_owned(),
             None => format!("the kernels are {}", known.join(", ")),
         };
-        return Err(file.absent(name, help));
+        return Err(absent(name, KERNELS, help));
     };
     file.remove(&[place])
+}
+
+/// Whether conda is asked for a package; not if the text is no spec.
+pub fn asks_conda_for(source: &SourceText, name: &str) -> bool {
+    let wanted = PackageName::from_str(name.trim()).ok();
+    let Ok(file) = File::open(source, DEPENDENCIES) else {
+        return false;
+    };
+    let mut known = file.spec.dependencies.iter();
+    wanted.is_some() && known.any(|known| known.spec.name.as_exact() == wanted.as_ref())
+}
+
+/// Where in `dependencies` such requirements of conda stand.
+fn places(file: &File<'_>, wanted: impl Fn(&Dependency) -> bool) -> Result<Vec<usize>, EditError> {
+    let wanted = file.spec.dependencies.iter().filter(|known| wanted(known));
+    Ok(Vec::from_iter(file.places_of(wanted.map(|it| it.span))?))
+}
+
+/// The text without the blanks around it, if it can stand in a spec.
+fn one_line<'t>(text: &'t str, who: &'static str) -> Result<&'t str, EditError> {
+    let text = text.trim();
+    if let Some(carrier) = secret_in(text) {
+        return Err(EditError::Secret {
+            carrier: carrier.escape_debug().to_string(),
+        });
+    }
+    if text.contains(is_wild) {
+        let objection = Objection {
+            why: "it has a control character".to_owned(),
+            help: "write it on one line",
+            part: String::new(),
+        };
+        return Err(refused(&text.replace(is_wild, " "), who, objection));
+    }
+    Ok(text)
+}
+
+fn refused(text: &str, who: &'static str, objection: Objection) -> EditError {
+    EditError::Requirement {
+        text: shown(text),
+        who,
+        why: objection.why,
+        help: objection.help,
+    }
+}
+
+fn absent(name: &str, key: &'static str, help: String) -> EditError {
+    EditError::Absent {
+        name: name.escape_debug().to_string(),
+        key,
+        help,
+    }
 }
 
 /// The name of the package that a requirement is about.
