@@ -259,6 +259,11 @@ pub(super) async fn build(
             .iter()
             .flat_map(LockedPrefix::packages)
             .collect(),
+        built: prepared
+            .prefixes
+            .iter()
+            .flat_map(LockedPrefix::sources)
+            .collect(),
         kernels: set_up.kernels,
         activation: set_up.activation,
         needs: needs(&prepared.prefixes),

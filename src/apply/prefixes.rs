@@ -8,7 +8,7 @@ use std::path::{Path, PathBuf};
 
 use rattler_conda_types::{MatchSpec, RepoDataRecord};
 
-use crate::lock::{Need, PackageId};
+use crate::lock::{Need, PackageId, is_source};
 use crate::store::ISOLATED;
 
 /// A prefix, as a lock has it.
@@ -34,6 +34,15 @@ impl LockedPrefix {
             Some(kernel) => generation.join(ISOLATED).join(kernel),
             None => generation.to_owned(),
         }
+    }
+
+    /// Those of its packages that are built from source, with where that is from.
+    pub(super) fn sources(&self) -> impl Iterator<Item = (String, String)> {
+        let sources = self.records.iter().filter(|record| is_source(record));
+        sources.map(|record| {
+            let name = record.package_record.name.as_normalized();
+            (name.to_owned(), record.url.to_string())
+        })
     }
 
     /// Its packages.

@@ -9,6 +9,7 @@ use super::beside::definition;
 use super::context::Context;
 use super::error::ApplyError;
 use super::nix::store_folder;
+use super::requirements::with_files;
 use super::revision::Revision;
 use super::subject::{KernelOrigin, Subject, SubjectKernel};
 use super::unlockable::refuse_unlockable;
@@ -206,7 +207,11 @@ impl SpecFile {
                 ));
             }
         }
-        if let Some(fault) = refuse_unlockable(&self.spec, &self.source) {
+        let pip = with_files(&self).unwrap_or_else(|fault| {
+            add(fault);
+            self.spec.pip.clone()
+        });
+        if let Some(fault) = refuse_unlockable(pip.as_ref(), &self.source) {
             add(fault);
         }
         match (faults, site, launch) {
@@ -215,6 +220,7 @@ impl SpecFile {
                 site,
                 launch,
                 kernels,
+                pip,
             }),
             (Some(faults), _, _) => Err(faults.into()),
             (None, _, _) => unreachable!("a missing site or launch leaves a fault"),

@@ -5,7 +5,7 @@ use std::any::Any;
 use miette::{Diagnostic, Report};
 use thiserror::Error;
 
-use crate::apply::{AdoptError, ApplyError, NixError};
+use crate::apply::{AdoptError, ApplyError, BuildError, NixError};
 use crate::cluster::ClusterError;
 use crate::conda::{CondaError, SettingsError};
 use crate::jupyter::RegistrationError;
@@ -210,7 +210,13 @@ impl From<ApplyError> for Failure {
             ) => Exit::Usage,
             ApplyError::NoSolution(_) | ApplyError::NoUv => Exit::NoSolution,
             ApplyError::Pip(failure) => pip(failure.error()),
-            ApplyError::InstallerOffline { .. } => Exit::Network,
+            ApplyError::InstallerOffline { .. }
+            | ApplyError::Build(BuildError::Offline { .. } | BuildError::Repository { .. }) => {
+                Exit::Network
+            }
+            ApplyError::Build(BuildError::Failed { .. } | BuildError::NoWheel { .. }) => {
+                Exit::Cluster
+            }
             ApplyError::Conda(error) => conda(error),
             ApplyError::NoLock { .. }
             | ApplyError::StaleLock { .. }
@@ -239,9 +245,10 @@ fn conda(error: &CondaError) -> Exit {
         CondaError::BadChannel { .. }
         | CondaError::SeveralChannels { .. }
         | CondaError::ChannelSecret { .. } => Exit::Usage,
-        CondaError::Index { .. } | CondaError::Fetch { .. } | CondaError::Listing { .. } => {
-            Exit::Network
-        }
+        CondaError::Index { .. }
+        | CondaError::Fetch { .. }
+        | CondaError::Source { .. }
+        | CondaError::Listing { .. } => Exit::Network,
         CondaError::Unsolvable(_) => Exit::NoSolution,
         CondaError::Solver { .. } | CondaError::VirtualPackages { .. } => Exit::Internal,
         CondaError::Disk { .. } | CondaError::CutShort { .. } | CondaError::Install { .. } => {
@@ -253,11 +260,16 @@ fn conda(error: &CondaError) -> Exit {
 
 fn pip(error: &PipError) -> Exit {
     match error {
-        PipError::NoSolution { .. } | PipError::NoWheel { .. } => Exit::NoSolution,
+        PipError::NoSolution { .. }
+        | PipError::NoWheel { .. }
+        | PipError::Source { .. }
+        | PipError::ForeignSource { .. }
+        | PipError::OtherHash { .. } => Exit::NoSolution,
         PipError::Network { .. } => Exit::Network,
-        PipError::Refused { .. } | PipError::NoPython { .. } | PipError::Platform { .. } => {
-            Exit::Usage
-        }
+        PipError::Refused { .. }
+        | PipError::NoPython { .. }
+        | PipError::HashMissing { .. }
+        | PipError::Platform { .. } => Exit::Usage,
         PipError::Answer { .. } => Exit::Internal,
         PipError::Disk { .. } => Exit::Store,
     }

@@ -66,9 +66,8 @@ pub enum LockError {
         package: String,
     },
 
-    /// A package of Python's that is no wheel with a SHA-256: building one runs what its
-    /// author wrote.
-    #[error("{name}: the Python package {package} is no wheel with a checksum")]
+    /// A package of Python's that has no SHA-256, or no Python to be for.
+    #[error("{name}: the Python package {package} has no sha256, or no Python beside it")]
     #[diagnostic(help("make the lock anew with: envspec lock --renew"))]
     NoWheel {
         /// The file.
@@ -294,8 +293,14 @@ impl Lock {
         let mut records = self.conda_records(isolated, platform)?;
         let names = records.iter().map(|record| &record.package_record.name);
         let taken = names.map(|name| name.as_normalized().to_owned()).collect();
+        let packages = records.iter().map(|record| &record.package_record);
+        let python = packages
+            .clone()
+            .find(|package| package.name.as_normalized() == "python");
+        let python = python.cloned();
         for package in self.pip(isolated, platform)? {
-            let record = wheel::record(&package, &taken).ok_or_else(|| LockError::NoWheel {
+            let record = wheel::record(&package, &taken, python.as_ref());
+            let record = record.ok_or_else(|| LockError::NoWheel {
                 name: self.name.clone(),
                 package: package.name.to_string(),
             })?;

@@ -193,6 +193,8 @@ impl Reader<'_> {
                     text: text.value,
                     span: text.span,
                     selector,
+                    file: None,
+                    is_constraint: false,
                 })
             }
             Err(objection) => {

@@ -15,6 +15,7 @@ mod parse;
 mod pip;
 mod reader;
 mod requirement;
+mod requirements_file;
 mod secret;
 mod sections;
 mod selector;
@@ -31,6 +32,7 @@ pub use model::{
 };
 pub use parse::parse;
 pub use pip::{PipKind, PipOption, PipRequirement};
+pub use requirements_file::read_requirements;
 pub use selector::Selector;
 pub use source::{SourceText, shown};
 pub(crate) use yaml::{Entry, Node, Value};

@@ -13,6 +13,7 @@ use super::careful::careful;
 use super::model::Span;
 use super::requirement::{Objection, one_line};
 use super::selector::Selector;
+use super::source::SourceText;
 
 /// One entry of a `pip:` section.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -24,11 +25,15 @@ pub struct PipRequirement {
     pub options: Vec<PipOption>,
     /// The entry as written, without a comment.
     pub text: String,
-    /// Where it stands in the file.
+    /// Where it stands in its file.
     pub span: Span,
     /// The platforms that it is for; `None` for all. What a marker says
     /// (`; sys_platform == 'linux'`) is not in here.
     pub selector: Option<Selector>,
+    /// The file of requirements that it stands in; `None` for the spec itself.
+    pub file: Option<SourceText>,
+    /// Whether it only holds versions down (`-c`), and asks for nothing.
+    pub is_constraint: bool,
 }
 
 /// What an entry of a `pip:` section asks for. Relative paths start at the spec's folder.

@@ -35,6 +35,7 @@ use self::entries::{enter, is_whole};
 pub(super) use self::entries::{entry_name, is_entry_of};
 use self::fetch::fetch;
 pub(super) use self::wheel::fetch_wheel;
+use self::wheel::unpack_built;
 use super::progress::Progress;
 
 /// The begin of the name of a folder into which a run unpacks.
@@ -53,6 +54,14 @@ pub struct Packages<'a> {
     pub beneath: &'a [PathBuf],
     /// For whom: one run at a time has this name.
     pub user: &'a str,
+}
+
+/// Whether a package is in one of the caches, whole: in the one that would be believed.
+pub(super) fn is_there(record: &RepoDataRecord, caches: &[PathBuf]) -> bool {
+    let name = entry_name(record);
+    let entries = caches.iter().map(|folder| folder.join(&name));
+    let mut own = entries.filter(|entry| is_entry_of(entry, record));
+    own.next().is_some_and(|entry| is_whole(&entry))
 }
 
 /// All packages of an installation, ready to be linked.
@@ -145,6 +154,22 @@ impl<'a> Packages<'a> {
             _own: own,
             _lock: lock,
         })
+    }
+
+    /// Lets a wheel that was built of a source enter the cache.
+    pub(super) async fn enter_wheel(
+        self,
+        record: &RepoDataRecord,
+        wheel: &Path,
+    ) -> Result<(), InstallerError> {
+        let refused = || failed(format!("could not write into {}", self.folder.display()));
+        let mut own = self.own().map_err(failed("could not get randomness"))?;
+        fs::create_dir_all(&own.folder).map_err(refused())?;
+        let unpacked = unpack_built(&PackageCache::new(&own.folder), record, wheel).await;
+        let name = record.package_record.name.as_normalized();
+        unpacked.map_err(|error| InstallerError::FailedToFetch(name.to_owned(), error))?;
+        own.is_quiet = true;
+        enter(&own.folder, self.folder).map_err(refused())
     }
 
     /// What there is of a package: the first folder whose note names its hash is the
