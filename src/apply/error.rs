@@ -75,7 +75,7 @@ pub enum ApplyError {
     /// A source that is to become a wheel.
     #[error(transparent)]
     #[diagnostic(transparent)]
-    Build(#[from] BuildError),
+    Build(#[from] Box<BuildError>),
 
     /// A kernel from Nix.
     #[error(transparent)]

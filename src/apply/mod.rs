@@ -13,6 +13,7 @@ mod context;
 mod delete;
 mod error;
 mod export;
+mod folders;
 mod forbidden;
 mod foreign_prefix;
 mod generations_in_use;

@@ -4,6 +4,7 @@
 //! The others are in the folder `envs` of the first, as in conda's own base: they come,
 //! are verified and go with it.
 
+use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
 use rattler_conda_types::{MatchSpec, RepoDataRecord};
@@ -27,6 +28,22 @@ pub(super) fn needs(prefixes: &[LockedPrefix]) -> Vec<Need> {
     Need::of(prefixes.iter().flat_map(|prefix| &prefix.records))
 }
 
+/// The packages of all prefixes.
+pub(super) fn packages(prefixes: &[LockedPrefix]) -> Vec<PackageId> {
+    prefixes.iter().flat_map(LockedPrefix::packages).collect()
+}
+
+/// Those that are built from source, with where that is from.
+pub(super) fn sources(prefixes: &[LockedPrefix]) -> BTreeMap<String, String> {
+    let records = prefixes.iter().flat_map(|prefix| &prefix.records);
+    let sources = records.filter(|record| is_source(record));
+    let named = sources.map(|record| {
+        let name = record.package_record.name.as_normalized();
+        (name.to_owned(), record.url.to_string())
+    });
+    named.collect()
+}
+
 impl LockedPrefix {
     /// Where it is in a generation.
     pub(super) fn within(&self, generation: &Path) -> PathBuf {
@@ -34,15 +51,6 @@ impl LockedPrefix {
             Some(kernel) => generation.join(ISOLATED).join(kernel),
             None => generation.to_owned(),
         }
-    }
-
-    /// Those of its packages that are built from source, with where that is from.
-    pub(super) fn sources(&self) -> impl Iterator<Item = (String, String)> {
-        let sources = self.records.iter().filter(|record| is_source(record));
-        sources.map(|record| {
-            let name = record.package_record.name.as_normalized();
-            (name.to_owned(), record.url.to_string())
-        })
     }
 
     /// Its packages.

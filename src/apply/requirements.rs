@@ -10,8 +10,12 @@ use std::path::{Component, Path, PathBuf};
 
 use fs_err as fs;
 
+use super::folders;
 use super::spec_file::{SpecFile, read_guarded};
-use crate::spec::{self, PipKind, PipRequirement, PipSection, SourceText, SpecErrors, shown};
+use super::unlockable::is_archive;
+use crate::spec::{
+    self, PipFolder, PipKind, PipRequirement, PipSection, SourceText, SpecErrors, shown,
+};
 
 /// How many files may be read for one spec.
 const MOST_FILES: usize = 100;
@@ -68,11 +72,70 @@ impl Reading<'_> {
         let (name, is_constraint) = match &line.kind {
             PipKind::RequirementFile(name) => (name, line.is_constraint),
             PipKind::ConstraintFile(name) => (name, true),
+            PipKind::Path(place) if !is_archive(place) => return self.folder(line, place),
+            PipKind::Editable(place) if !place.contains("://") => return self.folder(line, place),
             _ => return self.lines.push(line.clone()),
         };
         if let Err(fault) = self.lines_of(line, from, name, is_constraint) {
             self.fault(*fault);
         }
+    }
+
+    /// Takes a line over that asks for a folder, with the hash of what is in it. As for pip,
+    /// its path begins at the spec's folder whatever file it stands in.
+    fn folder(&mut self, line: &PipRequirement, place: &str) {
+        let mut own = line.clone();
+        // What was there at a revision is in its lock.
+        if self.file.revision.is_none() {
+            match self.look_into(line, place) {
+                Ok(folder) => own.folder = Some(folder),
+                Err(fault) => self.fault(*fault),
+            }
+        }
+        self.lines.push(own);
+    }
+
+    fn look_into(&self, line: &PipRequirement, place: &str) -> Result<PipFolder, Box<SpecErrors>> {
+        let fault = |message: String, help: &str| {
+            let source = line.place(&self.file.source);
+            Box::new(spec::fault(source, line.span, message, "asked here", help))
+        };
+        let end = place.find(['[', ';']).unwrap_or(place.len());
+        let (name, rest) = (place[..end].trim_end(), place[end..].to_owned());
+        let below = without_dots(Path::new(name));
+        let path = self.file.beside.join(&below);
+        let is_inside =
+            without_dots(&path).starts_with(&self.roof) && !Path::new(name).is_absolute();
+        if !is_inside || self.leads_out(&path) {
+            return Err(fault(
+                format!("{} is outside of {}", shown(name), self.roof.display()),
+                "name a folder of the spec's own folder or repository by its relative path",
+            ));
+        }
+        let is_project = ["pyproject.toml", "setup.py"]
+            .iter()
+            .any(|file| path.join(file).is_file());
+        if !is_project {
+            return Err(fault(
+                format!("{} has neither pyproject.toml nor setup.py", shown(name)),
+                "paths begin at the spec's folder",
+            ));
+        }
+        let own = [self.file.path.clone(), self.file.lock_path()];
+        let sha256 = folders::digest(&path, &own).map_err(|error| {
+            fault(
+                format!("{} could not be read: {error}", shown(name)),
+                "check the path and its permissions",
+            )
+        })?;
+        let begins = below.starts_with("..") || below.as_os_str().is_empty();
+        let path = match below.to_str() {
+            Some("") => ".".to_owned(),
+            Some(text) if begins => text.to_owned(),
+            Some(text) => format!("./{text}"),
+            None => return Err(fault(format!("{} is not UTF-8", shown(name)), "rename it")),
+        };
+        Ok(PipFolder { path, rest, sha256 })
     }
 
     fn lines_of(

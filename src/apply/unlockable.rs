@@ -70,6 +70,15 @@ fn unlockable_in(line: &PipRequirement) -> Option<(&'static str, &'static str)> 
     })
 }
 
+/// Whether a path is that of an archive, by its name.
+pub(super) fn is_archive(path: &str) -> bool {
+    let path = path.split([';', '[']).next().unwrap_or_default().trim_end();
+    let ends = [
+        ".whl", ".zip", ".tar.gz", ".tgz", ".tar", ".tar.bz2", ".tbz", ".tar.xz", ".txz",
+    ];
+    ends.iter().any(|end| path.to_lowercase().ends_with(end))
+}
+
 /// Whether a hash is `sha256:` and as many digits as it has.
 fn is_sha256(hash: &str) -> bool {
     let digits = hash.strip_prefix("sha256:").unwrap_or_default();
@@ -86,9 +95,9 @@ fn unlockable(kind: &PipKind) -> Option<(&'static str, &'static str)> {
     };
     match kind {
         PipKind::Editable(url) if url.contains("://") && !url.starts_with("file:") => of_url(url),
-        PipKind::Path(_) | PipKind::Editable(_) => {
-            Some(("a folder or a file of this machine", BUILD))
-        }
+        PipKind::Path(path) if is_archive(path) => Some(("a file of this machine", BUILD)),
+        // What is wrong with a folder was told when it was looked into.
+        PipKind::Path(_) | PipKind::Editable(_) => None,
         PipKind::Url(url) => of_url(url),
         PipKind::Named(requirement) => match &requirement.version_or_url {
             Some(VersionOrUrl::Url(url)) => of_url(url.as_str()),

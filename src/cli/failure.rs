@@ -210,13 +210,8 @@ impl From<ApplyError> for Failure {
             ) => Exit::Usage,
             ApplyError::NoSolution(_) | ApplyError::NoUv => Exit::NoSolution,
             ApplyError::Pip(failure) => pip(failure.error()),
-            ApplyError::InstallerOffline { .. }
-            | ApplyError::Build(BuildError::Offline { .. } | BuildError::Repository { .. }) => {
-                Exit::Network
-            }
-            ApplyError::Build(BuildError::Failed { .. } | BuildError::NoWheel { .. }) => {
-                Exit::Cluster
-            }
+            ApplyError::InstallerOffline { .. } => Exit::Network,
+            ApplyError::Build(error) => build(error),
             ApplyError::Conda(error) => conda(error),
             ApplyError::NoLock { .. }
             | ApplyError::StaleLock { .. }
@@ -255,6 +250,15 @@ fn conda(error: &CondaError) -> Exit {
             Exit::Store
         }
         CondaError::Activation { .. } => Exit::Cluster,
+    }
+}
+
+fn build(error: &BuildError) -> Exit {
+    match error {
+        BuildError::Offline { .. } | BuildError::Repository { .. } => Exit::Network,
+        BuildError::Failed { .. } | BuildError::NoWheel { .. } => Exit::Cluster,
+        BuildError::OtherFolder { .. } => Exit::Pending,
+        BuildError::Folder { .. } => Exit::Store,
     }
 }
 

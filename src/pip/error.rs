@@ -66,7 +66,7 @@ pub enum PipError {
     /// A source does not say what it needs but by running, and that failed.
     #[error("a source could not be asked what it needs\n{words}")]
     #[diagnostic(help(
-        "take a version that has wheels, or the conda package; to build none: `- --only-binary :all:`"
+        "take a version that has wheels, or the conda package; to build none: `- \"--only-binary :all:\"`"
     ))]
     Source {
         /// The end of what it said.

@@ -17,5 +17,5 @@ mod ways;
 
 pub use build::Build;
 pub use error::PipError;
-pub use pylock::WantedHashes;
+pub use pylock::{OfFolder, WantedHashes};
 pub use question::{Question, Sources, Uv};

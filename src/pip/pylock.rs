@@ -1,6 +1,7 @@
 //! uv's answer: a `pylock.toml` (PEP 751).
 
 use std::collections::BTreeMap;
+use std::path::Path;
 
 use rattler_lock::{PackageHashes, PypiDistributionData, UrlOrPath, Verbatim};
 use serde::Deserialize;
@@ -92,9 +93,9 @@ impl WantedHashes {
     }
 }
 
-/// Where the folder of a package of this machine is: of uv's absolute path the one that the
-/// lock holds, and the hash of what is in it.
-pub(super) type OfFolder<'f> = &'f dyn Fn(&str) -> Option<(String, [u8; 32])>;
+/// What a lock holds of a folder of this machine: its path from the spec's, and the SHA-256
+/// of its files.
+pub type OfFolder<'f> = &'f dyn Fn(&Path) -> Option<(String, [u8; 32])>;
 
 /// Reads an answer: what is to be added to what conda brings, sorted by name. A wheel if a
 /// package has one that fits, else its source.
@@ -224,7 +225,7 @@ fn of_directory(
     directory: &Directory,
     of_folder: OfFolder<'_>,
 ) -> Result<PypiDistributionData, Unusable> {
-    let found = of_folder(&directory.path);
+    let found = of_folder(Path::new(&directory.path));
     let (path, digest) = found.ok_or_else(|| Unusable::NoHash(package.name.to_string()))?;
     let version = package.version.clone();
     // Known once it is built.

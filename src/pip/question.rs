@@ -118,7 +118,9 @@ impl Question<'_> {
             return Err(self.failure(&String::from_utf8_lossy(&output.stderr)));
         }
         let answer = fs::read_to_string(answer)?;
-        let read = pylock::read(&answer, self.hashes, self.folders);
+        // Its paths begin at the folder that it is in.
+        let of_folder = |path: &Path| (self.folders)(&folder.path().join(path));
+        let read = pylock::read(&answer, self.hashes, &of_folder);
         read.map_err(|unusable| self.unusable(unusable))
     }
 

@@ -9,7 +9,7 @@
 
 use super::errors::Fault;
 use super::model::{Dependency, PipSection, Span};
-use super::pip::{PipRequirement, read_pip};
+use super::pip::{PipKind, PipRequirement, read_pip};
 use super::reader::{Comment, Reader, Rule};
 use super::requirement::{Objection, read_requirement};
 use super::secret::carrier;
@@ -187,6 +187,13 @@ impl Reader<'_> {
                         format!("write `- {option} …` as an entry of its own"),
                     );
                 }
+                if matches!(line.kind, PipKind::Editable(_)) {
+                    self.note(
+                        node.label_span(self.source),
+                        "`-e` installs what is there now: a generation never changes",
+                        "apply again after you edit it",
+                    );
+                }
                 Some(PipRequirement {
                     kind: line.kind,
                     options: line.options,
@@ -195,6 +202,7 @@ impl Reader<'_> {
                     selector,
                     file: None,
                     is_constraint: false,
+                    folder: None,
                 })
             }
             Err(objection) => {

@@ -31,7 +31,7 @@ pub use model::{
     Span, Target,
 };
 pub use parse::parse;
-pub use pip::{PipKind, PipOption, PipRequirement};
+pub use pip::{PipFolder, PipKind, PipOption, PipRequirement};
 pub use requirements_file::read_requirements;
 pub use selector::Selector;
 pub use source::{SourceText, shown};

@@ -34,6 +34,19 @@ pub struct PipRequirement {
     pub file: Option<SourceText>,
     /// Whether it only holds versions down (`-c`), and asks for nothing.
     pub is_constraint: bool,
+    /// The folder that it asks for, once somebody looked into it.
+    pub folder: Option<PipFolder>,
+}
+
+/// A folder that a package is built of.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct PipFolder {
+    /// Its path from the spec's folder: `./tool`, `../tool`, `.`.
+    pub path: String,
+    /// What the entry says behind the path: extras and a marker.
+    pub rest: String,
+    /// The SHA-256 of its files.
+    pub sha256: [u8; 32],
 }
 
 /// What an entry of a `pip:` section asks for. Relative paths start at the spec's folder.

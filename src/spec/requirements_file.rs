@@ -44,6 +44,7 @@ pub fn read_requirements(
                 selector: None,
                 file: Some(source.clone()),
                 is_constraint,
+                folder: None,
             }),
             Err(objection) => faults.push(
                 Fault::new(

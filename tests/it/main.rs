@@ -52,6 +52,7 @@ mod nix_locked;
 mod personal;
 mod pip;
 mod pip_files;
+mod pip_folders;
 mod pip_git;
 mod pip_sources;
 mod plan;

@@ -123,7 +123,7 @@ fn a_wheel_is_taken_before_a_source_unless_the_section_says_otherwise() {
     world.env.run(&["lock"]).success();
     assert!(world.env.lock("lab").contains("built-1.1-py3-none-any.whl"));
     assert_eq!(asked(&trace), Vec::<String>::new());
-    world.spec(&["built ==1.2", "--only-binary :all:"]);
+    world.spec(&["built ==1.2", "'--only-binary :all:'"]);
     world.env.run(&["lock"]).fails_with(4).says("wheels");
     assert_eq!(asked(&trace), Vec::<String>::new());
     world.index.add(&Wheel::new("built", "1.2"));

@@ -46,6 +46,8 @@ pub(in crate::apply) struct Failed {
     pub(in crate::apply) command: String,
     /// The last lines that it printed, or why it could not be started.
     pub(in crate::apply) output: String,
+    /// All that was read of what it printed.
+    pub(in crate::apply) said: String,
 }
 
 /// What to run.
@@ -114,6 +116,7 @@ impl<'a> Staging<'a> {
         let failed = |output: String| Failed {
             command: run.shown.clone(),
             output,
+            said: String::new(),
         };
         if !run.program.exists() {
             return Err(failed(format!("there is no {}", run.program.display())));
@@ -129,24 +132,26 @@ impl<'a> Staging<'a> {
             .map_err(|error| failed(error.to_string()))?;
         let ended = tokio::time::timeout(run.limit, running.group.ended()).await;
         drop(running);
-        let text = || {
-            let text = ends(&printed).unwrap_or_default();
-            both_ends(&String::from_utf8_lossy(&text))
-        };
-        match ended {
-            Ok(Ended::Code(0)) => Ok(()),
-            Ok(ended) => Err(failed(match text() {
-                silence if silence.is_empty() => {
-                    format!("it printed nothing, and ended with {ended}")
-                }
-                text => text,
-            })),
-            Err(_) => {
+        if let Ok(Ended::Code(0)) = ended {
+            return Ok(());
+        }
+        let said = ends(&printed).unwrap_or_default();
+        let said = String::from_utf8_lossy(&said).into_owned();
+        let output = match (ended, both_ends(&said)) {
+            (Ok(ended), silence) if silence.is_empty() => {
+                format!("it printed nothing, and ended with {ended}")
+            }
+            (Ok(_), text) => text,
+            (Err(_), text) => {
                 let limit = run.limit.as_secs();
                 let late = format!("it did not end within {limit} seconds and was killed\n");
-                Err(failed((late + &text()).trim_end().to_owned()))
+                (late + &text).trim_end().to_owned()
             }
-        }
+        };
+        Err(Failed {
+            said,
+            ..failed(output)
+        })
     }
 
     fn start(&self, run: &Run<'_>, output: &std::fs::File) -> io::Result<Running<'_>> {

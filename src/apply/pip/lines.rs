@@ -1,5 +1,7 @@
 //! The lines of a `pip:` section as uv is asked.
 
+use std::path::Path;
+
 use pep508_rs::VersionOrUrl;
 
 use crate::pip::WantedHashes;
@@ -23,7 +25,8 @@ pub(super) struct Lines {
 }
 
 impl Lines {
-    pub(super) fn of(lines: &[&PipRequirement]) -> Self {
+    /// `beside` is the spec's folder.
+    pub(super) fn of(lines: &[&PipRequirement], beside: &Path) -> Self {
         let has = |name: &str| {
             let mut alone = lines.iter().filter(|line| line.kind == PipKind::Options);
             alone.any(|line| line.options.iter().any(|option| option.name == name))
@@ -37,6 +40,11 @@ impl Lines {
             match &line.kind {
                 PipKind::Options => requirements.extend(options(line)),
                 _ if line.is_constraint => constraints.push(line.line()),
+                PipKind::Path(_) | PipKind::Editable(_) if line.folder.is_some() => {
+                    requirements.extend(line.folder.as_ref().map(|folder| {
+                        format!("{}{}", beside.join(&folder.path).display(), folder.rest)
+                    }));
+                }
                 _ => requirements.push(line.line()),
             }
             if let PipKind::Named(requirement) = &line.kind {

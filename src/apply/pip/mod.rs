@@ -81,14 +81,24 @@ impl<'a> Asking<'a> {
         let brought = distributions(&solved.records, &known, self.client).await?;
         self.refuse_lost_extras(&lines, &brought)?;
         let ready = self.ready.get_or_try_init(|| self.uv(&folder)).await?;
-        let lines = Lines::of(&lines);
+        let beside = &self.subject.file.beside;
+        let asked = lines.iter().filter_map(|line| line.folder.as_ref());
+        let found: Vec<_> = asked
+            .filter_map(|folder| Some((beside.join(&folder.path).canonicalize().ok()?, folder)))
+            .collect();
+        let of_folder = |path: &Path| {
+            let path = path.canonicalize().ok()?;
+            let (_, folder) = found.iter().find(|(known, _)| *known == path)?;
+            Some((folder.path.clone(), folder.sha256))
+        };
+        let lines = Lines::of(&lines, beside);
         let ways = self.context.settings()?.for_programs();
         let question = Question {
             requirements: &lines.requirements,
             constraints: &lines.constraints,
             hashes: &lines.hashes,
             sources: Sources::Never,
-            folders: &|_| None,
+            folders: &of_folder,
             brought: &brought,
             python: &python.package_record.version.to_string(),
             platform,

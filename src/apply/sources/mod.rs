@@ -18,9 +18,10 @@ use rattler_conda_types::RepoDataRecord;
 use tempfile::TempDir;
 
 pub use self::error::BuildError;
-use self::error::missing_tool;
+use self::error::{help, last_words};
 use super::context::Context;
 use super::error::ApplyError;
+use super::folders;
 use super::kernels::{Failed, Run, Staging, activate};
 use super::observe::Prepared;
 use super::pip::{Asking, lend, on_path};
@@ -186,9 +187,9 @@ impl Workshop<'_> {
             .filter(|path| path.extension().is_some_and(|ending| ending == "whl"));
         match (wheels.next(), wheels.next()) {
             (Some(wheel), None) => Ok((into, wheel)),
-            _ => Err(BuildError::NoWheel {
+            _ => Err(Box::new(BuildError::NoWheel {
                 package: Source::from(record),
-            }
+            })
             .into()),
         }
     }
@@ -197,25 +198,60 @@ impl Workshop<'_> {
     async fn source(&self, record: &RepoDataRecord, folder: &Path) -> Result<PathBuf, ApplyError> {
         let context = self.context;
         if record.url.scheme().starts_with("git+") {
-            return Ok(git::check_out(context, record, folder).await?);
+            return Ok(git::check_out(context, record, folder)
+                .await
+                .map_err(Box::new)?);
+        }
+        if record.url.scheme() == "folder" {
+            return Ok(self
+                .folder(record, folder.join("source"))
+                .map_err(Box::new)?);
         }
         let kept = context.root.pip().join("sources");
         let network = context.network;
         Ok(fetch_source(record, &kept, network, context.settings()?).await?)
     }
 
+    /// A copy of a folder beside the spec, if its files are those that were locked.
+    fn folder(&self, record: &RepoDataRecord, into: PathBuf) -> Result<PathBuf, BuildError> {
+        let subject = &self.prepared.subject;
+        let wanted = record.package_record.sha256;
+        let lines = subject.pip.iter().flat_map(|section| &section.requirements);
+        let mut asked = lines.filter_map(|line| line.folder.as_ref());
+        let found = asked.find(|folder| wanted.is_some_and(|wanted| wanted[..] == folder.sha256));
+        let other = || BuildError::OtherFolder {
+            package: Source::from(record),
+        };
+        let place = subject.file.beside.join(&found.ok_or_else(other)?.path);
+        let own = [subject.file.path.clone(), subject.file.lock_path()];
+        let failed = |source| BuildError::Folder {
+            path: place.clone(),
+            source,
+        };
+        folders::copy(&place, &own, &into).map_err(failed)?;
+        let copied = folders::digest(&into, &[]).map_err(failed)?;
+        if wanted.is_none_or(|wanted| wanted[..] != copied) {
+            return Err(other());
+        }
+        Ok(into)
+    }
+
     fn failure(&self, record: &RepoDataRecord, failed: Failed) -> ApplyError {
         let package = Source::from(record);
-        let words = failed.output;
-        if self.context.network == Network::Offline && words.contains("network was disabled") {
-            return BuildError::Offline { package, words }.into();
+        let (words, said) = (last_words(&failed.said), failed.said);
+        let words = if words.is_empty() {
+            failed.output
+        } else {
+            words
+        };
+        if self.context.network == Network::Offline && said.contains("network was disabled") {
+            return Box::new(BuildError::Offline { package, words }).into();
         }
-        let help = missing_tool(&words);
-        BuildError::Failed {
+        Box::new(BuildError::Failed {
             package,
+            help: help(&said),
             words,
-            help,
-        }
+        })
         .into()
     }
 }
