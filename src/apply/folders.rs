@@ -11,6 +11,11 @@ use sha2::{Digest as _, Sha256};
 
 /// The files below a folder, sorted: none that a `.gitignore` names, and none of `but`.
 fn files(folder: &Path, but: &[PathBuf]) -> io::Result<Vec<PathBuf>> {
+    let folder = &folder.canonicalize()?;
+    let but: Vec<PathBuf> = but
+        .iter()
+        .filter_map(|path| path.canonicalize().ok())
+        .collect();
     let walk = ignore::WalkBuilder::new(folder)
         .hidden(false)
         .ignore(false)

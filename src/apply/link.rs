@@ -63,7 +63,7 @@ async fn link_one(
     again: bool,
     linked: &mut Linked,
 ) -> Result<(), ApplyError> {
-    sources::build_sources(context, prepared, locked, place).await?;
+    Box::pin(sources::build_sources(context, prepared, locked, place)).await?;
     let client = context.client()?;
     let caches = prepared.subject.packages(context);
     let packages = Packages {

@@ -121,7 +121,7 @@ impl Reading<'_> {
                 "paths begin at the spec's folder",
             ));
         }
-        let own = [self.file.path.clone(), self.file.lock_path()];
+        let own = self.file.own();
         let sha256 = folders::digest(&path, &own).map_err(|error| {
             fault(
                 format!("{} could not be read: {error}", shown(name)),
@@ -222,29 +222,22 @@ impl Reading<'_> {
     }
 
     fn read(&self, path: &Path, below: &Path) -> io::Result<Vec<u8>> {
-        match &self.file.revision {
-            Some(revision) => {
-                let text = revision.file(&self.file.path, below);
-                Ok(text.ok_or(io::ErrorKind::NotFound)?.into_bytes())
-            }
-            None => {
-                fs::metadata(path)?;
-                read_guarded(path, SourceText::MAX_BYTES)
-            }
+        if let Some(revision) = &self.file.revision {
+            let text = revision.file(&self.file.path, below);
+            return Ok(text.ok_or(io::ErrorKind::NotFound)?.into_bytes());
         }
+        fs::metadata(path)?;
+        read_guarded(path, SourceText::MAX_BYTES)
     }
 
     /// The file as the user would name it.
     fn shown(&self, below: &Path) -> String {
-        let path = match &self.file.revision {
+        if let Some(revision) = &self.file.revision {
             // As git takes it in the spec's folder.
-            Some(revision) => format!("{:.12}:./{}", revision.commit, below.display()),
-            None => {
-                let path = Path::new(self.file.source.name()).with_file_name(below);
-                without_dots(&path).to_string_lossy().into_owned()
-            }
-        };
-        path
+            return format!("{:.12}:./{}", revision.commit, below.display());
+        }
+        let path = Path::new(self.file.source.name()).with_file_name(below);
+        without_dots(&path).to_string_lossy().into_owned()
     }
 
     fn fault(&mut self, fault: SpecErrors) {

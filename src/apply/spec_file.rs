@@ -105,6 +105,11 @@ impl SpecFile {
         self.path.with_extension("lock")
     }
 
+    /// The files that are envspec's own, which are no part of a package in their folder.
+    pub(super) fn own(&self) -> [PathBuf; 2] {
+        [self.path.clone(), self.lock_path()]
+    }
+
     /// The lock's name as messages call it.
     pub fn lock_name(&self) -> String {
         match &self.revision {

@@ -96,14 +96,17 @@ fn unlockable(kind: &PipKind) -> Option<(&'static str, &'static str)> {
     match kind {
         PipKind::Editable(url) if url.contains("://") && !url.starts_with("file:") => of_url(url),
         PipKind::Path(path) if is_archive(path) => Some(("a file of this machine", BUILD)),
-        // What is wrong with a folder was told when it was looked into.
-        PipKind::Path(_) | PipKind::Editable(_) => None,
         PipKind::Url(url) => of_url(url),
         PipKind::Named(requirement) => match &requirement.version_or_url {
             Some(VersionOrUrl::Url(url)) => of_url(url.as_str()),
             _ => None,
         },
-        // Their lines stand in their place, unless a fault was found with them.
-        PipKind::RequirementFile(_) | PipKind::ConstraintFile(_) | PipKind::Options => None,
+        // What is wrong with a folder or a file of requirements was told when it was looked
+        // into.
+        PipKind::Path(_)
+        | PipKind::Editable(_)
+        | PipKind::RequirementFile(_)
+        | PipKind::ConstraintFile(_)
+        | PipKind::Options => None,
     }
 }

@@ -70,7 +70,7 @@ pub async fn refresh_cache(
             }
         })
         .buffer_unordered(AT_A_TIME)
-        .try_for_each(|_| async { Ok(()) })
+        .try_for_each(|()| async { Ok(()) })
         .await;
     progress.end(Step::Cache);
     refreshed

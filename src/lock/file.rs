@@ -293,11 +293,7 @@ impl Lock {
         let mut records = self.conda_records(isolated, platform)?;
         let names = records.iter().map(|record| &record.package_record.name);
         let taken = names.map(|name| name.as_normalized().to_owned()).collect();
-        let packages = records.iter().map(|record| &record.package_record);
-        let python = packages
-            .clone()
-            .find(|package| package.name.as_normalized() == "python");
-        let python = python.cloned();
+        let python = wheel::python(&records);
         for package in self.pip(isolated, platform)? {
             let record = wheel::record(&package, &taken, python.as_ref());
             let record = record.ok_or_else(|| LockError::NoWheel {

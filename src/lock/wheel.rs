@@ -54,7 +54,10 @@ pub(super) fn record(
         // No path of a machine: where the spec is.
         UrlOrPath::Path(path) => Url::parse(&format!("folder:{path}")).ok()?,
     };
-    let is_wheel = url.scheme() != "folder" && url.path().ends_with(".whl");
+    let is_wheel = url.scheme() != "folder"
+        && std::path::Path::new(url.path())
+            .extension()
+            .is_some_and(|ending| ending == "whl");
     let sha256 = package.hash.as_ref()?.sha256()?;
     let own: &str = package.name.as_ref();
     let name = if taken.contains(own) {
@@ -91,6 +94,13 @@ pub(super) fn record(
         url,
         channel: Some(PYPI.to_owned()),
     })
+}
+
+/// The Python among records, for which those of sources are.
+pub(super) fn python(records: &[RepoDataRecord]) -> Option<PackageRecord> {
+    let mut packages = records.iter().map(|record| &record.package_record);
+    let python = packages.find(|package| package.name.as_normalized() == "python");
+    python.cloned()
 }
 
 /// What a source and the Python that it is built by have as one name.

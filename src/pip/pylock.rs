@@ -140,15 +140,14 @@ pub(super) fn read(
             without.push(own.to_owned());
         }
     }
-    let told: [(Vec<String>, fn(Vec<String>) -> Unusable); 3] = [
-        (missing, Unusable::HashMissing),
-        (other, Unusable::OtherHash),
-        (without, Unusable::NoWheel),
-    ];
-    for (names, tell) in told {
-        if !names.is_empty() {
-            return Err(tell(names));
-        }
+    if !missing.is_empty() {
+        return Err(Unusable::HashMissing(missing));
+    }
+    if !other.is_empty() {
+        return Err(Unusable::OtherHash(other));
+    }
+    if !without.is_empty() {
+        return Err(Unusable::NoWheel(without));
     }
     packages.sort_by(|a, b| a.name.cmp(&b.name));
     Ok(packages)
@@ -176,11 +175,11 @@ fn of_file(package: &Package, file: &File) -> Result<PypiDistributionData, Unusa
 /// The version in the name of a wheel (`tool-1.0-py3-none-any.whl`) or a source
 /// (`tool-1.0.tar.gz`).
 fn version_in(file: &str) -> Option<pep440_rs::Version> {
-    let ends = [".whl", ".tar.gz", ".tgz", ".zip", ".tar.bz2", ".tar.xz"];
-    let stem = ends.iter().find_map(|end| file.strip_suffix(end))?;
-    if ends[0].len() + stem.len() == file.len() && file.ends_with(ends[0]) {
+    if let Some(stem) = file.strip_suffix(".whl") {
         return stem.split('-').nth(1)?.parse().ok();
     }
+    let ends = [".tar.gz", ".tgz", ".zip", ".tar.bz2", ".tar.xz"];
+    let stem = ends.iter().find_map(|end| file.strip_suffix(end))?;
     stem.rsplit('-').next()?.parse().ok()
 }
 
@@ -260,7 +259,10 @@ fn without_secret(mut url: Url) -> Url {
 }
 
 fn ends_as_wheel(file: &File) -> bool {
-    file_name(file).ends_with(".whl")
+    let name = file_name(file);
+    Path::new(&name)
+        .extension()
+        .is_some_and(|ending| ending == "whl")
 }
 
 fn file_name(file: &File) -> String {
@@ -353,7 +355,7 @@ mod tests {
             of_index[0].location.to_string(),
             "https://h/tool-1.0.tar.gz"
         );
-        let by_url = source(&format!("archive = {file}")).replace("version = \"1.0\"\n", "");
+        let by_url = source(&format!("archive = {file}")).replace("\nversion = \"1.0\"", "");
         assert_eq!(read(&by_url).unwrap()[0].version.to_string(), "1.0");
         let commit = "1b4f4b1763d5065715e7f0e3227e8acfc7799c90";
         for (url, wanted) in [

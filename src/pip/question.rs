@@ -32,7 +32,8 @@ pub enum Sources<'a> {
     Never,
     /// What its author wrote runs, by this Python, if it does not say its needs in a file.
     Run(&'a Path),
-    /// Only that file is read: nothing can be run for a platform that is not here.
+    /// Only that file is read: nothing of the platform runs here, and nothing that builds is
+    /// there.
     Read,
 }
 

@@ -67,7 +67,9 @@ pub fn read_requirements(
 fn logical_lines(text: &str) -> Vec<(String, Span)> {
     let mut lines = Vec::new();
     let mut open: Option<(String, Span)> = None;
-    let mut offset = 0;
+    let marked = text.len();
+    let text = text.strip_prefix('\u{feff}').unwrap_or(text);
+    let mut offset = marked - text.len();
     for line in text.split_inclusive('\n') {
         let begin = offset;
         offset += line.len();
@@ -77,7 +79,7 @@ fn logical_lines(text: &str) -> Vec<(String, Span)> {
         let part = without_comment(goes_on.unwrap_or(line));
         let words = part.split_whitespace().collect::<Vec<_>>().join(" ");
         if !words.is_empty() {
-            let blank = part.len() - part.trim_start_matches([' ', '\t', '\u{feff}']).len();
+            let blank = part.len() - part.trim_start().len();
             let span = Span {
                 offset: begin + blank,
                 len: part.trim_end().len().saturating_sub(blank),
@@ -86,7 +88,7 @@ fn logical_lines(text: &str) -> Vec<(String, Span)> {
             if !joined.is_empty() {
                 joined.push(' ');
             }
-            joined.push_str(words.trim_start_matches('\u{feff}'));
+            joined.push_str(&words);
         }
         if goes_on.is_none() {
             lines.extend(open.take());
@@ -144,11 +146,12 @@ mod tests {
         let text = "greet\ntool=1.0\n--extra-index-url https://me:sesame@h/simple\n";
         let errors = read_requirements(&source(text), false).unwrap_err();
         let told: Vec<_> = errors.messages().collect();
+        // No line of a file with a password in it is shown.
         assert_eq!(
             told,
             [
-                "`tool=1.0` is not a requirement that pip understands",
-                "the URL https://h/… carries a password or a token"
+                "`tool=1.0` is not a requirement that pip understands (more.txt:2:1: a single `=` is conda's)",
+                "the URL https://h/… carries a password or a token (more.txt:3:1: here)"
             ]
         );
     }

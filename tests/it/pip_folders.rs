@@ -1,7 +1,7 @@
 //! Folders beside a spec: built of a copy, locked by the hash of their files.
 
 use crate::pip::{World, version_of};
-use crate::support::{PythonSource, tree};
+use crate::support::PythonSource;
 
 #[test]
 fn a_folder_is_built_as_it_is_and_a_change_in_it_makes_the_lock_stale() {
@@ -32,7 +32,14 @@ fn a_folder_is_built_as_it_is_and_a_change_in_it_makes_the_lock_stale() {
     world.env.run(&["verify"]).success();
     let receipt = world.env.receipt("lab");
     assert_eq!(receipt["built"]["tool"], "folder:./tool");
-    let before = tree(&folder);
+    // Nothing was written into it.
+    let mut names: Vec<_> = fs_err::read_dir(&folder)
+        .unwrap()
+        .map(|entry| entry.unwrap().file_name().into_string().unwrap())
+        .collect();
+    names.sort();
+    let own: Vec<_> = source.files.keys().cloned().collect();
+    assert_eq!(names, own);
 
     // What git would not keep is nobody's business.
     fs_err::create_dir(folder.join("made")).unwrap();
@@ -40,7 +47,6 @@ fn a_folder_is_built_as_it_is_and_a_change_in_it_makes_the_lock_stale() {
     let again = world.env.run(&["apply", "--locked"]).success();
     assert!(again.stderr.contains("Nothing to do"), "{again}");
     fs_err::remove_dir_all(folder.join("made")).unwrap();
-    assert_eq!(tree(&folder), before);
 
     let file = folder.join("tool.py");
     fs_err::write(&file, "__version__ = 'edited'\n").unwrap();

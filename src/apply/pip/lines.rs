@@ -1,11 +1,11 @@
 //! The lines of a `pip:` section as uv is asked.
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use pep508_rs::VersionOrUrl;
 
 use crate::pip::WantedHashes;
-use crate::spec::{PipKind, PipRequirement};
+use crate::spec::{PipFolder, PipKind, PipRequirement};
 
 /// What uv knows by options of its own, or needs not be told.
 const NOT_FOR_UV: [&str; 3] = ["--pre", "--prefer-binary", "--require-hashes"];
@@ -25,8 +25,8 @@ pub(super) struct Lines {
 }
 
 impl Lines {
-    /// `beside` is the spec's folder.
-    pub(super) fn of(lines: &[&PipRequirement], beside: &Path) -> Self {
+    /// `copies` are of the folders that lines ask for.
+    pub(super) fn of(lines: &[&PipRequirement], copies: &[(PathBuf, &PipFolder)]) -> Self {
         let has = |name: &str| {
             let mut alone = lines.iter().filter(|line| line.kind == PipKind::Options);
             alone.any(|line| line.options.iter().any(|option| option.name == name))
@@ -40,10 +40,14 @@ impl Lines {
             match &line.kind {
                 PipKind::Options => requirements.extend(options(line)),
                 _ if line.is_constraint => constraints.push(line.line()),
-                PipKind::Path(_) | PipKind::Editable(_) if line.folder.is_some() => {
-                    requirements.extend(line.folder.as_ref().map(|folder| {
-                        format!("{}{}", beside.join(&folder.path).display(), folder.rest)
-                    }));
+                PipKind::Path(_) | PipKind::Editable(_) => {
+                    let is_it =
+                        |copy: &&(PathBuf, &PipFolder)| Some(copy.1) == line.folder.as_ref();
+                    let copy = copies.iter().find(is_it);
+                    requirements.push(copy.map_or_else(
+                        || line.line(),
+                        |(path, folder)| format!("{}{}", path.display(), folder.rest),
+                    ));
                 }
                 _ => requirements.push(line.line()),
             }
@@ -86,7 +90,9 @@ fn options(line: &PipRequirement) -> Option<String> {
 fn is_source(line: &PipRequirement) -> bool {
     let is_wheel = |url: &str| {
         let path = url.split(['#', '?']).next().unwrap_or(url);
-        path.ends_with(".whl")
+        Path::new(path)
+            .extension()
+            .is_some_and(|ending| ending == "whl")
     };
     match &line.kind {
         PipKind::Named(requirement) => match &requirement.version_or_url {

@@ -6,7 +6,7 @@ mod lines;
 mod uv;
 
 use std::collections::BTreeMap;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use rattler_conda_types::{Channel, RepoDataRecord};
 use rattler_lock::PypiDistributionData;
@@ -19,11 +19,12 @@ use self::lines::Lines;
 pub(super) use self::uv::{Ready, lend, on_path};
 use super::context::Context;
 use super::error::ApplyError;
+use super::folders;
 use super::subject::Subject;
 use crate::conda::{Gateways, Known, Network, distributions};
 use crate::lock::PlatformPackages;
 use crate::pip::{PipError, Question, Sources};
-use crate::spec::{self, PipKind, PipRequirement, PipSection, SpecErrors};
+use crate::spec::{self, PipFolder, PipKind, PipRequirement, PipSection, SpecErrors};
 
 /// Who asks, and by which ways.
 pub(super) struct Asking<'a> {
@@ -81,17 +82,16 @@ impl<'a> Asking<'a> {
         let brought = distributions(&solved.records, &known, self.client).await?;
         self.refuse_lost_extras(&lines, &brought)?;
         let ready = self.ready.get_or_try_init(|| self.uv(&folder)).await?;
-        let beside = &self.subject.file.beside;
-        let asked = lines.iter().filter_map(|line| line.folder.as_ref());
-        let found: Vec<_> = asked
-            .filter_map(|folder| Some((beside.join(&folder.path).canonicalize().ok()?, folder)))
-            .collect();
+        let staged = tempfile::tempdir().map_err(|error| failed(error.into()))?;
+        let copies = self
+            .copies(&lines, staged.path())
+            .map_err(|error| failed(error.into()))?;
         let of_folder = |path: &Path| {
             let path = path.canonicalize().ok()?;
-            let (_, folder) = found.iter().find(|(known, _)| *known == path)?;
+            let (_, folder) = copies.iter().find(|(copy, _)| *copy == path)?;
             Some((folder.path.clone(), folder.sha256))
         };
-        let lines = Lines::of(&lines, beside);
+        let lines = Lines::of(&lines, &copies);
         let ways = self.context.settings()?.for_programs();
         let question = Question {
             requirements: &lines.requirements,
@@ -110,14 +110,11 @@ impl<'a> Asking<'a> {
             environment: &self.context.environment,
             ways: &ways,
         };
-        let of_wheels = match lines.asks_for_sources {
-            true => None,
-            false => Some(question.ask(&ready.uv).await),
-        };
-        match of_wheels {
-            Some(Err(error)) if error.wants_sources() => {}
-            Some(answer) => return answer.map_err(failed),
-            None => {}
+        if !lines.asks_for_sources {
+            match question.ask(&ready.uv).await {
+                Err(error) if error.wants_sources() => {}
+                answer => return answer.map_err(failed),
+            }
         }
         let lent = self.python(solved, &folder).await?;
         let python = lent.as_ref().map(|prefix| prefix.path().join("bin/python"));
@@ -126,6 +123,25 @@ impl<'a> Asking<'a> {
             ..question
         };
         question.ask(&ready.uv).await.map_err(failed)
+    }
+
+    /// Copies of the folders that lines ask for: what builds writes into the folder that it
+    /// is run in.
+    fn copies<'l>(
+        &self,
+        lines: &[&'l PipRequirement],
+        into: &Path,
+    ) -> std::io::Result<Vec<(PathBuf, &'l PipFolder)>> {
+        let file = &self.subject.file;
+        let asked = lines.iter().filter_map(|line| line.folder.as_ref());
+        let copied = asked.enumerate().map(|(number, folder)| {
+            let from = file.beside.join(&folder.path).canonicalize()?;
+            let name = from.file_name().unwrap_or_default();
+            let copy = into.canonicalize()?.join(number.to_string()).join(name);
+            folders::copy(&from, &file.own(), &copy)?;
+            Ok((copy, folder))
+        });
+        copied.collect()
     }
 
     /// The environment's own Python, lent for as long as sources are asked by it; `None` if

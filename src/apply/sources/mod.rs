@@ -223,7 +223,7 @@ impl Workshop<'_> {
             package: Source::from(record),
         };
         let place = subject.file.beside.join(&found.ok_or_else(other)?.path);
-        let own = [subject.file.path.clone(), subject.file.lock_path()];
+        let own = subject.file.own();
         let failed = |source| BuildError::Folder {
             path: place.clone(),
             source,

@@ -42,7 +42,7 @@ pub(super) async fn fetch(
         let places = Arc::clone(&places);
         fetches.spawn(async move {
             let _place = places.acquire_owned().await;
-            archive.fetch().await
+            Box::pin(archive.fetch()).await
         });
     }
     while let Some(ended) = fetches.join_next().await {

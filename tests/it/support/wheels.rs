@@ -226,7 +226,7 @@ impl PythonIndex {
         self.put(&source.name, &file, &bytes);
     }
 
-    /// Adds a wheel that PyPI has, which the world's scripts fetched for the channels.
+    /// Adds a wheel that `PyPI` has, which the world's scripts fetched for the channels.
     pub(crate) fn add_real(&self, name: &str) {
         let cache = channels().with_file_name("cache");
         let folders = fs_err::read_dir(cache).unwrap().flatten();
