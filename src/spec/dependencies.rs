@@ -187,7 +187,7 @@ impl Reader<'_> {
                         format!("write `- {option} …` as an entry of its own"),
                     );
                 }
-                if matches!(line.kind, PipKind::Editable(_)) {
+                if matches!(&line.kind, PipKind::Editable(place) if !place.contains("://")) {
                     self.note(
                         node.label_span(self.source),
                         "`-e` installs what is there now: a generation never changes",
