@@ -78,7 +78,7 @@ const ENGINE_EXCEPTIONS: [(&str, &str, &str); 2] = [
         "hands the one client from the run to the rooms below",
     ),
     (
-        "apply/pip.rs",
+        "apply/pip/mod.rs",
         "rattler_networking",
         "hands the one client from the run to the rooms below",
     ),

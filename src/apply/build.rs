@@ -12,7 +12,7 @@ use super::kernels;
 use super::link::link;
 use super::nix;
 use super::observe::Prepared;
-use super::prefixes::{LockedPrefix, needs};
+use super::prefixes::{needs, packages, sources};
 use super::provenance::provenance;
 use super::publish::{Publishing, publish};
 use super::registration::{self, Replaced};
@@ -254,11 +254,8 @@ pub(super) async fn build(
         spec: known_origin.unwrap_or(origin),
         spec_sha256: hex::encode(Sha256::digest(prepared.subject.file.source.text())),
         lock_sha256: hex::encode(Sha256::digest(prepared.locked.text.as_str())),
-        packages: prepared
-            .prefixes
-            .iter()
-            .flat_map(LockedPrefix::packages)
-            .collect(),
+        packages: packages(&prepared.prefixes),
+        built: sources(&prepared.prefixes),
         kernels: set_up.kernels,
         activation: set_up.activation,
         needs: needs(&prepared.prefixes),

@@ -9,6 +9,7 @@ use thiserror::Error;
 use super::nix::NixError;
 use super::no_solution::NoSolution;
 use super::pip::PipFailure;
+use super::sources::BuildError;
 use crate::conda::{CondaError, SettingsError};
 use crate::jupyter::RegistrationError;
 use crate::kernel::KernelSpecError;
@@ -71,6 +72,11 @@ pub enum ApplyError {
         "install uv (https://docs.astral.sh/uv), or add a channel that has it, such as conda-forge"
     ))]
     NoUv,
+
+    /// A source that is to become a wheel.
+    #[error(transparent)]
+    #[diagnostic(transparent)]
+    Build(#[from] Box<BuildError>),
 
     /// A kernel from Nix.
     #[error(transparent)]

@@ -7,6 +7,7 @@ use super::context::Context;
 use super::error::ApplyError;
 use super::observe::Prepared;
 use super::prefixes::LockedPrefix;
+use super::sources;
 use crate::conda::{Compile, Install, Packages, compile_bytecode, install};
 use crate::store::{self, Receipt, StoreError};
 
@@ -62,6 +63,7 @@ async fn link_one(
     again: bool,
     linked: &mut Linked,
 ) -> Result<(), ApplyError> {
+    Box::pin(sources::build_sources(context, prepared, locked, place)).await?;
     let client = context.client()?;
     let caches = prepared.subject.packages(context);
     let packages = Packages {

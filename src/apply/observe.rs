@@ -8,6 +8,7 @@ use super::forbidden::{refuse_packages, refuse_strangers};
 use super::nix;
 use super::prefixes::{LockedPrefix, needs};
 use super::resolve::Locked;
+use super::sources::{Source, to_build};
 use super::subject::{KernelOrigin, Subject};
 use super::unfit;
 use crate::conda;
@@ -33,6 +34,8 @@ pub struct Prepared {
     /// What this machine lacks of what the packages need, where the spec's target says
     /// that they are for another one.
     pub unfit: Vec<String>,
+    /// The sources of which wheels are built first, which runs what their authors wrote.
+    pub sources: Vec<Source>,
     /// What is to be in it; nothing if the generation is there already.
     pub(super) prefixes: Vec<LockedPrefix>,
 }
@@ -79,6 +82,7 @@ pub fn prepare(
     let (mut cost, mut room) = (Cost::default(), Room::default());
     let mut store_paths = Vec::new();
     let mut unfit = Vec::new();
+    let mut sources = Vec::new();
     if !generation_exists {
         for locked in &prefixes {
             store::refuse_too_long(&locked.within(&prefix))?;
@@ -89,6 +93,7 @@ pub fn prepare(
         unfit = unfit::judge(context, &subject, &needs(&prefixes))?;
         store_paths = nix::store_paths(context, &subject, &locked.text)?;
         let records = prefixes.iter().map(|prefix| prefix.records.as_slice());
+        sources = to_build(&subject.packages(context), &prefixes);
         cost = conda::cost(context.root.path(), &subject.packages(context), records);
         room = store::room(context.root.path());
     }
@@ -135,6 +140,7 @@ pub fn prepare(
         plan,
         other_spec,
         unfit,
+        sources,
         prefixes,
     })
 }

@@ -173,6 +173,9 @@ async fn prepared_from(
     if let Some(beside) = beside {
         file.beside = beside.to_owned();
     }
+    // What it asks of pip is in the lock, which is used as it is; the files that it names
+    // may be gone.
+    file.spec.pip = None;
     let subject = file.judge(context)?;
     let locked = resolve(context, &subject, LockPolicy::Frozen).await?;
     locked.prefixes(context)?;

@@ -248,7 +248,7 @@ pub(super) fn inputs(
     for (request, spec) in all.zip(settled) {
         request.spec = spec;
     }
-    let pip = pip_lines(spec.pip.as_ref(), &platforms);
+    let pip = pip_lines(subject.pip.as_ref(), &platforms);
     let inputs = Inputs {
         channel_priority: spec.channel_priority,
         channels: channels

@@ -119,14 +119,7 @@ pub(super) async fn solution(
     if !unsolvable.is_empty() {
         return Err(no_solution(subject, inputs, channels, &unsolvable));
     }
-    let asking = Asking {
-        context,
-        subject,
-        channels,
-        gateways: &gateways,
-        client: &client,
-        ready: tokio::sync::OnceCell::new(),
-    };
+    let asking = Asking::new(context, subject, channels, &gateways, &client);
     let mut solved = solved.into_iter();
     let mut solution = Vec::new();
     for part in &parts {

@@ -10,6 +10,7 @@ use super::beside::definition;
 use super::context::Context;
 use super::error::ApplyError;
 use super::nix::store_folder;
+use super::requirements::with_files;
 use super::revision::Revision;
 use super::subject::{KernelOrigin, Subject, SubjectKernel};
 use super::unlockable::refuse_unlockable;
@@ -139,6 +140,11 @@ impl SpecFile {
         self.path.with_extension("lock")
     }
 
+    /// The files that are envspec's own, which are no part of a package in their folder.
+    pub(super) fn own(&self) -> [PathBuf; 2] {
+        [self.path.clone(), self.lock_path()]
+    }
+
     /// The lock's name as messages call it.
     pub fn lock_name(&self) -> String {
         match &self.revision {
@@ -244,7 +250,11 @@ impl SpecFile {
         if let Some(fault) = self.judge_target(context) {
             add(fault);
         }
-        if let Some(fault) = refuse_unlockable(&self.spec, &self.source) {
+        let pip = with_files(&self).unwrap_or_else(|fault| {
+            add(fault);
+            self.spec.pip.clone()
+        });
+        if let Some(fault) = refuse_unlockable(pip.as_ref(), &self.source) {
             add(fault);
         }
         match (faults, site, launch) {
@@ -253,6 +263,7 @@ impl SpecFile {
                 site,
                 launch,
                 kernels,
+                pip,
             }),
             (Some(faults), _, _) => Err(faults.into()),
             (None, _, _) => unreachable!("a missing site or launch leaves a fault"),

@@ -12,7 +12,7 @@ use crate::kernel::{Installable, KernelDefinition, KernelspecSource, RegisteredN
 use crate::lock::LockText;
 use crate::plan::DesiredKernel;
 use crate::site::{Purge, ResolvedLaunch, Site};
-use crate::spec::KernelRequest;
+use crate::spec::{KernelRequest, PipSection};
 use crate::store::Root;
 
 /// A kernel of a spec with its definition.
@@ -58,6 +58,8 @@ pub struct Subject {
     pub launch: ResolvedLaunch,
     /// Its kernels, in the spec's order.
     pub kernels: Vec<SubjectKernel>,
+    /// What it asks of pip, with what the files of requirements say that it names.
+    pub pip: Option<PipSection>,
 }
 
 impl SubjectKernel {

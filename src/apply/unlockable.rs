@@ -3,15 +3,21 @@
 
 use pep508_rs::VersionOrUrl;
 
-use crate::spec::{self, EnvSpec, PipKind, PipRequirement, SourceText, SpecErrors};
+use crate::spec::{self, PipKind, PipRequirement, PipSection, SourceText, SpecErrors};
 
 /// Refuses what a lock can't hold: what has no fixed content, or would have to be built.
-pub(super) fn refuse_unlockable(spec: &EnvSpec, source: &SourceText) -> Option<SpecErrors> {
-    let lines = spec.pip.iter().flat_map(|section| &section.requirements);
+pub(super) fn refuse_unlockable(
+    section: Option<&PipSection>,
+    source: &SourceText,
+) -> Option<SpecErrors> {
+    let lines = section
+        .into_iter()
+        .flat_map(|section| &section.requirements);
     let faults = lines.filter_map(|line| {
         let (what, help) = unlockable(&line.kind).or_else(|| unlockable_in(line))?;
         let message = format!("{what} can't be locked");
-        Some(spec::fault(source, line.span, message, "asked here", help))
+        let place = line.place(source);
+        Some(spec::fault(place, line.span, message, "asked here", help))
     });
     faults.reduce(SpecErrors::and)
 }
@@ -24,8 +30,8 @@ fn unlockable_in(line: &PipRequirement) -> Option<(&'static str, &'static str)> 
         "write what it stands for; a password belongs into ~/.netrc or the keyring",
     );
     const HASH: (&str, &str) = (
-        "`--hash`",
-        "take it out: the lock has the SHA-256 of every wheel",
+        "a hash that is no SHA-256",
+        "write `--hash=sha256:` and 64 digits: an index tells no others",
     );
     const LINKS: (&str, &str) = (
         "a folder of this machine",
@@ -35,12 +41,15 @@ fn unlockable_in(line: &PipRequirement) -> Option<(&'static str, &'static str)> 
         "this option of pip's",
         "take it out: it says how to build or to fetch, and the lock says what to install",
     );
-    const KNOWN: [&str; 6] = [
+    const KNOWN: [&str; 9] = [
         "--index-url",
         "--extra-index-url",
         "--find-links",
         "--no-index",
+        "--no-binary",
         "--only-binary",
+        "--prefer-binary",
+        "--require-hashes",
         "--pre",
     ];
     if line.text.contains("${") {
@@ -50,6 +59,7 @@ fn unlockable_in(line: &PipRequirement) -> Option<(&'static str, &'static str)> 
     line.options.iter().find_map(|option| {
         let value = option.value.as_deref().unwrap_or_default();
         match option.name {
+            "--hash" if is_sha256(value) => None,
             "--hash" => Some(HASH),
             "--find-links" if alone && !value.contains("://") => Some(LINKS),
             "--find-links" if value.starts_with("file:") => Some(LINKS),
@@ -60,26 +70,43 @@ fn unlockable_in(line: &PipRequirement) -> Option<(&'static str, &'static str)> 
     })
 }
 
+/// Whether a path is that of an archive, by its name.
+pub(super) fn is_archive(path: &str) -> bool {
+    let path = path.split([';', '[']).next().unwrap_or_default().trim_end();
+    let ends = [
+        ".whl", ".zip", ".tar.gz", ".tgz", ".tar", ".tar.bz2", ".tbz", ".tar.xz", ".txz",
+    ];
+    ends.iter().any(|end| path.to_lowercase().ends_with(end))
+}
+
+/// Whether a hash is `sha256:` and as many digits as it has.
+fn is_sha256(hash: &str) -> bool {
+    let digits = hash.strip_prefix("sha256:").unwrap_or_default();
+    digits.len() == 64 && digits.chars().all(|c| c.is_ascii_hexdigit())
+}
+
 fn unlockable(kind: &PipKind) -> Option<(&'static str, &'static str)> {
-    const BUILD: &str = "to build it runs what is in it: name a version of it that an index has, or the URL of a wheel";
-    const HERE: &str = "write its lines here: what else they say would not be in the spec";
-    let repository = |url: &str| {
-        let known = ["git+", "hg+", "svn+", "bzr+"];
-        known.iter().any(|scheme| url.starts_with(scheme))
+    const BUILD: &str = "name a version of it that an index has, the URL of an archive, or its repository: git+https://…";
+    const GIT: &str = "git alone is understood: git+https://…, git+ssh://…, git+file://…";
+    let of_url = |url: &str| {
+        let others = ["hg+", "svn+", "bzr+"];
+        let is_other = others.iter().any(|scheme| url.starts_with(scheme));
+        is_other.then_some(("a repository of this kind", GIT))
     };
     match kind {
-        PipKind::Path(_) | PipKind::Editable(_) => {
-            Some(("a folder or a file of this machine", BUILD))
-        }
-        PipKind::Url(url) if repository(url) => Some(("a repository", BUILD)),
+        PipKind::Editable(url) if url.contains("://") && !url.starts_with("file:") => of_url(url),
+        PipKind::Path(path) if is_archive(path) => Some(("a file of this machine", BUILD)),
+        PipKind::Url(url) => of_url(url),
         PipKind::Named(requirement) => match &requirement.version_or_url {
-            Some(VersionOrUrl::Url(url)) if repository(url.as_str()) => {
-                Some(("a repository", BUILD))
-            }
+            Some(VersionOrUrl::Url(url)) => of_url(url.as_str()),
             _ => None,
         },
-        PipKind::RequirementFile(_) => Some(("another file of requirements", HERE)),
-        PipKind::ConstraintFile(_) => Some(("another file of constraints", HERE)),
-        PipKind::Url(_) | PipKind::Options => None,
+        // What is wrong with a folder or a file of requirements was told when it was looked
+        // into.
+        PipKind::Path(_)
+        | PipKind::Editable(_)
+        | PipKind::RequirementFile(_)
+        | PipKind::ConstraintFile(_)
+        | PipKind::Options => None,
     }
 }

@@ -5,7 +5,7 @@ use std::any::Any;
 use miette::{Diagnostic, Report};
 use thiserror::Error;
 
-use crate::apply::{AdoptError, ApplyError, NixError};
+use crate::apply::{AdoptError, ApplyError, BuildError, NixError};
 use crate::cluster::ClusterError;
 use crate::conda::{CondaError, SettingsError};
 use crate::jupyter::RegistrationError;
@@ -212,6 +212,7 @@ impl From<ApplyError> for Failure {
             ApplyError::NoSolution(_) | ApplyError::NoUv => Exit::NoSolution,
             ApplyError::Pip(failure) => pip(failure.error()),
             ApplyError::InstallerOffline { .. } => Exit::Network,
+            ApplyError::Build(error) => build(error),
             ApplyError::Conda(error) => conda(error),
             ApplyError::NoLock { .. }
             | ApplyError::StaleLock { .. }
@@ -243,6 +244,7 @@ fn conda(error: &CondaError) -> Exit {
         // What a channel gives is not what it must be.
         CondaError::Index { .. }
         | CondaError::Fetch { .. }
+        | CondaError::Source { .. }
         | CondaError::Listing { .. }
         | CondaError::Unsafe { .. } => Exit::Network,
         CondaError::Unsolvable(_) => Exit::NoSolution,
@@ -254,13 +256,27 @@ fn conda(error: &CondaError) -> Exit {
     }
 }
 
+fn build(error: &BuildError) -> Exit {
+    match error {
+        BuildError::Offline { .. } | BuildError::Repository { .. } => Exit::Network,
+        BuildError::Failed { .. } | BuildError::NoWheel { .. } => Exit::Cluster,
+        BuildError::OtherFolder { .. } => Exit::Pending,
+        BuildError::Folder { .. } => Exit::Store,
+    }
+}
+
 fn pip(error: &PipError) -> Exit {
     match error {
-        PipError::NoSolution { .. } | PipError::NoWheel { .. } => Exit::NoSolution,
+        PipError::NoSolution { .. }
+        | PipError::NoWheel { .. }
+        | PipError::Source { .. }
+        | PipError::ForeignSource { .. }
+        | PipError::OtherHash { .. } => Exit::NoSolution,
         PipError::Network { .. } => Exit::Network,
-        PipError::Refused { .. } | PipError::NoPython { .. } | PipError::Platform { .. } => {
-            Exit::Usage
-        }
+        PipError::Refused { .. }
+        | PipError::NoPython { .. }
+        | PipError::HashMissing { .. }
+        | PipError::Platform { .. } => Exit::Usage,
         PipError::Answer { .. } => Exit::Internal,
         PipError::Disk { .. } => Exit::Store,
     }

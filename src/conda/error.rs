@@ -98,6 +98,19 @@ pub enum CondaError {
         why: &'static str,
     },
 
+    /// The source of a package of Python's could not be fetched, or was not what the lock
+    /// says.
+    #[error("the source {package} could not be fetched: {why}")]
+    #[diagnostic(help(
+        "nothing was changed; run the command again. If it is no longer there, or another one of its name, renew the lock with: envspec lock --renew"
+    ))]
+    Source {
+        /// Where it is; a URL with a secret was refused before.
+        package: String,
+        /// Why.
+        why: String,
+    },
+
     /// What a package brings could not be found out.
     #[error("the list of files of {package} could not be read")]
     #[diagnostic(help(

@@ -24,6 +24,7 @@ mod refresh;
 mod remedy;
 mod settings;
 mod solve;
+mod sources;
 mod update;
 mod virtual_packages;
 
@@ -44,5 +45,6 @@ pub use refresh::refresh_cache;
 pub use remedy::{Remedy, Rewritten, Suggestion};
 pub use settings::{Configuration, Said, Settings, SettingsError, Shown, Surroundings};
 pub use solve::{Gateways, Line, Solution, Solve, solve_all};
+pub use sources::{enter_built, fetch_source, unbuilt};
 pub use update::Held;
 pub use virtual_packages::{Lack, fits, lacks, virtual_packages};

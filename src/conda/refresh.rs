@@ -6,7 +6,7 @@ use std::sync::Arc;
 use futures_util::{StreamExt as _, TryStreamExt as _, stream};
 use rattler::install::InstallerError;
 use rattler_cache::package_cache::PackageCache;
-use rattler_cache::validation::ValidationMode;
+use rattler_cache::validation::{ValidationMode, validate_package_directory};
 use rattler_conda_types::RepoDataRecord;
 use rattler_networking::LazyClient;
 use rattler_networking::retry_policies::default_retry_policy;
@@ -15,7 +15,7 @@ use super::channels::refuse_secrets;
 use super::error::CondaError;
 use super::packages::{entry_name, fetch_wheel};
 use super::progress::{Progress, Step};
-use crate::lock::is_wheel;
+use crate::lock::{is_source, is_wheel};
 
 /// How many packages are looked into at a time.
 const AT_A_TIME: usize = 8;
@@ -47,6 +47,11 @@ pub async fn refresh_cache(
             let cache = &cache;
             async move {
                 let package = &record.package_record;
+                if is_source(record) {
+                    progress.advance(Step::Cache, 1);
+                    return remove_if_damaged(&folder.join(entry_name(record)))
+                        .map_err(|error| CondaError::install(folder, error));
+                }
                 let fetched = if is_wheel(record) {
                     fetch_wheel(cache, record, client.clone(), None).await
                 } else if let Ok(path) = record.url.to_file_path() {
@@ -61,12 +66,22 @@ pub async fn refresh_cache(
                         .await
                 };
                 progress.advance(Step::Cache, 1);
-                fetched.map_err(failed(record.url.to_string()))
+                fetched.map(drop).map_err(failed(record.url.to_string()))
             }
         })
         .buffer_unordered(AT_A_TIME)
-        .try_for_each(|_| async { Ok(()) })
+        .try_for_each(|()| async { Ok(()) })
         .await;
     progress.end(Step::Cache);
     refreshed
+}
+
+/// Takes what was built of a source out of the cache if it is not what it was: it is built
+/// again.
+fn remove_if_damaged(entry: &Path) -> Result<(), InstallerError> {
+    if validate_package_directory(entry, ValidationMode::Full).is_ok() {
+        return Ok(());
+    }
+    let what = || format!("could not remove {}", entry.display());
+    fs_err::remove_dir_all(entry).map_err(|error| InstallerError::IoError(what(), error))
 }

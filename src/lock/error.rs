@@ -51,11 +51,8 @@ pub enum LockError {
         package: String,
     },
 
-    /// A package of Python's that is no wheel, or has no SHA-256: building one runs what
-    /// its author wrote.
-    #[error(
-        "{name}: {package} comes from pip and is no wheel with a SHA-256, and nothing else is installed"
-    )]
+    /// A package of Python's that has no SHA-256, or no Python to be for.
+    #[error("{name}: {package} comes from pip and has no SHA-256, or no Python beside it")]
     #[diagnostic(help("make the lock anew with: envspec lock --renew"))]
     NoWheel {
         /// The file.

@@ -227,8 +227,10 @@ impl Lock {
         let mut records = self.conda_records(isolated, platform)?;
         let names = records.iter().map(|record| &record.package_record.name);
         let taken = names.map(|name| name.as_normalized().to_owned()).collect();
+        let python = wheel::python(&records);
         for package in self.pip(isolated, platform)? {
-            let record = wheel::record(&package, &taken).ok_or_else(|| LockError::NoWheel {
+            let record = wheel::record(&package, &taken, python.as_ref());
+            let record = record.ok_or_else(|| LockError::NoWheel {
                 name: self.name.clone(),
                 package: package.name.to_string(),
             })?;

@@ -74,14 +74,20 @@ fn brackets(only: Option<&BTreeSet<Subdir>>) -> String {
 }
 
 /// What a spec asks of pip, as lines: `greet >=1`, `[linux-64] greet >=1` where it is not
-/// for all of the platforms.
+/// for all of the platforms, `-c greet <2` for a constraint, and behind a folder the hash of
+/// its files.
 pub fn pip_lines(section: Option<&PipSection>, platforms: &[Subdir]) -> Vec<String> {
     let lines = section
         .into_iter()
         .flat_map(|section| &section.requirements);
     let lines = lines.filter_map(|line| {
         let wanted = wanted(platforms, |platform| line.applies_to(platform))?;
-        Some(brackets(narrower(platforms, wanted).as_ref()) + &line.text)
+        let constraint = if line.is_constraint { "-c " } else { "" };
+        let platforms = brackets(narrower(platforms, wanted).as_ref());
+        let content = line.folder.as_ref().map_or_else(String::new, |folder| {
+            format!(" # sha256:{}", hex::encode(folder.sha256))
+        });
+        Some(platforms + constraint + &line.text + &content)
     });
     lines.collect()
 }

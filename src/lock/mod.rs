@@ -21,5 +21,5 @@ pub use file::{Lock, LockText, PlatformPackages};
 pub use inputs::{Inputs, Origin, Request, Staleness, pip_lines};
 pub use needs::Need;
 pub use nix::{LockedNix, NixInput};
-pub use wheel::{PYPI, is_wheel, url_of};
+pub use wheel::{PYPI, is_source, is_wheel, url_of};
 pub use why::why;

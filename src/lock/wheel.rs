@@ -2,21 +2,32 @@
 //!
 //! A lock has them as rattler's lock files do. To be fetched, linked, verified and
 //! collected by the same ways as conda's packages, a wheel becomes a record of conda's: it
-//! is for any Python of its version, its build names its file, and it needs `python`.
+//! is for any Python of its version, its build names its file, and it needs `python`. So
+//! does a source; its build names the Python too that it is built by, for the wheel that
+//! comes of it may be for that one alone.
 
 use std::collections::BTreeSet;
 
 use rattler_conda_types::package::{ArchiveIdentifier, CondaArchiveType, DistArchiveIdentifier};
 use rattler_conda_types::{NoArchType, PackageName, PackageRecord, RepoDataRecord, Version};
 use rattler_lock::{PypiDistributionData, UrlOrPath};
+use sha2::{Digest as _, Sha256};
 use url::Url;
 
 /// The channel that such a record names, as conda calls what pip installed.
 pub const PYPI: &str = "pypi";
 
-/// Whether a record is that of a wheel.
+/// Whether a record is that of a wheel, or of a source that becomes one.
 pub fn is_wheel(record: &RepoDataRecord) -> bool {
     record.channel.as_deref() == Some(PYPI)
+}
+
+/// What the build of a source's record begins with.
+const SOURCE: &str = "pypi_source_";
+
+/// Whether a record is that of a source, of which a wheel is to be built.
+pub fn is_source(record: &RepoDataRecord) -> bool {
+    is_wheel(record) && record.package_record.build.as_str().starts_with(SOURCE)
 }
 
 /// Where a distribution is fetched from; `None` for one at a path, whose content may
@@ -28,22 +39,26 @@ pub fn url_of(package: &PypiDistributionData) -> Option<&Url> {
     }
 }
 
-/// The record of a wheel; `None` if it is no wheel, or has no SHA-256.
+/// The record of a wheel or a source, to be installed beside `python`; `None` if it has no
+/// SHA-256, or there is no Python.
 ///
 /// Names of Python's packages and of conda's are not of one world: where conda has
 /// another package of this name (`taken`), the record's begins with `pypi-`.
 pub(super) fn record(
     package: &PypiDistributionData,
     taken: &BTreeSet<String>,
+    python: Option<&PackageRecord>,
 ) -> Option<RepoDataRecord> {
-    let url = url_of(package)?;
-    let is_wheel = std::path::Path::new(url.path())
-        .extension()
-        .is_some_and(|ending| ending == "whl");
+    let url = match &*package.location {
+        UrlOrPath::Url(url) => url.clone(),
+        // No path of a machine: where the spec is.
+        UrlOrPath::Path(path) => Url::parse(&format!("folder:{path}")).ok()?,
+    };
+    let is_wheel = url.scheme() != "folder"
+        && std::path::Path::new(url.path())
+            .extension()
+            .is_some_and(|ending| ending == "whl");
     let sha256 = package.hash.as_ref()?.sha256()?;
-    if !is_wheel {
-        return None;
-    }
     let own: &str = package.name.as_ref();
     let name = if taken.contains(own) {
         format!("{PYPI}-{own}")
@@ -52,7 +67,12 @@ pub(super) fn record(
     };
     let version = package.version.to_string();
     // Two wheels of one version are for different Pythons or machines.
-    let build = format!("{PYPI}_{}", hex::encode(&sha256[..4]));
+    let build = if is_wheel {
+        format!("{PYPI}_{}", hex::encode(&sha256[..4]))
+    } else {
+        let built = built_by(sha256, python?);
+        format!("{SOURCE}{}", hex::encode(&built[..8]))
+    };
     let mut record = PackageRecord::new(
         PackageName::try_from(name.as_str()).ok()?,
         version.parse::<Version>().ok()?,
@@ -62,7 +82,7 @@ pub(super) fn record(
     record.noarch = NoArchType::python();
     "noarch".clone_into(&mut record.subdir);
     record.depends = vec!["python".to_owned()];
-    record.depends.extend(system(url));
+    record.depends.extend(system(&url));
     let identifier = ArchiveIdentifier {
         name,
         version,
@@ -71,9 +91,31 @@ pub(super) fn record(
     Some(RepoDataRecord {
         identifier: DistArchiveIdentifier::new(identifier, CondaArchiveType::Conda),
         package_record: record,
-        url: url.clone(),
+        url,
         channel: Some(PYPI.to_owned()),
     })
+}
+
+/// The Python among records, for which those of sources are.
+pub(super) fn python(records: &[RepoDataRecord]) -> Option<PackageRecord> {
+    let mut packages = records.iter().map(|record| &record.package_record);
+    let python = packages.find(|package| package.name.as_normalized() == "python");
+    python.cloned()
+}
+
+/// What a source and the Python that it is built by have as one name.
+fn built_by(source: &[u8], python: &PackageRecord) -> [u8; 32] {
+    let mut digest = Sha256::new();
+    digest.update(source);
+    for word in [
+        &python.subdir,
+        &python.version.to_string(),
+        python.build.as_str(),
+    ] {
+        digest.update(word.as_bytes());
+        digest.update([0]);
+    }
+    digest.finalize().into()
 }
 
 /// The C library or the macOS that a wheel needs, by its name (PEP 425, 600): of several
@@ -105,7 +147,7 @@ mod tests {
 
     use rattler_lock::{PackageHashes, PypiDistributionData, UrlOrPath, Verbatim};
 
-    use super::{is_wheel, record};
+    use super::{PackageRecord, is_source, is_wheel, record};
 
     fn package(file: &str, has_hash: bool) -> PypiDistributionData {
         let url = format!("https://example.org/f/{file}");
@@ -123,7 +165,7 @@ mod tests {
     #[test]
     fn a_wheel_is_a_package_for_any_python_and_its_build_names_its_file() {
         let package = package("some_tool-1.0rc1-py3-none-any.whl", true);
-        let record = record(&package, &BTreeSet::new()).unwrap();
+        let record = record(&package, &BTreeSet::new(), None).unwrap();
         let json = serde_json::to_value(&record).unwrap();
         assert_eq!(json["name"], "some-tool");
         assert_eq!(json["version"], "1.0rc1+local.2");
@@ -148,7 +190,7 @@ mod tests {
             ("cp312-cp312-win_amd64", None),
         ] {
             let package = package(&format!("some_tool-1.0rc1-{tags}.whl"), true);
-            let record = record(&package, &BTreeSet::new()).unwrap();
+            let record = record(&package, &BTreeSet::new(), None).unwrap();
             let depends: Vec<_> = record
                 .package_record
                 .depends
@@ -167,14 +209,35 @@ mod tests {
     fn where_conda_has_another_package_of_the_name_it_has_one_of_its_own() {
         let package = package("some_tool-1.0rc1-py3-none-any.whl", true);
         let taken = BTreeSet::from(["some-tool".to_owned()]);
-        let record = record(&package, &taken).unwrap();
+        let record = record(&package, &taken, None).unwrap();
         assert_eq!(record.package_record.name.as_normalized(), "pypi-some-tool");
     }
 
     #[test]
-    fn what_is_no_wheel_or_has_no_hash_is_no_package() {
+    fn a_source_is_another_package_for_each_python_that_it_is_built_by() {
+        let python = |build: &str| {
+            PackageRecord::new(
+                "python".parse().unwrap(),
+                "3.12.4".parse::<rattler_conda_types::Version>().unwrap(),
+                build.parse().unwrap(),
+            )
+        };
+        let package = package("some_tool-1.0rc1.tar.gz", true);
+        let builds: BTreeSet<String> = ["h1_0", "h1_0", "h2_0"]
+            .map(|build| {
+                let record = record(&package, &BTreeSet::new(), Some(&python(build))).unwrap();
+                assert!(is_source(&record) && is_wheel(&record));
+                record.package_record.build.to_string()
+            })
+            .into();
+        assert_eq!(builds.len(), 2);
+        assert!(record(&package, &BTreeSet::new(), None).is_none());
+    }
+
+    #[test]
+    fn what_has_no_hash_is_no_package() {
         let none = BTreeSet::new();
-        assert!(record(&package("some_tool-1.0rc1.tar.gz", true), &none).is_none());
-        assert!(record(&package("some_tool-1.0rc1-py3-none-any.whl", false), &none).is_none());
+        let package = package("some_tool-1.0rc1-py3-none-any.whl", false);
+        assert!(record(&package, &none, None).is_none());
     }
 }

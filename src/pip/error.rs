@@ -52,7 +52,7 @@ pub enum PipError {
     /// A package has no wheel for the platform.
     #[error("{} no wheel for {platform} and Python {python}", has(packages))]
     #[diagnostic(help(
-        "a source archive would have to be built, which runs what its author wrote; take a version that has wheels, or the conda package"
+        "there is no source to build one from either; take another version, or the conda package"
     ))]
     NoWheel {
         /// The packages.
@@ -61,6 +61,51 @@ pub enum PipError {
         platform: Subdir,
         /// The version of Python.
         python: String,
+    },
+
+    /// A source does not say what it needs but by running, and that failed.
+    #[error("a source could not be asked what it needs\n{words}")]
+    #[diagnostic(help(
+        "take a version that has wheels, or the conda package; to build none: `- \"--only-binary :all:\"`"
+    ))]
+    Source {
+        /// The end of what it said.
+        words: String,
+    },
+
+    /// The same of one for a platform that is not this machine's.
+    #[error("a source for {platform} does not say in a file what it needs\n{words}")]
+    #[diagnostic(help(
+        "nothing of {platform} runs here: take a version that has wheels for it, or lock the spec on a machine of that platform alone"
+    ))]
+    ForeignSource {
+        /// The platform.
+        platform: Subdir,
+        /// The end of what uv said.
+        words: String,
+    },
+
+    /// No file of a package has a hash that was asked for.
+    #[error("no file of {} has a hash that is asked for", packages.join(", "))]
+    #[diagnostic(help(
+        "if the file is known to be good, write its own `--hash`; the lock keeps it from then on"
+    ))]
+    OtherHash {
+        /// The packages.
+        packages: Vec<String>,
+    },
+
+    /// Each package was to have a hash.
+    #[error(
+        "`--require-hashes` asks for a hash of each package, and {} none",
+        has(packages)
+    )]
+    #[diagnostic(help(
+        "give each a `--hash`, or take the option out: the lock has the SHA-256 of all files anyway"
+    ))]
+    HashMissing {
+        /// The packages.
+        packages: Vec<String>,
     },
 
     /// uv gave an answer that can't be used.
@@ -84,4 +129,15 @@ pub enum PipError {
 fn has(packages: &[String]) -> String {
     let verb = if packages.len() == 1 { "has" } else { "have" };
     format!("{} {verb}", packages.join(", "))
+}
+
+impl PipError {
+    /// Whether it may go otherwise if sources are taken too.
+    pub fn wants_sources(&self) -> bool {
+        match self {
+            Self::NoWheel { .. } => true,
+            Self::NoSolution { reasons, .. } => reasons.contains("wheels"),
+            _ => false,
+        }
+    }
 }

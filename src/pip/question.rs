@@ -1,4 +1,4 @@
-//! One question to uv: requirements in, wheels out.
+//! One question to uv: requirements in, wheels and sources out.
 
 use std::collections::BTreeMap;
 use std::fmt::Write as _;
@@ -12,7 +12,8 @@ use tokio::process::Command;
 
 use super::brought;
 use super::error::PipError;
-use super::pylock::{self, Unusable};
+use super::pylock::{self, OfFolder, Unusable, WantedHashes};
+use super::ways::{staged, ways};
 
 /// The program, and a Python for it to run itself by.
 #[derive(Debug, Clone)]
@@ -23,10 +24,31 @@ pub struct Uv {
     pub python: PathBuf,
 }
 
+/// What may be done with the source of a package, to learn what it needs. Which it is built
+/// into a wheel is another matter.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Sources<'a> {
+    /// None is taken.
+    Never,
+    /// What its author wrote runs, by this Python, if it does not say its needs in a file.
+    Run(&'a Path),
+    /// Only that file is read: nothing of the platform runs here, and nothing that builds is
+    /// there.
+    Read,
+}
+
 /// What is asked.
 pub struct Question<'a> {
     /// The lines of the `pip:` section.
     pub requirements: &'a [String],
+    /// Those that only hold versions down.
+    pub constraints: &'a [String],
+    /// The hashes that files have to have.
+    pub hashes: &'a WantedHashes,
+    /// What of sources is allowed.
+    pub sources: Sources<'a>,
+    /// The folders of this machine that packages may be in.
+    pub folders: OfFolder<'a>,
     /// The distributions that conda brings, by their normalised names.
     pub brought: &'a BTreeMap<String, String>,
     /// The Python that they are for.
@@ -49,39 +71,84 @@ pub struct Question<'a> {
     pub ways: &'a [(&'static str, String)],
 }
 
+impl Uv {
+    /// Makes a Python that has no packages.
+    async fn empty(&self, folder: &Path, cache: &Path) -> Result<(), PipError> {
+        let mut command = Command::new(&self.program);
+        command
+            .args([
+                "venv",
+                "--quiet",
+                "--no-config",
+                "--no-python-downloads",
+                "--cache-dir",
+            ])
+            .arg(cache)
+            .arg("--python")
+            .args([&self.python, folder])
+            .stdin(Stdio::null())
+            .kill_on_drop(true);
+        let output = command.output().await?;
+        if output.status.success() {
+            return Ok(());
+        }
+        let words = words(&String::from_utf8_lossy(&output.stderr));
+        Err(PipError::Refused { words })
+    }
+}
+
 impl Question<'_> {
     /// Asks uv.
     pub async fn ask(&self, uv: &Uv) -> Result<Vec<PypiDistributionData>, PipError> {
         let folder = tempfile::tempdir()?;
         let wheels = folder.path().join("brought");
         fs::create_dir(&wheels)?;
-        let constraints = brought::write(self.brought, &wheels)?;
+        let mut constraints = brought::write(self.brought, &wheels)?;
+        for line in self.constraints {
+            writeln!(constraints, "{line}").map_err(std::io::Error::other)?;
+        }
         fs::write(folder.path().join("constraints.txt"), constraints)?;
         let mut lines = self.requirements.join("\n");
         lines.push('\n');
         fs::write(folder.path().join("requirements.in"), lines)?;
         // What uv finds there it prefers, as in a lock that it brings up to date.
-        fs::write(folder.path().join("pylock.toml"), self.preferences())?;
+        let answer = folder.path().join("pylock.toml");
+        fs::write(&answer, self.preferences())?;
+        let output = self.command(uv, folder.path()).await?.output().await?;
+        if !output.status.success() {
+            return Err(self.failure(&String::from_utf8_lossy(&output.stderr)));
+        }
+        let answer = fs::read_to_string(answer)?;
+        // Its paths begin at the folder that it is in.
+        let of_folder = |path: &Path| (self.folders)(&folder.path().join(path));
+        let read = pylock::read(&answer, self.hashes, &of_folder);
+        read.map_err(|unusable| self.unusable(unusable))
+    }
+
+    /// uv, asked; `folder` has what it reads and writes.
+    async fn command(&self, uv: &Uv, folder: &Path) -> Result<Command, PipError> {
         let mut command = Command::new(&uv.program);
+        command.current_dir(folder).env_clear();
+        let mut python = uv.python.clone();
+        if self.sources == Sources::Never {
+            command.envs(ways(self.environment, self.ways));
+        } else {
+            let home = folder.join("home");
+            fs::create_dir_all(home.join("tmp"))?;
+            let told = staged(self.environment, self.ways, &home);
+            command.envs(told.variables).args(told.arguments);
+        }
         command
-            .current_dir(folder.path())
-            .env_clear()
-            .envs(ways(self.environment, self.ways))
+            .args(["pip", "compile", "requirements.in"])
             .args([
-                "pip",
-                "compile",
-                "requirements.in",
                 "--quiet",
                 "--color",
                 "never",
-            ])
-            .args([
                 "--no-progress",
                 "--no-header",
-                "--no-build",
-                "--no-python-downloads",
             ])
-            .args(["--format", "pylock.toml", "--output-file", "pylock.toml"])
+            .args(["--no-python-downloads", "--format", "pylock.toml"])
+            .args(["--output-file", "pylock.toml"])
             .args([
                 "--constraints",
                 "constraints.txt",
@@ -89,9 +156,23 @@ impl Question<'_> {
                 "brought",
             ])
             .args(["--python-version", self.python, "--python-platform"])
-            .arg(self.platform_of_uv()?)
+            .arg(self.platform_of_uv()?);
+        match self.sources {
+            Sources::Never => {
+                command.arg("--no-build");
+            }
+            Sources::Run(of_environment) => of_environment.clone_into(&mut python),
+            Sources::Read => {
+                // One without packages, so that what builds is not there either.
+                let empty = folder.join("empty");
+                uv.empty(&empty, self.cache).await?;
+                python = empty.join("bin/python");
+                command.arg("--no-build-isolation");
+            }
+        }
+        command
             .arg("--python")
-            .arg(&uv.python)
+            .arg(python)
             .arg("--cache-dir")
             .arg(self.cache)
             .args(self.offline.then_some("--offline"))
@@ -101,22 +182,23 @@ impl Question<'_> {
         if let (true, Some((major, minor))) = (self.platform.is_osx(), self.system) {
             command.env("MACOSX_DEPLOYMENT_TARGET", format!("{major}.{minor}"));
         }
-        let output = command.output().await?;
-        if !output.status.success() {
-            return Err(self.failure(&String::from_utf8_lossy(&output.stderr)));
-        }
-        let answer = fs::read_to_string(folder.path().join("pylock.toml"))?;
-        pylock::read(&answer).map_err(|unusable| match unusable {
+        Ok(command)
+    }
+
+    fn unusable(&self, unusable: Unusable) -> PipError {
+        match unusable {
             Unusable::NoWheel(packages) => PipError::NoWheel {
                 packages,
                 platform: self.platform,
                 python: self.python.to_owned(),
             },
+            Unusable::OtherHash(packages) => PipError::OtherHash { packages },
+            Unusable::HashMissing(packages) => PipError::HashMissing { packages },
             Unusable::NoHash(package) => PipError::Answer {
-                why: format!("the wheel of {package} has no SHA-256 or no place"),
+                why: format!("the file of {package} has no SHA-256 or no place"),
             },
             Unusable::Unreadable(why) => PipError::Answer { why },
-        })
+        }
     }
 
     /// The packages of the older lock, as a lock of uv's.
@@ -160,6 +242,16 @@ impl Question<'_> {
         if said.contains("Failed to fetch") || said.contains(offline) {
             return PipError::Network { words };
         }
+        if said.contains("Failed to build") || said.contains("download and build") {
+            let words = last_lines(&words);
+            return match self.sources {
+                Sources::Read => PipError::ForeignSource {
+                    platform: self.platform,
+                    words,
+                },
+                _ => PipError::Source { words },
+            };
+        }
         if said.contains("unexpected argument") || said.contains("invalid value") {
             let why = "it is too old to know what it is asked".to_owned();
             return PipError::Answer { why };
@@ -172,9 +264,6 @@ impl Question<'_> {
         let mut reasons: Vec<_> = lines
             .filter(|line| !line.contains("`--no-build`"))
             .collect();
-        if words.contains("has no usable wheels") {
-            reasons.push("To build a source runs what its author wrote: take a version with wheels, or conda's package");
-        }
         if words.contains(brought::LOCAL_OF_ALL) {
             reasons.push(
                 "A version that ends in +conda is what conda installs: change its line, or pip's",
@@ -186,6 +275,22 @@ impl Question<'_> {
             reasons,
         }
     }
+}
+
+/// The end of what a build says.
+fn last_lines(words: &str) -> String {
+    const LINES: usize = 14;
+    // What uv advises is how its own files are written.
+    let words = words.split("\nhint: ").next().unwrap_or(words);
+    let lines: Vec<&str> = words.lines().collect();
+    let Some((first, rest)) = lines.split_first() else {
+        return String::new();
+    };
+    let end = &rest[rest.len().saturating_sub(LINES)..];
+    let cut = if end.len() < rest.len() { "…\n" } else { "" };
+    format!("{first}\n{cut}{}", end.join("\n"))
+        .trim_end()
+        .to_owned()
 }
 
 /// What uv says, without the words that envspec says itself and without what a terminal
@@ -203,89 +308,6 @@ fn words(said: &str) -> String {
     lines.filter(told).collect::<Vec<_>>().join("\n")
 }
 
-/// Whether a variable tells a program who runs it, where it may write, or how an index is
-/// reached. No others are uv's: it puts what they hold where a spec writes `${NAME}`.
-fn is_way(name: &str) -> bool {
-    const OF_SYSTEM: [&str; 8] = [
-        "PATH",
-        "HOME",
-        "USER",
-        "LOGNAME",
-        "LANG",
-        "TMPDIR",
-        "NETRC",
-        "DBUS_SESSION_BUS_ADDRESS",
-    ];
-    const OF_NETWORK: [&str; 7] = [
-        "HTTP_PROXY",
-        "HTTPS_PROXY",
-        "ALL_PROXY",
-        "NO_PROXY",
-        "SSL_CERT_FILE",
-        "SSL_CERT_DIR",
-        "SSL_CLIENT_CERT",
-    ];
-    const OF_UV: [&str; 10] = [
-        "UV_DEFAULT_INDEX",
-        "UV_INDEX",
-        "UV_INDEX_URL",
-        "UV_EXTRA_INDEX_URL",
-        "UV_FIND_LINKS",
-        "UV_KEYRING_PROVIDER",
-        "UV_SYSTEM_CERTS",
-        "UV_NATIVE_TLS",
-        "UV_HTTP_TIMEOUT",
-        "UV_INSECURE_HOST",
-    ];
-    let is_of_network = OF_NETWORK
-        .iter()
-        .any(|known| known.eq_ignore_ascii_case(name));
-    let begins = ["XDG_", "UV_INDEX_"]
-        .iter()
-        .any(|begin| name.starts_with(begin));
-    OF_SYSTEM.contains(&name) || OF_UV.contains(&name) || is_of_network || begins
-}
-
-/// The variables for uv: those of the user's that are ways; where nobody told uv, how pip
-/// is told to reach indexes; and where nothing is told at all, what the configuration says.
-fn ways<'e>(
-    environment: &'e BTreeMap<String, String>,
-    configured: &'e [(&'static str, String)],
-) -> Vec<(&'e str, &'e str)> {
-    const OF_PIP: [(&str, &str, &[&str]); 3] = [
-        ("PIP_INDEX_URL", "UV_DEFAULT_INDEX", &["UV_INDEX_URL"]),
-        ("PIP_EXTRA_INDEX_URL", "UV_INDEX", &["UV_EXTRA_INDEX_URL"]),
-        ("PIP_CERT", "SSL_CERT_FILE", &["SSL_CERT_DIR"]),
-    ];
-    let is_told = |name: &str| {
-        environment
-            .keys()
-            .any(|known| known.eq_ignore_ascii_case(name))
-    };
-    let own = environment.iter().filter(|(name, _)| is_way(name));
-    let mut all: Vec<(&str, &str)> = own
-        .map(|(name, value)| (name.as_str(), value.as_str()))
-        .collect();
-    for (of_pip, of_uv, others) in OF_PIP {
-        if let Some(value) = environment.get(of_pip)
-            && !std::iter::once(&of_uv)
-                .chain(others)
-                .any(|name| is_told(name))
-        {
-            all.push((of_uv, value));
-        }
-    }
-    for (name, value) in configured {
-        if !all
-            .iter()
-            .any(|(known, _)| known.eq_ignore_ascii_case(name))
-        {
-            all.push((name, value));
-        }
-    }
-    all
-}
-
 #[cfg(test)]
 mod tests {
     use std::collections::BTreeMap;
@@ -293,12 +315,20 @@ mod tests {
 
     use rattler_conda_types::Subdir;
 
-    use super::{PipError, Question, ways, words};
+    use super::{PipError, Question, Sources, WantedHashes, words};
 
     fn question(environment: &BTreeMap<String, String>, platform: Subdir) -> Question<'_> {
         static NOTHING: BTreeMap<String, String> = BTreeMap::new();
+        static NO_HASHES: WantedHashes = WantedHashes {
+            of: BTreeMap::new(),
+            all: false,
+        };
         Question {
             requirements: &[],
+            constraints: &[],
+            hashes: &NO_HASHES,
+            sources: Sources::Never,
+            folders: &|_| None,
             brought: &NOTHING,
             python: "3.12.4",
             platform,
@@ -337,53 +367,6 @@ mod tests {
         );
         assert_eq!(of(Subdir::OsxArm64, None), told("aarch64-apple-darwin"));
         assert_eq!(of(Subdir::LinuxPpc64le, None), None);
-    }
-
-    #[test]
-    fn uv_gets_how_indexes_are_reached_and_nothing_else() {
-        let pairs = |pairs: &[(&str, &str)]| -> BTreeMap<String, String> {
-            let pairs = pairs
-                .iter()
-                .map(|(a, b)| ((*a).to_owned(), (*b).to_owned()));
-            pairs.collect()
-        };
-        let told = |environment: &[(&str, &str)], configured: &[(&'static str, &str)]| {
-            let environment = pairs(environment);
-            let configured: Vec<_> = configured
-                .iter()
-                .map(|(a, b)| (*a, (*b).to_owned()))
-                .collect();
-            pairs(&ways(&environment, &configured))
-        };
-        assert_eq!(
-            told(
-                &[
-                    ("AWS_SECRET_ACCESS_KEY", "s"),
-                    ("UV_EXCLUDE_NEWER", "2020"),
-                    ("https_proxy", "p"),
-                    ("HOME", "/h")
-                ],
-                &[("HTTPS_PROXY", "q"), ("NO_PROXY", "n")],
-            ),
-            pairs(&[("https_proxy", "p"), ("HOME", "/h"), ("NO_PROXY", "n")])
-        );
-        assert_eq!(
-            told(
-                &[("PIP_INDEX_URL", "https://a"), ("PIP_CERT", "/c")],
-                &[("SSL_CERT_FILE", "/d")]
-            ),
-            pairs(&[("UV_DEFAULT_INDEX", "https://a"), ("SSL_CERT_FILE", "/c")])
-        );
-        assert_eq!(
-            told(
-                &[
-                    ("PIP_INDEX_URL", "https://a"),
-                    ("UV_INDEX_URL", "https://b")
-                ],
-                &[]
-            ),
-            pairs(&[("UV_INDEX_URL", "https://b")])
-        );
     }
 
     #[test]

@@ -9,7 +9,7 @@
 
 use super::errors::Fault;
 use super::model::{Dependency, PipSection, Span};
-use super::pip::{PipRequirement, read_pip};
+use super::pip::{PipKind, PipRequirement, read_pip};
 use super::reader::{Comment, Reader, Rule};
 use super::requirement::{Objection, read_requirement};
 use super::selector::{InComment, Selector, help_for_comment, in_comment, of_mamba};
@@ -176,12 +176,22 @@ impl Reader<'_> {
                         format!("write `- {option} …` as an entry of its own"),
                     );
                 }
+                if matches!(&line.kind, PipKind::Editable(place) if !place.contains("://")) {
+                    self.note(
+                        node.label_span(self.source),
+                        "`-e` installs what is there now: a generation never changes",
+                        "apply again after you edit it",
+                    );
+                }
                 Some(PipRequirement {
                     kind: line.kind,
                     options: line.options,
                     text: text.value,
                     span: text.span,
                     selector,
+                    file: None,
+                    is_constraint: false,
+                    folder: None,
                 })
             }
             Err(objection) => {

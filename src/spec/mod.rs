@@ -15,6 +15,7 @@ mod parse;
 mod pip;
 mod reader;
 mod requirement;
+mod requirements_file;
 mod secret;
 mod sections;
 mod selector;
@@ -30,7 +31,8 @@ pub use model::{
     Span, Target,
 };
 pub use parse::{Reading, parse, read_spec};
-pub use pip::{PipKind, PipOption, PipRequirement};
+pub use pip::{PipFolder, PipKind, PipOption, PipRequirement};
+pub use requirements_file::read_requirements;
 pub use secret::secret_in;
 pub(crate) use secret::{Of, masked, secret_in_channel, without_secret};
 pub use selector::{Selector, words_for};

@@ -12,6 +12,7 @@ use rattler_conda_types::{MatchSpec, PackageName, Subdir, Version};
 use super::launch::{Launch, MemorySize};
 use super::pip::{PipKind, PipRequirement};
 use super::selector::Selector;
+use super::source::SourceText;
 
 /// A run of bytes in the text of a spec.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -182,12 +183,26 @@ impl PipRequirement {
         selector.is_none_or(|selector| selector.applies_to(platform))
     }
 
+    /// The text that it stands in: that of a file of requirements, or the spec's.
+    pub fn place<'s>(&'s self, spec: &'s SourceText) -> &'s SourceText {
+        self.file.as_ref().unwrap_or(spec)
+    }
+
+    /// The hashes of which its file has to have one (`--hash`), as `sha256:ab12…`.
+    pub fn hashes(&self) -> impl Iterator<Item = &str> {
+        let options = self.options.iter();
+        let hashes = options.filter(|option| option.name == "--hash");
+        hashes.filter_map(|option| option.value.as_deref())
+    }
+
     /// What it asks for as a line of a requirements file, without the options behind a
-    /// requirement, which pip drops.
+    /// requirement.
     pub fn line(&self) -> String {
         match &self.kind {
             PipKind::Named(requirement) => requirement.to_string(),
             PipKind::Url(url) => url.clone(),
+            // A generation never changes, so nothing in it can be edited.
+            PipKind::Editable(place) => place.clone(),
             _ => self.text.clone(),
         }
     }

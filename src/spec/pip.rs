@@ -13,6 +13,7 @@ use super::careful::careful;
 use super::model::Span;
 use super::requirement::{Objection, one_line};
 use super::selector::Selector;
+use super::source::SourceText;
 
 /// One entry of a `pip:` section.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -24,11 +25,28 @@ pub struct PipRequirement {
     pub options: Vec<PipOption>,
     /// The entry as written, without a comment.
     pub text: String,
-    /// Where it stands in the file.
+    /// Where it stands in its file.
     pub span: Span,
     /// The platforms that it is for; `None` for all. What a marker says
     /// (`; sys_platform == 'linux'`) is not in here.
     pub selector: Option<Selector>,
+    /// The file of requirements that it stands in; `None` for the spec itself.
+    pub file: Option<SourceText>,
+    /// Whether it only holds versions down (`-c`), and asks for nothing.
+    pub is_constraint: bool,
+    /// The folder that it asks for, once somebody looked into it.
+    pub folder: Option<PipFolder>,
+}
+
+/// A folder that a package is built of.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct PipFolder {
+    /// Its path from the spec's folder: `./tool`, `../tool`, `.`.
+    pub path: String,
+    /// What the entry says behind the path: extras and a marker.
+    pub rest: String,
+    /// The SHA-256 of its files.
+    pub sha256: [u8; 32],
 }
 
 /// What an entry of a `pip:` section asks for. Relative paths start at the spec's folder.

@@ -90,6 +90,9 @@ pub struct Receipt {
     pub lock_sha256: String,
     /// The packages, by name.
     pub packages: Vec<PackageId>,
+    /// Packages that were built from source, each with where that was from.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub built: BTreeMap<String, String>,
     /// The kernels, in the spec's order.
     pub kernels: Vec<KernelReceipt>,
     /// The variables that activation sets, as captured when it was made.

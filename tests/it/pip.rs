@@ -9,17 +9,17 @@ use crate::support::{
 };
 
 /// A world with an index of its own, and uv on the PATH.
-struct World {
-    env: TestEnv,
-    index: PythonIndex,
-    server: Server,
+pub(crate) struct World {
+    pub(crate) env: TestEnv,
+    pub(crate) index: PythonIndex,
+    pub(crate) server: Server,
 }
 
 /// The folders of a PATH without uv, where a test says nothing else.
 const PATH: &str = "/usr/local/bin:/usr/bin:/bin";
 
 impl World {
-    fn new() -> Self {
+    pub(crate) fn new() -> Self {
         let mut env = TestEnv::new();
         let index = PythonIndex::new(&env.path("python"));
         index.add(&Wheel {
@@ -43,11 +43,11 @@ impl World {
     }
 
     /// A spec of a Python and of this.
-    fn spec(&self, pip: &[&str]) {
+    pub(crate) fn spec(&self, pip: &[&str]) {
         self.spec_with(&[], pip);
     }
 
-    fn spec_with(&self, conda: &[&str], pip: &[&str]) {
+    pub(crate) fn spec_with(&self, conda: &[&str], pip: &[&str]) {
         let mut text = "channels: [conda-forge]\ndependencies:\n  - python\n".to_owned();
         for line in conda {
             text.extend(["  - ", line, "\n"]);
@@ -62,7 +62,7 @@ impl World {
     }
 
     /// What Python of the current generation prints.
-    fn python(&self, code: &str) -> String {
+    pub(crate) fn python(&self, code: &str) -> String {
         let python = self.env.prefix("lab").join("bin/python");
         let ran = self.env.output(self.env.program(python).args(["-c", code]));
         ran.success().stdout
@@ -70,7 +70,7 @@ impl World {
 }
 
 /// Prints the version of a distribution, or that there is none.
-fn version_of(name: &str) -> String {
+pub(crate) fn version_of(name: &str) -> String {
     format!(
         "import importlib.metadata as m\ntry: print(m.version({name:?}))\n\
          except m.PackageNotFoundError: print('none')"
@@ -225,21 +225,6 @@ fn what_is_damaged_or_gone_is_told_and_nothing_is_half_installed() {
 }
 
 #[test]
-fn what_has_only_a_source_is_not_built() {
-    let world = World::new();
-    let trace = world.env.path("it-was-run");
-    world.index.add_source("builds", "1.0", &trace);
-    world.spec(&["greet", "builds"]);
-    world
-        .env
-        .run(&["lock"])
-        .fails_with(4)
-        .says("builds==1.0 has no usable wheels")
-        .says("envs/lab.yaml:6:9");
-    assert!(!trace.exists());
-}
-
-#[test]
 fn what_no_index_has_is_told_at_its_line() {
     let world = World::new();
     world.spec(&["greet", "nowhere >=2"]);
@@ -375,22 +360,20 @@ fn the_best_wheel_for_the_node_is_taken() {
 fn what_a_lock_can_not_hold_is_refused_line_by_line() {
     let world = World::new();
     let lines = [
-        "-e .",
-        "./tool",
-        "git+https://example.org/tool",
-        "tool @ git+https://example.org/tool",
-        "-r more.txt",
-        "-c less.txt",
+        "dist/tool-1.0-py3-none-any.whl",
+        "hg+https://example.org/tool",
+        "tool @ svn+https://example.org/tool",
         "--extra-index-url https://example.org/${AWS_SECRET_ACCESS_KEY}/simple",
         "greet-words --hash=sha256:00",
-        "--require-hashes",
+        "greet-words --hash=md5:ab",
+        "greet-words --global-option=x",
         "--find-links ./wheels",
         "greet",
     ];
     world.spec(&lines);
     let refused = world.env.run(&["check"]).fails_with(2);
-    let told = refused.says("`envs/lab.yaml` has 10 mistakes").stderr;
-    assert_eq!(told.matches("can't be locked").count(), 10, "{told}");
+    let told = refused.says("`envs/lab.yaml` has 8 mistakes").stderr;
+    assert_eq!(told.matches("can't be locked").count(), 8, "{told}");
 }
 
 #[test]
@@ -459,4 +442,32 @@ fn a_section_without_a_python_is_told() {
         .fails_with(2)
         .says("the `pip:` section needs a Python")
         .says("add `- python` to `dependencies`");
+}
+
+#[test]
+fn a_file_with_another_hash_than_is_asked_for_is_refused() {
+    let world = World::new();
+    let file = world
+        .env
+        .path("python/simple/greet/greet-1.0-py3-none-any.whl");
+    let digest = <sha2::Sha256 as sha2::Digest>::digest(fs_err::read(file).unwrap());
+    let (good, other) = (hex::encode(digest), "ab".repeat(32));
+    let of = |hash: &str| format!("greet ==1.0 --hash=sha256:{hash}");
+    world.spec(&[&of(&other)]);
+    world
+        .env
+        .run(&["lock"])
+        .fails_with(4)
+        .says("no file of greet has a hash that is asked for")
+        .says("envs/lab.yaml:5:9");
+    world.spec(&[&format!("{} --hash=sha256:{good}", of(&other))]);
+    world.env.run(&["lock"]).success();
+    assert!(world.env.lock("lab").contains(&format!("sha256: {good}")));
+    // All of them or none.
+    world.spec(&[&of(&good), "--require-hashes"]);
+    world
+        .env
+        .run(&["lock"])
+        .fails_with(2)
+        .says("`--require-hashes` asks for a hash of each package, and greet-words has none");
 }

@@ -147,11 +147,15 @@ async fn run(
         limit: Duration::from_secs(seconds.into()),
     };
     let ran = setting.staging.run(wanted).await;
-    ran.map_err(|Failed { command, output }| ApplyError::Installer {
-        kernel: kernel.request.name.value.clone(),
-        command,
-        output,
-    })
+    ran.map_err(
+        |Failed {
+             command, output, ..
+         }| ApplyError::Installer {
+            kernel: kernel.request.name.value.clone(),
+            command,
+            output,
+        },
+    )
 }
 
 /// Writes the kernelspec that nobody else writes.

@@ -24,8 +24,7 @@ pub use self::link_scripts::Message;
 pub(super) use self::link_scripts::not_run;
 use self::link_scripts::run_link_scripts;
 pub(super) use self::network::refuse_offline;
-use self::staging::Staging;
-pub(super) use self::staging::both_ends;
+pub(super) use self::staging::{Failed, Run, Staging, both_ends};
 use super::context::Context;
 use super::error::ApplyError;
 use super::observe::Prepared;
@@ -202,8 +201,8 @@ fn unusable(kernel: &SubjectKernel) -> impl FnOnce(KernelSpecError) -> ApplyErro
 }
 
 /// A prefix's activation: the environment that it gives, and the difference.
-struct Activated {
-    environment: BTreeMap<String, String>,
+pub(super) struct Activated {
+    pub(super) environment: BTreeMap<String, String>,
     delta: ActivationDelta,
 }
 
@@ -212,7 +211,7 @@ const USER: &str = "envspec-user";
 
 /// Activates the prefix in an environment chosen for it: a short PATH, an empty home
 /// and a name that nobody has, so that what it took from there is told from what it set.
-fn activate(
+pub(super) fn activate(
     context: &Context,
     subject: &Subject,
     prefix: &Path,

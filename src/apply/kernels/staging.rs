@@ -25,7 +25,7 @@ const OUTPUT_LINES: usize = 5;
 const OUTPUT_BYTES: u64 = 16 << 10;
 
 /// An empty home.
-pub(super) struct Staging<'a> {
+pub(in crate::apply) struct Staging<'a> {
     prefix: &'a Path,
     home: TempDir,
     of_user: &'a BTreeMap<String, String>,
@@ -41,33 +41,38 @@ impl Drop for Staging<'_> {
 
 /// A command that did not do its work.
 #[derive(Debug)]
-pub(super) struct Failed {
+pub(in crate::apply) struct Failed {
     /// The command.
-    pub(super) command: String,
+    pub(in crate::apply) command: String,
     /// The last lines that it printed, or why it could not be started.
-    pub(super) output: String,
+    pub(in crate::apply) output: String,
+    /// All that was read of what it printed.
+    pub(in crate::apply) said: String,
 }
 
 /// What to run.
-pub(super) struct Run<'r> {
+pub(in crate::apply) struct Run<'r> {
     /// The program's path.
-    pub(super) program: PathBuf,
+    pub(in crate::apply) program: PathBuf,
     /// Its arguments.
-    pub(super) arguments: Vec<String>,
+    pub(in crate::apply) arguments: Vec<String>,
     /// What messages call the command.
-    pub(super) shown: String,
+    pub(in crate::apply) shown: String,
     /// The whole environment, but for what the staging adds.
-    pub(super) environment: &'r BTreeMap<String, String>,
+    pub(in crate::apply) environment: &'r BTreeMap<String, String>,
     /// Variables for this command alone.
-    pub(super) env: Vec<(String, String)>,
+    pub(in crate::apply) env: Vec<(String, String)>,
     /// Variables of the user's that it sees, beside the network's.
-    pub(super) inherit: &'r [String],
+    pub(in crate::apply) inherit: &'r [String],
     /// How long it may take.
-    pub(super) limit: Duration,
+    pub(in crate::apply) limit: Duration,
 }
 
 impl<'a> Staging<'a> {
-    pub(super) fn new(context: &'a Context, prefix: &'a Path) -> Result<Self, StoreError> {
+    pub(in crate::apply) fn new(
+        context: &'a Context,
+        prefix: &'a Path,
+    ) -> Result<Self, StoreError> {
         let temporary = std::env::temp_dir();
         let home = tempfile::Builder::new()
             .prefix("envspec-home-")
@@ -85,7 +90,7 @@ impl<'a> Staging<'a> {
     }
 
     /// The home.
-    pub(super) fn home(&self) -> &Path {
+    pub(in crate::apply) fn home(&self) -> &Path {
         self.home.path()
     }
 
@@ -101,16 +106,17 @@ impl<'a> Staging<'a> {
 
     /// Where kernelspecs of a user go in it. Whichever of HOME, `XDG_DATA_HOME` and
     /// `JUPYTER_DATA_DIR` an installer looks at, it is this folder that it finds.
-    pub(super) fn kernels(&self) -> PathBuf {
+    pub(in crate::apply) fn kernels(&self) -> PathBuf {
         self.data().join("jupyter/kernels")
     }
 
     /// Runs a command to its end, and ends what it left in the background: that may not
     /// write into a generation once it is whole.
-    pub(super) async fn run(&self, run: Run<'_>) -> Result<(), Failed> {
+    pub(in crate::apply) async fn run(&self, run: Run<'_>) -> Result<(), Failed> {
         let failed = |output: String| Failed {
             command: run.shown.clone(),
             output,
+            said: String::new(),
         };
         if !run.program.exists() {
             return Err(failed(format!("there is no {}", run.program.display())));
@@ -126,24 +132,26 @@ impl<'a> Staging<'a> {
             .map_err(|error| failed(error.to_string()))?;
         let ended = tokio::time::timeout(run.limit, running.group.ended()).await;
         drop(running);
-        let text = || {
-            let text = ends(&printed).unwrap_or_default();
-            both_ends(&String::from_utf8_lossy(&text))
-        };
-        match ended {
-            Ok(Ended::Code(0)) => Ok(()),
-            Ok(ended) => Err(failed(match text() {
-                silence if silence.is_empty() => {
-                    format!("it printed nothing, and ended with {ended}")
-                }
-                text => text,
-            })),
-            Err(_) => {
+        if let Ok(Ended::Code(0)) = ended {
+            return Ok(());
+        }
+        let said = ends(&printed).unwrap_or_default();
+        let said = String::from_utf8_lossy(&said).into_owned();
+        let output = match (ended, both_ends(&said)) {
+            (Ok(ended), silence) if silence.is_empty() => {
+                format!("it printed nothing, and ended with {ended}")
+            }
+            (Ok(_), text) => text,
+            (Err(_), text) => {
                 let limit = run.limit.as_secs();
                 let late = format!("it did not end within {limit} seconds and was killed\n");
-                Err(failed((late + &text()).trim_end().to_owned()))
+                (late + &text).trim_end().to_owned()
             }
-        }
+        };
+        Err(Failed {
+            said,
+            ..failed(output)
+        })
     }
 
     fn start(&self, run: &Run<'_>, output: &std::fs::File) -> io::Result<Running<'_>> {

@@ -42,11 +42,12 @@ pub(super) fn run(app: &App<'_>, args: &Args) -> Result<Exit, Failure> {
     };
     let locked = walk::block_on(walk::lock(app, &context, &subject, policy))?;
     // What belongs to the spec by its head may still be no lock, after a merge.
-    locked.text.read().map_err(ApplyError::from)?;
+    let lock = locked.text.read().map_err(ApplyError::from)?;
     let name = styled(NAME, subject.file.lock_name());
     if locked.is_written() {
         app.ui.status(format!("{name} is up to date"));
     } else {
+        walk::say_sources(app, &lock, &locked.platforms);
         store::write_whole(&subject.file.lock_path(), locked.text.as_str().as_bytes())?;
         app.ui.status(format!("Wrote {name}"));
     }

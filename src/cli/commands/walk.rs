@@ -1,6 +1,7 @@
 //! What several commands have in common: the flags of the lock, the runtime,
 //! and the stretch of the line from a spec to a plan.
 
+use std::collections::BTreeSet;
 use std::future::Future;
 use std::time::{Duration, Instant};
 
@@ -8,7 +9,7 @@ use clap::Args;
 use rattler_conda_types::Subdir;
 
 use crate::apply::{
-    self, Context, LockPolicy, Locked, Prepared, Replaced, SpecFile, Subject, WaitingFor,
+    self, Context, LockPolicy, Locked, Prepared, Replaced, Source, SpecFile, Subject, WaitingFor,
 };
 use crate::cli::app::App;
 use crate::cli::failure::{Exit, Failure};
@@ -16,7 +17,7 @@ use crate::cli::heavy;
 use crate::cli::say::{FAINT, counted, path_word, styled};
 use crate::cluster::Login;
 use crate::conda::Network;
-use crate::lock::{Change, Lock, LockError, PackageId, changes};
+use crate::lock::{Change, Lock, LockError, PackageId, changes, is_source};
 use crate::plan::Action;
 use crate::session::{Session, Wanted};
 use crate::site::Purge;
@@ -180,6 +181,22 @@ fn packages(lock: &Lock, platform: Subdir) -> Result<Vec<PackageId>, LockError> 
     Ok(packages.map(|(package, _)| package).collect())
 }
 
+/// Says which packages of a lock are sources, that is what becomes of them when it is
+/// applied.
+pub(super) fn say_sources(app: &App<'_>, lock: &Lock, platforms: &[Subdir]) {
+    let mut told = BTreeSet::new();
+    for &platform in platforms {
+        for record in lock.records(None, platform).unwrap_or_default() {
+            let source = Source::from(&record);
+            if is_source(&record) && told.insert(source.to_string()) {
+                app.ui.warning(format!(
+                    "{source} has no wheel: to apply this builds it from source, which runs its author's code"
+                ));
+            }
+        }
+    }
+}
+
 /// From a spec to its plan.
 pub(super) async fn prepare(
     app: &App<'_>,
@@ -196,6 +213,12 @@ pub(super) async fn prepare(
              so give one of them another `name:`",
             prepared.desired.environment,
             other.display()
+        ));
+    }
+    for source in &prepared.sources {
+        app.ui.warning(format!(
+            "builds {source} from source, which runs its author's code: {}",
+            source.place
         ));
     }
     for lack in &prepared.unfit {

@@ -13,7 +13,7 @@ use tokio::task::JoinSet;
 use super::progress::FetchProgress;
 use super::wheel::fetch_wheel;
 use crate::conda::progress::Progress;
-use crate::lock::is_wheel;
+use crate::lock::{is_source, is_wheel};
 
 /// How many archives are fetched or unpacked at a time.
 const FETCHES: usize = 16;
@@ -42,7 +42,7 @@ pub(super) async fn fetch(
         let places = Arc::clone(&places);
         fetches.spawn(async move {
             let _place = places.acquire_owned().await;
-            archive.fetch().await
+            Box::pin(archive.fetch()).await
         });
     }
     while let Some(ended) = fetches.join_next().await {
@@ -76,6 +76,12 @@ impl Archive {
         } = self;
         let listens = Some(Arc::clone(&reporter));
         let package = &record.package_record;
+        if is_source(&record) {
+            // Built before all others are linked; somebody has taken it away since.
+            let gone = std::io::Error::from(std::io::ErrorKind::NotFound);
+            let what = format!("the wheel built of {} is gone", record.url);
+            return Err(InstallerError::IoError(what, gone));
+        }
         let fetched = if is_wheel(&record) {
             fetch_wheel(&cache, &record, client, listens).await
         } else if let Some(path) = file(&record) {

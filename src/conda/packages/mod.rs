@@ -38,6 +38,7 @@ pub(super) use self::entries::{entry_name, is_entry_of};
 use self::fetch::fetch;
 use self::inside::{Unpacked, judge};
 pub(super) use self::wheel::fetch_wheel;
+use self::wheel::unpack_built;
 use super::error::CondaError;
 use super::progress::Progress;
 
@@ -57,6 +58,14 @@ pub struct Packages<'a> {
     pub beneath: &'a [PathBuf],
     /// For whom: one run at a time has this name.
     pub user: &'a str,
+}
+
+/// Whether a package is in one of the caches, whole: in the one that would be believed.
+pub(super) fn is_there(record: &RepoDataRecord, caches: &[PathBuf]) -> bool {
+    let name = entry_name(record);
+    let entries = caches.iter().map(|folder| folder.join(&name));
+    let mut own = entries.filter(|entry| is_entry_of(entry, record));
+    own.next().is_some_and(|entry| whole(&entry).is_some())
 }
 
 /// All packages of an installation, ready to be linked.
@@ -161,6 +170,22 @@ impl<'a> Packages<'a> {
             _own: own,
             _lock: lock,
         })
+    }
+
+    /// Lets a wheel that was built of a source enter the cache.
+    pub(super) async fn enter_wheel(
+        self,
+        record: &RepoDataRecord,
+        wheel: &Path,
+    ) -> Result<(), InstallerError> {
+        let refused = || failed(format!("could not write into {}", self.folder.display()));
+        let mut own = self.own().map_err(failed("could not get randomness"))?;
+        fs::create_dir_all(&own.folder).map_err(refused())?;
+        let unpacked = unpack_built(&PackageCache::new(&own.folder), record, wheel).await;
+        let name = record.package_record.name.as_normalized();
+        unpacked.map_err(|error| InstallerError::FailedToFetch(name.to_owned(), error))?;
+        own.is_quiet = true;
+        enter(&own.folder, self.folder).map_err(refused())
     }
 
     /// What there is of a package: the first folder whose note names its hash is the

@@ -10,7 +10,7 @@ use std::sync::Arc;
 use fs_err as fs;
 use rattler_cache::package_cache::{CacheMetadata, CacheReporter, PackageCache, PackageCacheError};
 use rattler_conda_types::package::{IndexJson, PackageFile as _};
-use rattler_conda_types::{PackageName, RepoDataRecord};
+use rattler_conda_types::{PackageName, PackageRecord, RepoDataRecord};
 use rattler_networking::LazyClient;
 use rattler_package_streaming::{ExtractError, reqwest, tokio};
 
@@ -28,10 +28,10 @@ pub(in crate::conda) async fn fetch_wheel(
     if let Some(name) = own.and_then(|own| PackageName::try_from(own).ok()) {
         inside.name = name;
     }
-    let (url, name) = (record.url.clone(), record.package_record.name.clone());
+    let (url, called) = (record.url.clone(), record.package_record.clone());
     let unpack = move |folder: PathBuf| {
         let (inside, url, client) = (inside.clone(), url.clone(), client.clone());
-        let name = name.clone();
+        let called = called.clone();
         async move {
             let sha256 = inside.sha256;
             let unpacked = if let Ok(path) = url.to_file_path() {
@@ -49,7 +49,7 @@ pub(in crate::conda) async fn fetch_wheel(
                     total_size: unpacked.total_size,
                 }),
                 _ => {
-                    call(&folder, name)?;
+                    call(&folder, called)?;
                     Ok(Some(unpacked.sha256))
                 }
             }
@@ -60,10 +60,45 @@ pub(in crate::conda) async fn fetch_wheel(
         .await
 }
 
-/// Gives an unpacked package the name of its record.
-fn call(folder: &Path, name: PackageName) -> std::io::Result<()> {
+/// Unpacks the wheel that was built of a source as the package of its record, whose hash is
+/// that of the source.
+pub(in crate::conda) async fn unpack_built(
+    cache: &PackageCache,
+    record: &RepoDataRecord,
+    wheel: &Path,
+) -> Result<CacheMetadata, PackageCacheError> {
+    let record = record.package_record.clone();
+    let mut inside = record.clone();
+    let file = wheel.file_name().unwrap_or_default().to_string_lossy();
+    let mut parts = file.split('-');
+    if let Some(name) = parts.next().and_then(|own| PackageName::try_from(own).ok()) {
+        inside.name = name;
+    }
+    // A folder may not have said its version before.
+    let is_unknown = record.version.to_string() == "0";
+    if let Some(version) = parts.next().and_then(|own| own.parse().ok())
+        && is_unknown
+    {
+        inside.version = version;
+    }
+    let (path, key) = (wheel.to_owned(), record.clone());
+    let unpack = move |folder: PathBuf| {
+        let (inside, path, record) = (inside.clone(), path.clone(), record.clone());
+        async move {
+            tokio::fs::extract_wheel(&path, &folder, &inside).await?;
+            let sha256 = record.sha256;
+            call(&folder, record)?;
+            Ok::<_, ExtractError>(sha256)
+        }
+    };
+    cache.get_or_fetch(&key, unpack, None).await
+}
+
+/// Gives an unpacked package the name and version of its record.
+fn call(folder: &Path, record: PackageRecord) -> std::io::Result<()> {
     let mut index = IndexJson::from_package_directory(folder)?;
-    index.name = name;
+    index.name = record.name;
+    index.version = record.version;
     let text = serde_json::to_string_pretty(&index)?;
     fs::write(folder.join(IndexJson::package_path()), text)
 }

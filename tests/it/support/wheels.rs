@@ -1,5 +1,6 @@
 //! An index of Python's packages (PEP 503), of wheels that a test makes.
 
+use std::collections::BTreeMap;
 use std::fmt::Write as _;
 use std::io::{Cursor, Write as _};
 use std::path::{Path, PathBuf};
@@ -7,6 +8,8 @@ use std::path::{Path, PathBuf};
 use sha2::{Digest as _, Sha256};
 use zip::ZipWriter;
 use zip::write::SimpleFileOptions;
+
+use super::channels;
 
 /// A wheel to be.
 #[derive(Clone, Copy)]
@@ -91,6 +94,117 @@ impl<'a> Wheel<'a> {
     }
 }
 
+/// The source of a package: files, among them what builds it.
+pub(crate) struct PythonSource {
+    name: String,
+    version: String,
+    /// By their paths.
+    pub(crate) files: BTreeMap<String, String>,
+}
+
+/// A backend that needs no other package, and leaves a line for all that it is asked.
+const BACKEND: &str = r#"
+import os, sys, zipfile
+NAME, VERSION, REQUIRES, TRACE = open("DESCRIBED").read().split("\n")[:4]
+INFO = f"{NAME}-{VERSION}.dist-info"
+METADATA = f"Metadata-Version: 2.1\nName: {NAME}\nVersion: {VERSION}\n"
+if REQUIRES: METADATA += f"Requires-Dist: {REQUIRES}\n"
+WHEEL = "Wheel-Version: 1.0\nRoot-Is-Purelib: true\nTag: py3-none-any\n"
+def told(what):
+    if not TRACE: return
+    with open(TRACE, "a") as file:
+        version = "%d.%d.%d" % sys.version_info[:3]
+        print(what, NAME, version, os.environ.get("HOME"), os.environ.get("AWS_SECRET"), file=file)
+def get_requires_for_build_wheel(settings=None): return []
+def prepare_metadata_for_build_wheel(folder, settings=None):
+    told("metadata")
+    os.mkdir(f"{folder}/{INFO}")
+    for name, text in (("METADATA", METADATA), ("WHEEL", WHEEL)):
+        open(f"{folder}/{INFO}/{name}", "w").write(text)
+    return INFO
+def build_wheel(folder, settings=None, metadata=None):
+    told("wheel")
+    name = f"{NAME}-{VERSION}-py3-none-any.whl"
+    with zipfile.ZipFile(f"{folder}/{name}", "w") as made:
+        made.writestr(f"{NAME}/__init__.py", open(f"{NAME}.py").read())
+        for file, text in (("METADATA", METADATA), ("WHEEL", WHEEL), ("RECORD", "")):
+            made.writestr(f"{INFO}/{file}", text)
+    return name
+"#;
+
+impl PythonSource {
+    /// One with a module of its name that knows its version. It says what it needs in no
+    /// file, so that it has to be asked; what it is asked is a line in `trace`.
+    pub(crate) fn new(name: &str, version: &str, requires: &str, trace: Option<&Path>) -> Self {
+        let trace = trace.map_or("", |path| path.to_str().unwrap());
+        let project =
+            "[build-system]\nrequires = []\nbuild-backend = \"backend\"\nbackend-path = [\".\"]\n";
+        let files = [
+            ("pyproject.toml", project.to_owned()),
+            ("backend.py", BACKEND.to_owned()),
+            (
+                "DESCRIBED",
+                format!("{name}\n{version}\n{requires}\n{trace}\n"),
+            ),
+            (
+                &format!("{name}.py"),
+                format!("__version__ = {version:?}\n"),
+            ),
+        ];
+        let files = files.map(|(path, text)| (path.to_owned(), text));
+        Self {
+            name: name.to_owned(),
+            version: version.to_owned(),
+            files: files.into(),
+        }
+    }
+
+    /// One that says in a file (PEP 643) what it needs: nothing has to be run for that.
+    pub(crate) fn with_metadata(mut self) -> Self {
+        let text = format!(
+            "Metadata-Version: 2.2\nName: {}\nVersion: {}\n",
+            self.name, self.version
+        );
+        self.files.insert("PKG-INFO".to_owned(), text);
+        self
+    }
+
+    /// One of setuptools: `setup` is what its `setup.py` says.
+    pub(crate) fn of_setuptools(name: &str, version: &str, setup: &str) -> Self {
+        let project = "[build-system]\nrequires = [\"setuptools\"]\nbuild-backend = \"setuptools.build_meta\"\n";
+        let files = [("pyproject.toml", project), ("setup.py", setup)];
+        Self {
+            name: name.to_owned(),
+            version: version.to_owned(),
+            files: files
+                .map(|(path, text)| (path.to_owned(), text.to_owned()))
+                .into(),
+        }
+    }
+
+    /// Writes its files into a folder.
+    pub(crate) fn write(&self, folder: &Path) {
+        for (path, text) in &self.files {
+            let path = folder.join(path);
+            fs_err::create_dir_all(path.parent().unwrap()).unwrap();
+            fs_err::write(path, text).unwrap();
+        }
+    }
+
+    fn archive(&self) -> Vec<u8> {
+        let folder = tempfile::tempdir().unwrap();
+        let stem = format!("{}-{}", self.name, self.version);
+        self.write(&folder.path().join(&stem));
+        let packed = std::process::Command::new("tar")
+            .args(["--create", "--gzip", "--file", "source.tar.gz", &stem])
+            .current_dir(folder.path())
+            .status()
+            .unwrap();
+        assert!(packed.success());
+        fs_err::read(folder.path().join("source.tar.gz")).unwrap()
+    }
+}
+
 /// An index in a folder, which a server serves as `/simple/`.
 pub(crate) struct PythonIndex(PathBuf);
 
@@ -105,28 +219,37 @@ impl PythonIndex {
         self.put(wheel.name, &wheel.file_name(), &wheel.bytes());
     }
 
-    /// Adds a source archive whose build needs what nobody has, and leaves a trace.
-    pub(crate) fn add_source(&self, name: &str, version: &str, trace: &Path) {
-        let folder = tempfile::tempdir().unwrap();
-        let inside = folder.path().join(format!("{name}-{version}"));
-        fs_err::create_dir(&inside).unwrap();
-        let setup = format!(
-            "open({:?}, 'w').close()\nraise SystemExit('no compiler')\n",
-            trace.to_str().unwrap()
-        );
-        fs_err::write(inside.join("setup.py"), setup).unwrap();
-        let file = format!("{name}-{version}.tar.gz");
-        let packed = std::process::Command::new("tar")
-            .args(["--create", "--gzip", "--file"])
-            .arg(folder.path().join(&file))
-            .arg("--directory")
-            .arg(folder.path())
-            .arg(format!("{name}-{version}"))
-            .status()
-            .unwrap();
-        assert!(packed.success());
-        let bytes = fs_err::read(folder.path().join(&file)).unwrap();
-        self.put(name, &file, &bytes);
+    /// Adds a source archive. What was there of its name stays.
+    pub(crate) fn add_source(&self, source: &PythonSource) {
+        let file = format!("{}-{}.tar.gz", source.name, source.version);
+        let bytes = source.archive();
+        self.put(&source.name, &file, &bytes);
+    }
+
+    /// Adds a wheel that `PyPI` has, which the world's scripts fetched for the channels.
+    pub(crate) fn add_real(&self, name: &str) {
+        let cache = channels().with_file_name("cache");
+        let folders = fs_err::read_dir(cache).unwrap().flatten();
+        let wheels = folders
+            .filter(|folder| {
+                folder
+                    .file_name()
+                    .to_string_lossy()
+                    .starts_with("wheels-3.11")
+            })
+            .flat_map(|folder| fs_err::read_dir(folder.path()).unwrap().flatten());
+        let begin = format!("{name}-");
+        let wheel = wheels
+            .map(|entry| entry.path())
+            .find(|path| {
+                path.file_name()
+                    .unwrap()
+                    .to_string_lossy()
+                    .starts_with(&begin)
+            })
+            .unwrap_or_else(|| panic!("tests/world/channel.sh fetched no {name}"));
+        let file = wheel.file_name().unwrap().to_str().unwrap();
+        self.put(name, file, &fs_err::read(&wheel).unwrap());
     }
 
     fn put(&self, name: &str, file: &str, bytes: &[u8]) {
