@@ -23,6 +23,10 @@ use crate::spec::{
     self, At, EnvName, EnvSpec, KernelRequest, Note, Reading, SourceText, Span, SpecErrors,
 };
 
+/// The largest file that is taken for a lock, in bytes. Real ones, of many platforms, have
+/// a few megabytes.
+const MAX_LOCK: usize = 64 * 1024 * 1024;
+
 /// Reads a file that a stranger may have put there: nothing that would block or never
 /// end, as a pipe or a device does, and one byte more than `most` at most, which tells
 /// that it has too many.
@@ -126,7 +130,7 @@ impl SpecFile {
         let path = self.lock_path();
         let read = match &self.revision {
             Some(revision) => Ok(revision.lock.clone()),
-            None => fs::read_to_string(&path),
+            None => read_lock(&path),
         };
         match read {
             Ok(text) => Ok(Some(LockText::new(self.lock_name(), text))),
@@ -413,4 +417,14 @@ impl SpecFile {
             )
         })
     }
+}
+
+/// Reads a lock, if it is no larger than one can be: what is read is taken apart in
+/// memory, several times its size.
+fn read_lock(path: &Path) -> io::Result<String> {
+    let bytes = read_guarded(path, MAX_LOCK)?;
+    if bytes.len() > MAX_LOCK {
+        return Err(io::Error::other("it is too large to be a lock"));
+    }
+    String::from_utf8(bytes).map_err(io::Error::other)
 }

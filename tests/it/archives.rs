@@ -370,8 +370,8 @@ fn a_wheel_that_leads_out_is_refused_by_its_name_and_a_good_one_is_installed() {
         }
         let files = if commands.is_empty() { files } else { &[] };
         PythonIndex::new(&folder).add(&Wheel {
-            files,
             commands,
+            files,
             ..Wheel::new("evil", "1.0")
         });
         env.run(&["lock", "--renew"]).success();

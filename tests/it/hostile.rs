@@ -2,13 +2,13 @@
 //! printed raw or done outside.
 
 use std::fmt::Write as _;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use crate::support::{CommandOutput, Server, TestEnv, channels, tree};
 
 /// How long an answer to any file may take on a slow machine, with a program that was
 /// not optimised.
-const BOUND: Duration = Duration::from_secs(60);
+const BOUND: Duration = Duration::from_mins(1);
 
 /// Runs within the bound.
 #[track_caller]
@@ -60,14 +60,11 @@ fn a_hundred_thousand_dependencies_are_refused_in_seconds_and_those_that_fit_are
         .fails_with(2)
         .says("the file has more than 20000 values");
     env.spec("lab", &of(19_000));
-    let started = Instant::now();
     soon(&env, &["check"]).success();
-    let checked = started.elapsed();
     let said = soon(&env, &["lock"])
         .fails_with(4)
         .says("no channel has a package");
     assert!(said.stderr.len() < 20_000, "{}", said.stderr.len());
-    eprintln!("check {checked:?}, lock {:?}", started.elapsed() - checked);
 }
 
 #[test]
@@ -298,7 +295,7 @@ fn a_name_in_a_lock_that_is_a_path_or_moves_the_cursor_is_refused() {
 }
 
 #[test]
-fn a_lock_of_half_a_million_packages_is_answered_in_time() {
+fn a_lock_of_half_a_million_packages_is_refused_by_its_size() {
     let env = TestEnv::new();
     let (text, url) = locked(&env);
     let (head, entry) = text.split_once("packages:\n- conda: ").unwrap();
@@ -311,9 +308,7 @@ fn a_lock_of_half_a_million_packages_is_answered_in_time() {
         write!(many, "- conda: {other}\n{rest}").unwrap();
     }
     put(&env, &many);
-    let started = Instant::now();
     let said = soon(&env, &["apply", "--frozen"]).either();
-    is_tame(&said);
-    assert!(said.stderr.len() < 20_000, "{}", said.stderr.len());
-    eprintln!("{:?}: {said}", started.elapsed());
+    assert_ne!(said.code, Some(0), "{said}");
+    is_tame(&said.says("it is too large to be a lock"));
 }

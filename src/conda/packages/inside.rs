@@ -119,17 +119,17 @@ impl Unpacked<'_> {
     /// The paths that it brings, and its links.
     fn look(&self, place: &Place) -> Result<(Vec<PathBuf>, Links), Breach> {
         let read;
-        let listed = match self.paths {
-            Some(paths) => paths,
-            None => {
-                let folder = &self.folder;
-                // Whoever links it says what is wrong with a list that can't be read.
-                match PathsJson::from_package_directory_with_deprecated_fallback(folder) {
-                    Ok(paths) => read = paths,
-                    Err(_) => return Ok(Default::default()),
-                }
-                &read
-            }
+        let listed = if let Some(paths) = self.paths {
+            paths
+        } else {
+            let folder = &self.folder;
+            // Whoever links it says what is wrong with a list that can't be read.
+            let Ok(paths) = PathsJson::from_package_directory_with_deprecated_fallback(folder)
+            else {
+                return Ok((Vec::new(), Links::new()));
+            };
+            read = paths;
+            &read
         };
         let is_python = self.record.package_record.noarch.is_python();
         let (mut paths, mut links) = (Vec::new(), Links::new());
