@@ -20,6 +20,7 @@ mod foreign_prefix;
 mod generations_in_use;
 mod hold;
 mod import;
+mod judge;
 mod kernels;
 mod link;
 mod nix;
