@@ -237,7 +237,7 @@ impl<'a> File<'a> {
         };
         let in_brackets = self.source.slice(entry.value.span).starts_with('[');
         let may_go = matches!(self.place, Place::Section { .. }) || !in_brackets;
-        let key_goes = items.is_empty() && may_go && !self.has_comment(whole);
+        let key_goes = items.is_empty() && may_go && !self.has_comment(whole, &entry.value);
         if key_goes && let Some(item) = self.place.fills_its_item(&self.root) {
             return Self::open(self.source, DEPENDENCIES)?.remove(&[item]);
         }
@@ -253,13 +253,26 @@ impl<'a> File<'a> {
         self.checked(edited, (!key_goes).then_some(items))
     }
 
-    /// Whether there is a comment in a part of the file: a `#` that is in no text of the
-    /// list, where a URL may have one.
-    fn has_comment(&self, part: Span) -> bool {
-        let signs = |span: Span| self.source.slice(span).matches('#').count();
-        let items = self.items().iter();
-        let texts = items.filter(|item| matches!(item.value, Value::Text(_)));
-        signs(part) > texts.map(|item| signs(item.span)).sum()
+    /// Whether there is a comment in a part of the file that holds a value: a `#` that is
+    /// in no text, where a URL may have one.
+    fn has_comment(&self, part: Span, value: &Node) -> bool {
+        self.signs(part) > self.signs_in_texts(value)
+    }
+
+    fn signs(&self, span: Span) -> usize {
+        self.source.slice(span).matches('#').count()
+    }
+
+    fn signs_in_texts(&self, node: &Node) -> usize {
+        match &node.value {
+            Value::Null => 0,
+            Value::Text(_) => self.signs(node.span),
+            Value::List(items) => items.iter().map(|item| self.signs_in_texts(item)).sum(),
+            Value::Map(entries) => {
+                let values = entries.iter();
+                values.map(|it| self.signs_in_texts(&it.value)).sum()
+            }
+        }
     }
 
     /// Lets yaml-edit change the mapping that has the key, or the list if it is there.
