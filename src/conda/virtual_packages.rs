@@ -89,7 +89,7 @@ pub fn virtual_packages(
         detected.into_generic_virtual_packages().collect();
     let is_of_platform = |package: &&GenericVirtualPackage| {
         package.name.as_normalized() != "__archspec"
-            || fits(&package.build_string.to_string(), platform)
+            || fits(package.build_string.as_ref(), platform)
     };
     for package in declared.iter().filter(is_of_platform) {
         packages.retain(|known| known.name != package.name);

@@ -75,6 +75,17 @@ fn requests(env: &TestEnv) -> Vec<String> {
 }
 
 #[test]
+fn a_processor_of_the_target_is_of_its_platform_alone() {
+    let env = two_platforms();
+    env.spec("lab", &format!("{SPEC}target: {{arch: zen3}}\n"));
+    env.run(&["lock"]).success();
+    let lock = env.lock("lab");
+    let count = |line: &str| lock.lines().filter(|other| other.trim() == line).count();
+    assert_eq!(count("- __archspec=1=zen3"), 1, "{lock}");
+    assert_eq!(count("- __archspec=1=m1"), 1, "{lock}");
+}
+
+#[test]
 fn each_platform_is_locked_with_the_lines_that_are_for_it() {
     let env = two_platforms();
     env.spec("lab", SPEC);
