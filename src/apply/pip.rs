@@ -21,8 +21,8 @@ use crate::conda::{
     solve_all, virtual_packages,
 };
 use crate::lock::PlatformPackages;
-use crate::pip::{PipError, Question, Uv};
-use crate::spec::{self, PipKind, PipRequirement, PipSection, SpecErrors};
+use crate::pip::{Answer, PipError, Question, Uv};
+use crate::spec::{self, PipKind, PipRequirement, PipSection};
 use crate::store::StoreError;
 
 /// Who asks, and by which ways.
@@ -36,85 +36,107 @@ pub(super) struct Asking<'a> {
     pub(super) ready: OnceCell<Ready>,
 }
 
+/// How it is asked once.
+#[derive(Clone, Copy)]
+pub(super) struct Once<'a> {
+    /// What is kept where nothing forces a change.
+    pub(super) earlier: &'a [PypiDistributionData],
+    /// Whether what is asked for is asked for without what it needs.
+    pub(super) alone: bool,
+}
+
 /// A uv, with the prefix that it is in if it was installed for this run.
 pub(super) struct Ready {
     uv: Uv,
     _prefix: Option<TempDir>,
 }
 
+/// What is asked for one prefix on one platform, beside what conda brings.
+pub(super) struct Asked<'a> {
+    pub(super) section: PipSection,
+    /// Its lines for the platform, but for `--pre`.
+    pub(super) lines: Vec<PipRequirement>,
+    pub(super) solved: &'a PlatformPackages,
+    /// The distributions of conda's packages.
+    pub(super) brought: BTreeMap<String, String>,
+    /// What is known of their extras.
+    pub(super) extras: BTreeMap<String, Vec<String>>,
+    python: String,
+    prereleases: bool,
+}
+
 impl Asking<'_> {
-    /// What the `pip:` section adds to the packages of a platform; `earlier` is kept where
-    /// nothing forces a change.
-    pub(super) async fn resolve(
+    /// What is asked of pip beside packages of conda's; `None` if nothing is.
+    pub(super) async fn asked<'p>(
         &self,
-        solved: &PlatformPackages,
-        earlier: &[PypiDistributionData],
-    ) -> Result<Vec<PypiDistributionData>, ApplyError> {
-        let Some(section) = &self.subject.file.spec.pip else {
-            return Ok(Vec::new());
+        solved: &'p PlatformPackages,
+    ) -> Result<Option<Asked<'p>>, ApplyError> {
+        let isolated = solved.isolated.as_deref();
+        let Some(section) = self.subject.file.spec.pip_of(isolated) else {
+            return Ok(None);
         };
         let platform = solved.platform;
-        let lines: Vec<&PipRequirement> = section.on(platform).collect();
+        let lines: Vec<PipRequirement> = section.on(platform).cloned().collect();
         if lines.is_empty() {
-            return Ok(Vec::new());
+            return Ok(None);
         }
-        let failed = |error| self.failure(section, error);
-        let python =
-            python_of(&solved.records).ok_or_else(|| failed(PipError::NoPython { platform }))?;
-        let folder = self.context.root.pip();
+        let no_python = || self.failure(&section, PipError::NoPython { platform });
+        let python = python_of(&solved.records).ok_or_else(no_python)?;
+        let python = python.package_record.version.to_string();
+        let packages = self.subject.packages(self.context);
+        let answers = self.answers();
         let known = Known {
-            packages: &self.subject.packages(self.context),
-            answers: &folder.join("distributions"),
+            packages: &packages,
+            answers: &answers,
         };
         let brought = distributions(&solved.records, &known, self.client).await?;
-        self.refuse_lost_extras(&lines, &brought)?;
-        let ready = self.ready.get_or_try_init(|| self.uv(&folder)).await?;
         let is_pre = |line: &&PipRequirement| {
             let alone = matches!(line.kind, PipKind::Options);
             alone && line.options.iter().any(|option| option.name == "--pre")
         };
-        let (pre, others): (Vec<_>, Vec<_>) = lines.into_iter().partition(is_pre);
-        let question = Question {
-            requirements: &others
-                .into_iter()
-                .map(PipRequirement::line)
-                .collect::<Vec<_>>(),
-            brought: &brought,
-            python: &python.package_record.version.to_string(),
-            platform,
-            system: system(solved),
-            earlier,
-            offline: self.context.network == Network::Offline,
+        let (pre, lines): (Vec<_>, Vec<_>) = lines.into_iter().partition(|line| is_pre(&line));
+        Ok(Some(Asked {
+            section,
+            lines,
+            solved,
+            brought,
+            extras: BTreeMap::new(),
+            python,
             prereleases: !pre.is_empty(),
+        }))
+    }
+
+    /// Asks once for `requirements` beside `asked.brought`.
+    pub(super) async fn ask(
+        &self,
+        asked: &Asked<'_>,
+        requirements: &[String],
+        once: Once<'_>,
+    ) -> Result<Answer, ApplyError> {
+        let folder = self.context.root.pip();
+        let ready = self.ready.get_or_try_init(|| self.uv(&folder)).await?;
+        let question = Question {
+            requirements,
+            brought: &asked.brought,
+            extras: &asked.extras,
+            python: &asked.python,
+            platform: asked.solved.platform,
+            system: system(asked.solved),
+            earlier: once.earlier,
+            alone: once.alone,
+            offline: self.context.network == Network::Offline,
+            prereleases: asked.prereleases,
             cache: &folder.join("uv"),
             environment: &self.context.environment,
             ways: &self.context.settings()?.for_programs(),
         };
-        question.ask(&ready.uv).await.map_err(failed)
+        let answer = question.ask(&ready.uv).await;
+        answer.map_err(|error| self.failure(&asked.section, error))
     }
 
-    /// What conda brings stays as it is, so the extras of it would not be installed.
-    fn refuse_lost_extras(
-        &self,
-        lines: &[&PipRequirement],
-        brought: &BTreeMap<String, String>,
-    ) -> Result<(), SpecErrors> {
-        for line in lines {
-            let PipKind::Named(requirement) = &line.kind else {
-                continue;
-            };
-            let name: &str = requirement.name.as_ref();
-            if let (Some(extra), true) = (requirement.extras.first(), brought.contains_key(name)) {
-                return Err(spec::fault(
-                    &self.subject.file.source,
-                    line.span,
-                    format!("conda brings {name}, so pip installs no extras of it"),
-                    "asked here",
-                    format!("list what its extra `{extra}` needs instead"),
-                ));
-            }
-        }
-        Ok(())
+    /// Where it is kept what conda's packages bring.
+    pub(super) fn answers(&self) -> PathBuf {
+        self.context.root.pip().join("distributions")
     }
 
     /// The user's uv and Python, as far as there are, and for the rest the channels'. Any
@@ -205,7 +227,7 @@ impl Asking<'_> {
     fn failure(&self, section: &PipSection, error: PipError) -> ApplyError {
         let source = &self.subject.file.source;
         Box::new(PipFailure {
-            labels: guilty(section, &error),
+            labels: labels(section, &error),
             source: NamedSource::new(source.name(), Arc::from(source.text())).with_language("yaml"),
             error,
         })
@@ -241,8 +263,8 @@ fn on_path(path: &str, program: &str) -> Option<PathBuf> {
         })
 }
 
-/// The lines that uv's reasons speak of; the whole section if it is none of them.
-fn guilty(section: &PipSection, error: &PipError) -> Vec<LabeledSpan> {
+/// The lines that uv's reasons speak of.
+pub(super) fn guilty<'s>(section: &'s PipSection, error: &PipError) -> Vec<&'s PipRequirement> {
     let said = match error {
         PipError::NoSolution { reasons, .. } => reasons.clone(),
         PipError::NoWheel { packages, .. } => packages.join(" "),
@@ -251,9 +273,8 @@ fn guilty(section: &PipSection, error: &PipError) -> Vec<LabeledSpan> {
     };
     let is_of_a_name = |c: char| c.is_ascii_alphanumeric() || "-_.".contains(c);
     let words: Vec<String> = said.split(|c| !is_of_a_name(c)).map(normalized).collect();
-    let labels: Vec<LabeledSpan> = section
-        .requirements
-        .iter()
+    let lines = section.requirements.iter();
+    lines
         .filter(|line| {
             let name = line
                 .text
@@ -262,15 +283,21 @@ fn guilty(section: &PipSection, error: &PipError) -> Vec<LabeledSpan> {
                 .unwrap_or_default();
             words.contains(&normalized(name))
         })
-        .map(|line| LabeledSpan::new_with_span(None, line.span))
-        .collect();
-    if labels.is_empty() {
-        return vec![LabeledSpan::new_with_span(None, section.span)];
-    }
-    labels
+        .collect()
 }
 
-fn normalized(name: &str) -> String {
+/// Their places; the whole section's if there are none.
+fn labels(section: &PipSection, error: &PipError) -> Vec<LabeledSpan> {
+    let lines = guilty(section, error);
+    let mut places: Vec<spec::Span> = lines.iter().map(|line| line.span).collect();
+    if places.is_empty() {
+        places.push(section.span);
+    }
+    let label = |place| LabeledSpan::new_with_span(None, place);
+    places.into_iter().map(label).collect()
+}
+
+pub(super) fn normalized(name: &str) -> String {
     name.trim_matches(['.', '-', '_'])
         .to_lowercase()
         .replace(['_', '.'], "-")

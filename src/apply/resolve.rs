@@ -37,6 +37,8 @@ pub struct Locked {
     found: Option<LockText>,
     /// The channels, resolved.
     pub channels: Vec<Channel>,
+    /// What its user should know of it, if it is new.
+    pub warnings: Vec<String>,
     /// The platforms that it is for.
     pub platforms: Vec<Subdir>,
     /// The user's requirements and those of the kernels, by the isolated kernel for
@@ -67,11 +69,17 @@ impl Locked {
         Self {
             requested: requested.collect(),
             platforms: inputs.platforms,
+            warnings: Vec::new(),
             text,
             found,
             channels,
             prefixes: OnceLock::new(),
         }
+    }
+
+    /// The same with what its user should know.
+    pub(super) fn warning(self, warnings: Vec<String>) -> Self {
+        Self { warnings, ..self }
     }
 
     /// Whether it is what the file beside the spec holds.
@@ -150,8 +158,9 @@ pub async fn resolve(
             // nothing then.
             let earlier = found.as_ref().filter(|_| policy != LockPolicy::Renew);
             let keep = earlier.map_or(Keep::Nothing, Keep::All);
-            let (text, _) = solution(context, subject, &inputs, &channels, &keep).await?;
-            Ok(Locked::new(context.platform, text, found, channels, inputs))
+            let solved = solution(context, subject, &inputs, &channels, &keep).await?;
+            let locked = Locked::new(context.platform, solved.text, found, channels, inputs);
+            Ok(locked.warning(solved.warnings))
         }
     }
 }
@@ -235,7 +244,10 @@ pub(super) fn inputs(
     for (request, spec) in all.zip(settled) {
         request.spec = spec;
     }
-    let pip = pip_lines(spec.pip.as_ref(), &platforms);
+    let pip = std::iter::once(None)
+        .chain(isolated.keys().map(|kernel| Some(kernel.as_str())))
+        .flat_map(|kernel| pip_lines(spec.pip_of(kernel).as_ref(), kernel, &platforms))
+        .collect();
     let inputs = Inputs {
         channel_priority: spec.channel_priority,
         channels: channels

@@ -7,7 +7,8 @@ use crate::spec::{self, EnvSpec, PipKind, PipRequirement, SourceText, SpecErrors
 
 /// Refuses what a lock can't hold: what has no fixed content, or would have to be built.
 pub(super) fn refuse_unlockable(spec: &EnvSpec, source: &SourceText) -> Option<SpecErrors> {
-    let lines = spec.pip.iter().flat_map(|section| &section.requirements);
+    let sections = spec.pip_sections();
+    let lines = sections.flat_map(|section| &section.requirements);
     let faults = lines.filter_map(|line| {
         let (what, help) = unlockable(&line.kind).or_else(|| unlockable_in(line))?;
         let message = format!("{what} can't be locked");

@@ -255,9 +255,10 @@ fn pip(error: &PipError) -> Exit {
     match error {
         PipError::NoSolution { .. } | PipError::NoWheel { .. } => Exit::NoSolution,
         PipError::Network { .. } => Exit::Network,
-        PipError::Refused { .. } | PipError::NoPython { .. } | PipError::Platform { .. } => {
-            Exit::Usage
-        }
+        PipError::Refused { .. }
+        | PipError::NoPython { .. }
+        | PipError::Configuration { .. }
+        | PipError::Platform { .. } => Exit::Usage,
         PipError::Answer { .. } => Exit::Internal,
         PipError::Disk { .. } => Exit::Store,
     }

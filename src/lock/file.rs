@@ -12,13 +12,14 @@ use thiserror::Error;
 use super::changes::PackageId;
 use super::inputs::{Inputs, POST_LINK};
 use super::nix::{ANSWERS, LockedNix};
+use super::sizes::{SIZES, WheelSizes};
 use super::wheel;
 use crate::spec::{PANICKED, careful};
 
 /// The line that opens the inputs; the number is their format's.
 const INPUTS: &str = "# envspec-inputs: 1";
 /// Each line of the inputs begins so.
-const INPUT: &str = "#   ";
+pub(super) const INPUT: &str = "#   ";
 
 /// A failure with a lock's text.
 #[derive(Debug, Error, Diagnostic)]
@@ -132,6 +133,11 @@ impl LockText {
         lines.into_iter().filter_map(LockedNix::read).collect()
     }
 
+    /// How large its wheels are, as far as that is known.
+    pub fn wheel_sizes(&self) -> WheelSizes {
+        WheelSizes::read(&self.lines_of(SIZES).unwrap_or_default())
+    }
+
     /// The lines of the comment that a line opens.
     fn lines_of(&self, opening: &str) -> Option<Vec<&str>> {
         let mut lines = self.text.lines().skip_while(|line| *line != opening);
@@ -160,6 +166,7 @@ impl LockText {
         Ok(Lock {
             name: self.name.clone(),
             file,
+            sizes: self.wheel_sizes(),
         })
     }
 }
@@ -169,6 +176,7 @@ impl LockText {
 pub struct Lock {
     name: String,
     file: LockFile,
+    sizes: WheelSizes,
 }
 
 impl Lock {
@@ -299,7 +307,7 @@ impl Lock {
                 name: self.name.clone(),
                 package: package.name.to_string(),
             })?;
-            records.push(record);
+            records.push(wheel::of_size(record, self.sizes.of(&package)));
         }
         records.sort_by(|a, b| a.package_record.name.cmp(&b.package_record.name));
         Ok(records)

@@ -74,14 +74,22 @@ fn brackets(only: Option<&BTreeSet<Subdir>>) -> String {
 }
 
 /// What a spec asks of pip, as lines: `greet >=1`, `[linux-64] greet >=1` where it is not
-/// for all of the platforms.
-pub fn pip_lines(section: Option<&PipSection>, platforms: &[Subdir]) -> Vec<String> {
+/// for all of the platforms, `of two greet >=1` for the prefix of an isolated kernel.
+pub fn pip_lines(
+    section: Option<&PipSection>,
+    isolated: Option<&str>,
+    platforms: &[Subdir],
+) -> Vec<String> {
     let lines = section
         .into_iter()
         .flat_map(|section| &section.requirements);
     let lines = lines.filter_map(|line| {
         let wanted = wanted(platforms, |platform| line.applies_to(platform))?;
-        Some(brackets(narrower(platforms, wanted).as_ref()) + &line.text)
+        let platforms = brackets(narrower(platforms, wanted).as_ref());
+        Some(match isolated {
+            Some(kernel) => format!("{platforms}of {kernel} {}", line.text),
+            None => platforms + &line.text,
+        })
     });
     lines.collect()
 }
@@ -141,7 +149,7 @@ pub struct Inputs {
     pub requests: Vec<Request>,
     /// Those of the kernels that have a prefix of their own, by the kernels' names.
     pub isolated: BTreeMap<String, Vec<Request>>,
-    /// What the spec asks of pip, as written.
+    /// What the spec and its kernels ask of pip, as [`pip_lines`] has it.
     pub pip: Vec<String>,
     /// The packages whose post-link scripts are run: the spec's, then those that the
     /// definitions of its kernels vouch for.

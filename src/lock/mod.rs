@@ -11,6 +11,7 @@ mod inputs;
 pub mod interchange;
 mod needs;
 mod nix;
+mod sizes;
 mod wheel;
 mod why;
 
@@ -19,5 +20,6 @@ pub use file::{Lock, LockError, LockText, PlatformPackages};
 pub use inputs::{Inputs, Origin, Request, Staleness, pip_lines};
 pub use needs::Need;
 pub use nix::{LockedNix, NixInput};
+pub use sizes::WheelSizes;
 pub use wheel::{PYPI, is_wheel, url_of};
 pub use why::why;

@@ -6,9 +6,10 @@
 //! finds is run; its answers are wheels, by URL and SHA-256, which go into the lock.
 
 mod brought;
+mod configured;
 mod error;
 mod pylock;
 mod question;
 
 pub use error::PipError;
-pub use question::{Question, Uv};
+pub use question::{Answer, Lost, Question, Uv};

@@ -5,6 +5,7 @@ use serde::Deserialize;
 use url::Url;
 
 use super::brought::is_local;
+use crate::lock::WheelSizes;
 
 /// As much of the file as is used.
 #[derive(Debug, Deserialize)]
@@ -29,6 +30,7 @@ struct Package {
 struct File {
     url: Option<Url>,
     path: Option<String>,
+    size: Option<u64>,
     hashes: Hashes,
 }
 
@@ -52,10 +54,11 @@ pub(super) enum Unusable {
 ///
 /// uv lists the wheels of a version that fit the platform. Which one counts, if there are
 /// several, is what uv's installer would choose: see [`preference`].
-pub(super) fn read(text: &str) -> Result<Vec<PypiDistributionData>, Unusable> {
+pub(super) fn read(text: &str) -> Result<(Vec<PypiDistributionData>, WheelSizes), Unusable> {
     let lock: PyLock =
         toml::from_str(text).map_err(|error| Unusable::Unreadable(error.message().to_owned()))?;
     let mut packages = Vec::new();
+    let mut sizes = WheelSizes::default();
     let mut without = Vec::new();
     for package in lock.packages {
         if package.version.as_ref().is_some_and(is_local) {
@@ -68,12 +71,15 @@ pub(super) fn read(text: &str) -> Result<Vec<PypiDistributionData>, Unusable> {
             continue;
         };
         packages.push(distribution(&package, wheel)?);
+        if let (Some(sha256), Some(size)) = (&wheel.hashes.sha256, wheel.size) {
+            sizes.add(sha256, size);
+        }
     }
     if !without.is_empty() {
         return Err(Unusable::NoWheel(without));
     }
     packages.sort_by(|a, b| a.name.cmp(&b.name));
-    Ok(packages)
+    Ok((packages, sizes))
 }
 
 fn distribution(package: &Package, wheel: &File) -> Result<PypiDistributionData, Unusable> {
@@ -187,7 +193,7 @@ mod tests {
             .iter()
             .map(|name| {
                 format!(
-                    "{{ url = \"https://me:secret@h/{name}\", hashes = {{ sha256 = \"{SHA}\" }} }}"
+                    "{{ url = \"https://me:secret@h/{name}\", size = 431, hashes = {{ sha256 = \"{SHA}\" }} }}"
                 )
             })
             .collect();
@@ -214,7 +220,7 @@ mod tests {
         sorted.sort_by_key(|name| preference(name));
         assert_eq!(sorted, in_order);
         for wheels in [in_order.to_vec(), in_order.into_iter().rev().collect()] {
-            let read = read(&lock(&wheels)).unwrap();
+            let (read, _) = read(&lock(&wheels)).unwrap();
             let location = read[0].location.to_string();
             assert_eq!(location, format!("https://h/{}", in_order[5]));
         }
@@ -222,8 +228,9 @@ mod tests {
 
     #[test]
     fn what_conda_brings_is_no_part_of_it_and_no_secret_is() {
-        let read = read(&lock(&["tool-1.0-py3-none-any.whl"])).unwrap();
+        let (read, sizes) = read(&lock(&["tool-1.0-py3-none-any.whl"])).unwrap();
         assert_eq!(read.len(), 1);
+        assert_eq!(sizes.of(&read[0]), Some(431));
         assert!(!format!("{read:?}").contains("secret"));
     }
 

@@ -8,11 +8,14 @@ use std::process::Stdio;
 use fs_err as fs;
 use rattler_conda_types::Subdir;
 use rattler_lock::PypiDistributionData;
+use tokio::io::AsyncWriteExt as _;
 use tokio::process::Command;
 
 use super::brought;
+use super::configured;
 use super::error::PipError;
 use super::pylock::{self, Unusable};
+use crate::lock::WheelSizes;
 
 /// The program, and a Python for it to run itself by.
 #[derive(Debug, Clone)]
@@ -29,6 +32,8 @@ pub struct Question<'a> {
     pub requirements: &'a [String],
     /// The distributions that conda brings, by their normalised names.
     pub brought: &'a BTreeMap<String, String>,
+    /// What is known of the extras of those: lines of their metadata.
+    pub extras: &'a BTreeMap<String, Vec<String>>,
     /// The Python that they are for.
     pub python: &'a str,
     /// The platform that they are for.
@@ -37,6 +42,8 @@ pub struct Question<'a> {
     pub system: Option<(u32, u32)>,
     /// What to keep where nothing forces a change (of an older lock).
     pub earlier: &'a [PypiDistributionData],
+    /// Whether what they need is left out.
+    pub alone: bool,
     /// Whether nothing may leave the machine.
     pub offline: bool,
     /// Where uv keeps what it learns.
@@ -49,31 +56,58 @@ pub struct Question<'a> {
     pub ways: &'a [(&'static str, String)],
 }
 
+/// uv's answer.
+#[derive(Debug, Default)]
+pub struct Answer {
+    /// The wheels that are to be added to what conda brings, sorted by name.
+    pub wheels: Vec<PypiDistributionData>,
+    /// How large they are, as far as indexes say.
+    pub sizes: WheelSizes,
+    /// Extras that are asked for and that nothing is known of.
+    pub lost: Vec<Lost>,
+}
+
+/// An extra of a distribution.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Lost {
+    /// The distribution.
+    pub name: String,
+    /// The extra.
+    pub extra: String,
+}
+
 impl Question<'_> {
     /// Asks uv.
-    pub async fn ask(&self, uv: &Uv) -> Result<Vec<PypiDistributionData>, PipError> {
+    pub async fn ask(&self, uv: &Uv) -> Result<Answer, PipError> {
         let folder = tempfile::tempdir()?;
         let wheels = folder.path().join("brought");
         fs::create_dir(&wheels)?;
-        let constraints = brought::write(self.brought, &wheels)?;
+        let constraints = brought::write(self.brought, self.extras, &wheels)?;
         fs::write(folder.path().join("constraints.txt"), constraints)?;
         let mut lines = self.requirements.join("\n");
         lines.push('\n');
         fs::write(folder.path().join("requirements.in"), lines)?;
         // What uv finds there it prefers, as in a lock that it brings up to date.
         fs::write(folder.path().join("pylock.toml"), self.preferences())?;
+        let configured = configured::read(self.environment)?;
+        let mut environment = self.environment.clone();
+        for (name, value) in configured.pip {
+            environment.insert(name.to_owned(), value);
+        }
         let mut command = Command::new(&uv.program);
         command
             .current_dir(folder.path())
             .env_clear()
-            .envs(ways(self.environment, self.ways))
+            .envs(ways(&environment, self.ways))
             .args([
                 "pip",
                 "compile",
                 "requirements.in",
-                "--quiet",
                 "--color",
                 "never",
+                // What a file says may be a password.
+                "--config-file",
+                "/dev/stdin",
             ])
             .args([
                 "--no-progress",
@@ -96,17 +130,26 @@ impl Question<'_> {
             .arg(self.cache)
             .args(self.offline.then_some("--offline"))
             .args(self.prereleases.then_some("--prerelease=allow"))
-            .stdin(Stdio::null())
+            .args(self.alone.then_some("--no-deps"))
+            .stdin(Stdio::piped())
+            .stdout(Stdio::null())
+            .stderr(Stdio::piped())
             .kill_on_drop(true);
         if let (true, Some((major, minor))) = (self.platform.is_osx(), self.system) {
             command.env("MACOSX_DEPLOYMENT_TARGET", format!("{major}.{minor}"));
         }
-        let output = command.output().await?;
+        let mut child = command.spawn()?;
+        if let Some(mut stdin) = child.stdin.take() {
+            // One that ends before it has read says why.
+            drop(stdin.write_all(configured.uv.as_bytes()).await);
+        }
+        let output = child.wait_with_output().await?;
+        let said = String::from_utf8_lossy(&output.stderr);
         if !output.status.success() {
-            return Err(self.failure(&String::from_utf8_lossy(&output.stderr)));
+            return Err(self.failure(&said));
         }
         let answer = fs::read_to_string(folder.path().join("pylock.toml"))?;
-        pylock::read(&answer).map_err(|unusable| match unusable {
+        let (wheels, sizes) = pylock::read(&answer).map_err(|unusable| match unusable {
             Unusable::NoWheel(packages) => PipError::NoWheel {
                 packages,
                 platform: self.platform,
@@ -116,6 +159,11 @@ impl Question<'_> {
                 why: format!("the wheel of {package} has no SHA-256 or no place"),
             },
             Unusable::Unreadable(why) => PipError::Answer { why },
+        })?;
+        Ok(Answer {
+            wheels,
+            sizes,
+            lost: lost(&said),
         })
     }
 
@@ -188,10 +236,29 @@ impl Question<'_> {
     }
 }
 
+/// The extras of what conda brings that uv misses.
+fn lost(said: &str) -> Vec<Lost> {
+    let of_line = |line: &str| {
+        let rest = line.strip_prefix("warning: The package `")?;
+        let (package, rest) = rest.split_once("` does not have an extra named `")?;
+        let (name, version) = package.split_once("==")?;
+        let version: pep440_rs::Version = version.parse().ok()?;
+        brought::is_local(&version).then(|| Lost {
+            name: name.to_owned(),
+            extra: rest.trim_end().trim_end_matches('`').to_owned(),
+        })
+    };
+    let mut all: Vec<Lost> = said.lines().filter_map(of_line).collect();
+    all.sort();
+    all.dedup();
+    all
+}
+
 /// What uv says, without the words that envspec says itself and without what a terminal
 /// would obey.
 fn words(said: &str) -> String {
-    let lines = said.lines().map(|line| {
+    let told = said.lines().skip_while(|line| !line.starts_with("error:"));
+    let lines = told.map(|line| {
         let line = line.trim();
         let line = line
             .strip_prefix("cause: ")
@@ -293,13 +360,16 @@ mod tests {
 
     use rattler_conda_types::Subdir;
 
-    use super::{PipError, Question, ways, words};
+    use super::{PipError, Question, lost, ways, words};
 
     fn question(environment: &BTreeMap<String, String>, platform: Subdir) -> Question<'_> {
         static NOTHING: BTreeMap<String, String> = BTreeMap::new();
+        static NO_EXTRAS: BTreeMap<String, Vec<String>> = BTreeMap::new();
         Question {
             requirements: &[],
             brought: &NOTHING,
+            extras: &NO_EXTRAS,
+            alone: false,
             python: "3.12.4",
             platform,
             system: Some((2, 30)),
@@ -403,6 +473,19 @@ mod tests {
             asked.failure("error: Couldn't parse"),
             PipError::Refused { .. }
         ));
-        assert_eq!(words("error: a\n\n  cause: b"), "a\nb");
+        assert_eq!(words("warning: c\nerror: a\n\n  cause: b"), "a\nb");
+    }
+
+    #[test]
+    fn an_extra_of_what_conda_brings_that_is_not_known_is_seen() {
+        let said = "warning: The package `httpx==0.27+conda` does not have an extra named `http2`\n\
+                    warning: The package `rich==13.0` does not have an extra named `x`\n\
+                    Resolved 2 packages in 4ms\n";
+        let lost = lost(said);
+        assert_eq!(lost.len(), 1);
+        assert_eq!(
+            (lost[0].name.as_str(), lost[0].extra.as_str()),
+            ("httpx", "http2")
+        );
     }
 }

@@ -9,17 +9,17 @@ use crate::support::{
 };
 
 /// A world with an index of its own, and uv on the PATH.
-struct World {
-    env: TestEnv,
-    index: PythonIndex,
-    server: Server,
+pub(crate) struct World {
+    pub(crate) env: TestEnv,
+    pub(crate) index: PythonIndex,
+    pub(crate) server: Server,
 }
 
 /// The folders of a PATH without uv, where a test says nothing else.
 const PATH: &str = "/usr/local/bin:/usr/bin:/bin";
 
 impl World {
-    fn new() -> Self {
+    pub(crate) fn new() -> Self {
         let mut env = TestEnv::new();
         let index = PythonIndex::new(&env.path("python"));
         index.add(&Wheel {
@@ -43,11 +43,11 @@ impl World {
     }
 
     /// A spec of a Python and of this.
-    fn spec(&self, pip: &[&str]) {
+    pub(crate) fn spec(&self, pip: &[&str]) {
         self.spec_with(&[], pip);
     }
 
-    fn spec_with(&self, conda: &[&str], pip: &[&str]) {
+    pub(crate) fn spec_with(&self, conda: &[&str], pip: &[&str]) {
         let mut text = "channels: [conda-forge]\ndependencies:\n  - python\n".to_owned();
         for line in conda {
             text.extend(["  - ", line, "\n"]);
@@ -62,7 +62,7 @@ impl World {
     }
 
     /// What Python of the current generation prints.
-    fn python(&self, code: &str) -> String {
+    pub(crate) fn python(&self, code: &str) -> String {
         let python = self.env.prefix("lab").join("bin/python");
         let ran = self.env.output(self.env.program(python).args(["-c", code]));
         ran.success().stdout
@@ -70,7 +70,7 @@ impl World {
 }
 
 /// Prints the version of a distribution, or that there is none.
-fn version_of(name: &str) -> String {
+pub(crate) fn version_of(name: &str) -> String {
     format!(
         "import importlib.metadata as m\ntry: print(m.version({name:?}))\n\
          except m.PackageNotFoundError: print('none')"
@@ -417,18 +417,6 @@ fn versions_before_a_release_are_taken_where_the_section_says_so() {
     world.spec(&["early", "--pre"]);
     world.env.run(&["lock", "--renew"]).success();
     assert!(world.env.lock("lab").contains("early-2.0rc1-"));
-}
-
-#[test]
-fn extras_of_what_conda_brings_are_not_lost_in_silence() {
-    let world = World::new();
-    world.spec_with(&["traitlets"], &["traitlets[test]"]);
-    world
-        .env
-        .run(&["lock"])
-        .fails_with(2)
-        .says("conda brings traitlets, so pip installs no extras of it")
-        .says("envs/lab.yaml:6:9");
 }
 
 #[test]

@@ -125,8 +125,7 @@ fn answer(
         platforms,
         dependencies: spec.dependencies.iter().map(ToString::to_string).collect(),
         pip: spec
-            .pip
-            .iter()
+            .pip_sections()
             .flat_map(|pip| &pip.requirements)
             .map(ToString::to_string)
             .collect(),

@@ -155,6 +155,7 @@ pub(super) async fn lock(
         heavy::pass_on(app, &subject.site)?;
     }
     let locked = apply::resolve(context, subject, policy).await?;
+    say_warnings(app, &locked);
     if !locked.is_written() {
         let new = locked.text.read().map_err(apply::ApplyError::from)?;
         // The file beside the spec is the old one still.
@@ -172,6 +173,13 @@ pub(super) async fn lock(
         }
     }
     Ok(locked)
+}
+
+/// What is to be known of a new lock.
+pub(super) fn say_warnings(app: &App<'_>, locked: &Locked) {
+    for warning in &locked.warnings {
+        app.ui.warning(warning);
+    }
 }
 
 /// The packages of a lock for a platform.
