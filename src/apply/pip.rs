@@ -80,7 +80,10 @@ impl Asking<'_> {
         if lines.is_empty() {
             return Ok(None);
         }
-        let no_python = || self.failure(&section, PipError::NoPython { platform });
+        let no_python = || {
+            let isolated = solved.isolated.clone();
+            self.failure(&section, PipError::NoPython { isolated, platform })
+        };
         let python = python_of(&solved.records).ok_or_else(no_python)?;
         let python = python.package_record.version.to_string();
         let packages = self.subject.packages(self.context);
@@ -114,7 +117,10 @@ impl Asking<'_> {
         once: Once<'_>,
     ) -> Result<Answer, ApplyError> {
         let folder = self.context.root.pip();
-        let ready = self.ready.get_or_try_init(|| self.uv(&folder)).await?;
+        let ready = self
+            .ready
+            .get_or_try_init(|| self.uv(&folder, &asked.section))
+            .await?;
         let question = Question {
             requirements,
             brought: &asked.brought,
@@ -141,7 +147,7 @@ impl Asking<'_> {
 
     /// The user's uv and Python, as far as there are, and for the rest the channels'. Any
     /// Python is good: it only tells uv what a Python is.
-    async fn uv(&self, folder: &Path) -> Result<Ready, ApplyError> {
+    async fn uv(&self, folder: &Path, section: &PipSection) -> Result<Ready, ApplyError> {
         let path = self.context.environment.get("PATH");
         let path = path.map_or("", String::as_str);
         let (program, own_python) = (on_path(path, "uv"), on_path(path, "python3"));
@@ -159,7 +165,9 @@ impl Asking<'_> {
         if own_python.is_none() {
             wanted.push("python".to_owned());
         }
-        let prefix = self.install(folder, &wanted).await?;
+        let Some(prefix) = self.install(folder, &wanted).await? else {
+            return Err(self.failure(section, PipError::NoProgram { programs: wanted }));
+        };
         let inside = |name: &str| prefix.path().join("bin").join(name);
         Ok(Ready {
             uv: Uv {
@@ -170,8 +178,13 @@ impl Asking<'_> {
         })
     }
 
-    /// A prefix with packages of the spec's channels, gone with this run.
-    async fn install(&self, folder: &Path, wanted: &[String]) -> Result<TempDir, ApplyError> {
+    /// A prefix with packages of the spec's channels, gone with this run; `None` if these
+    /// have them not.
+    async fn install(
+        &self,
+        folder: &Path,
+        wanted: &[String],
+    ) -> Result<Option<TempDir>, ApplyError> {
         let context = self.context;
         let specs: Vec<MatchSpec> = wanted
             .iter()
@@ -195,11 +208,10 @@ impl Asking<'_> {
             others: &[],
         };
         let answers = solve_all(&[question], self.gateways, &context.progress).await?;
-        let answer = answers.into_iter().next().ok_or(ApplyError::NoUv)?;
-        let records = match answer {
-            Ok(solution) => solution.records,
-            Err(CondaError::Unsolvable(_)) => return Err(ApplyError::NoUv),
-            Err(error) => return Err(error.into()),
+        let records = match answers.into_iter().next() {
+            Some(Ok(solution)) => solution.records,
+            Some(Err(CondaError::Unsolvable(_))) | None => return Ok(None),
+            Some(Err(error)) => return Err(error.into()),
         };
         fs_err::create_dir_all(folder).map_err(StoreError::io("could not make", folder))?;
         let prefix = tempfile::Builder::new()
@@ -221,7 +233,7 @@ impl Asking<'_> {
             platform: context.platform,
         };
         install(wanted, packages, self.client, &context.progress).await?;
-        Ok(prefix)
+        Ok(Some(prefix))
     }
 
     fn failure(&self, section: &PipSection, error: PipError) -> ApplyError {

@@ -145,9 +145,7 @@ pub(super) async fn solution(
             packages.records = records;
             let (found, held_by_pip) =
                 Box::pin(beside(&asking, part, question, packages, keep)).await?;
-            for of_conda in &held_by_pip {
-                held.retain(|known: &HeldBack| !of_conda.is_of(known));
-            }
+            held.retain(|known: &HeldBack| !held_by_pip.iter().any(|new| new.is_of(known)));
             held.extend(held_by_pip);
             packages = found.packages;
             packages.pip = found.answer.wheels;

@@ -208,7 +208,7 @@ impl From<ApplyError> for Failure {
                 | StoreError::Ambiguous { .. }
                 | StoreError::NothingEarlier { .. },
             ) => Exit::Usage,
-            ApplyError::NoSolution(_) | ApplyError::NoUv => Exit::NoSolution,
+            ApplyError::NoSolution(_) => Exit::NoSolution,
             ApplyError::Pip(failure) => pip(failure.error()),
             ApplyError::InstallerOffline { .. } => Exit::Network,
             ApplyError::Conda(error) => conda(error),
@@ -253,7 +253,9 @@ fn conda(error: &CondaError) -> Exit {
 
 fn pip(error: &PipError) -> Exit {
     match error {
-        PipError::NoSolution { .. } | PipError::NoWheel { .. } => Exit::NoSolution,
+        PipError::NoSolution { .. } | PipError::NoWheel { .. } | PipError::NoProgram { .. } => {
+            Exit::NoSolution
+        }
         PipError::Network { .. } => Exit::Network,
         PipError::Refused { .. }
         | PipError::NoPython { .. }

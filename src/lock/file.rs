@@ -12,7 +12,7 @@ use thiserror::Error;
 use super::changes::PackageId;
 use super::inputs::{Inputs, POST_LINK};
 use super::nix::{ANSWERS, LockedNix};
-use super::sizes::{SIZES, WheelSizes};
+use super::sizes::WheelSizes;
 use super::wheel;
 use crate::spec::{PANICKED, careful};
 
@@ -127,19 +127,8 @@ impl LockText {
         self.lines_of(INPUTS)
     }
 
-    /// The kernels from Nix that it has, for all platforms.
-    pub fn nix(&self) -> Vec<LockedNix> {
-        let lines = self.lines_of(ANSWERS).unwrap_or_default();
-        lines.into_iter().filter_map(LockedNix::read).collect()
-    }
-
-    /// How large its wheels are, as far as that is known.
-    pub fn wheel_sizes(&self) -> WheelSizes {
-        WheelSizes::read(&self.lines_of(SIZES).unwrap_or_default())
-    }
-
     /// The lines of the comment that a line opens.
-    fn lines_of(&self, opening: &str) -> Option<Vec<&str>> {
+    pub(super) fn lines_of(&self, opening: &str) -> Option<Vec<&str>> {
         let mut lines = self.text.lines().skip_while(|line| *line != opening);
         lines.next()?;
         Some(lines.map_while(|line| line.strip_prefix(INPUT)).collect())

@@ -8,10 +8,10 @@ use std::fmt::Write as _;
 
 use rattler_lock::PypiDistributionData;
 
-use super::file::INPUT;
+use super::file::{INPUT, LockText};
 
 /// The line that opens the sizes; the number is their format's.
-pub(super) const SIZES: &str = "# envspec-wheels: 1";
+const SIZES: &str = "# envspec-wheels: 1";
 
 /// The sizes of wheels in bytes, by their SHA-256 in hexadecimal.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -20,7 +20,7 @@ pub struct WheelSizes(BTreeMap<String, u64>);
 impl WheelSizes {
     /// Reads the lines of a lock; what is none is passed over, so that the size counts as
     /// unknown.
-    pub(super) fn read(lines: &[&str]) -> Self {
+    fn read(lines: &[&str]) -> Self {
         let of_line = |line: &&str| {
             let (digest, bytes) = line.split_once(' ')?;
             Some((digest.to_owned(), bytes.parse().ok()?))
@@ -66,6 +66,13 @@ impl WheelSizes {
             .sum();
         let (head, body) = lock.split_at(head);
         [head, &said, body].concat()
+    }
+}
+
+impl LockText {
+    /// How large its wheels are, as far as that is known.
+    pub fn wheel_sizes(&self) -> WheelSizes {
+        WheelSizes::read(&self.lines_of(SIZES).unwrap_or_default())
     }
 }
 

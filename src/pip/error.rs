@@ -35,10 +35,31 @@ pub enum PipError {
         words: String,
     },
 
-    /// The environment has no Python that pip could install for.
-    #[error("the `pip:` section needs a Python, and {platform} gets none")]
-    #[diagnostic(help("add `- python` to `dependencies`"))]
+    /// There is nothing to resolve by.
+    #[error(
+        "the `pip:` section is resolved by {}, which is neither on the PATH nor in the channels",
+        programs.join(" with ")
+    )]
+    #[diagnostic(help(
+        "install uv (https://docs.astral.sh/uv) and a python3, or add a channel that has them, such as conda-forge"
+    ))]
+    NoProgram {
+        /// What is missing.
+        programs: Vec<String>,
+    },
+
+    /// The prefix has no Python that pip could install for.
+    #[error(
+        "the `pip:` section needs a Python, and {} gets none for {platform}",
+        whose(isolated.as_deref())
+    )]
+    #[diagnostic(help(
+        "add `- python` to `dependencies`{}",
+        if isolated.is_some() { " of the kernel" } else { "" }
+    ))]
     NoPython {
+        /// The kernel whose own prefix it is, if not the environment's.
+        isolated: Option<String>,
         /// The platform.
         platform: Subdir,
     },
@@ -126,6 +147,13 @@ impl PipError {
         };
         matches!(self, Self::NoWheel { .. }) || self.reasons().any(says_so)
     }
+}
+
+fn whose(isolated: Option<&str>) -> String {
+    isolated.map_or_else(
+        || "the environment".to_owned(),
+        |kernel| format!("the isolated kernel {kernel}"),
+    )
 }
 
 fn has(packages: &[String]) -> String {

@@ -208,6 +208,14 @@ impl Question<'_> {
         if said.contains("Failed to fetch") || said.contains(offline) {
             return PipError::Network { words };
         }
+        if ["401 Unauthorized", "403 Forbidden"]
+            .iter()
+            .any(|refusal| said.contains(refusal))
+        {
+            let how = "The index wants a password: put it into ~/.netrc (chmod 600), where uv and the download find it";
+            let words = format!("{words}\n{how}");
+            return PipError::Network { words };
+        }
         if said.contains("unexpected argument") || said.contains("invalid value") {
             let why = "it is too old to know what it is asked".to_owned();
             return PipError::Answer { why };

@@ -277,7 +277,10 @@ fn where_there_is_no_uv_the_channels_uv_is_asked_and_then_gone() {
     let mut world = World::new();
     world.env.set("PATH", "/nonexistent");
     world.spec(&["greet"]);
-    world.env.run(&["lock"]).fails_with(4).says("install uv");
+    let said = world.env.run(&["lock"]).fails_with(4);
+    said.says("is resolved by uv with python, which is neither")
+        .says("install uv")
+        .says("envs/lab.yaml:4:5");
 
     let program = fs_err::read(world_python().with_file_name("uv")).unwrap();
     let channel = world.env.path("tools");

@@ -144,6 +144,16 @@ fn a_kernels_own_section_is_for_its_own_prefix_or_for_the_environments() {
         .fails_with(4)
         .says("there is no version of other==3.0")
         .says("envs/lab.yaml:7:");
+    let deno = "channels: [conda-forge]\ndependencies: [python]\nkernels:\n\
+                \x20 - deno: {isolated: true, dependencies: [pip: [greet]]}\n";
+    world.env.spec("lab", deno);
+    world
+        .env
+        .run(&["lock"])
+        .fails_with(2)
+        .says("the isolated kernel deno gets none for linux-64")
+        .says("add `- python` to `dependencies` of the kernel")
+        .says("envs/lab.yaml:4:");
     spec("-e .");
     world
         .env
@@ -413,8 +423,10 @@ fn a_private_index_is_opened_by_netrc_at_lock_and_at_apply() {
     let world = World::new();
     world.server.ask(Ask::basic("anna", SECRET));
     world.spec(&["greet"]);
-    let said = world.env.run(&["lock", "--verbose"]).fails_with(4);
-    let said = said.says("401 Unauthorized");
+    let said = world.env.run(&["lock", "--verbose"]).fails_with(5);
+    let said = said
+        .says("401 Unauthorized")
+        .says("The index wants a password");
     no_trace(&world, &said);
     let text = format!("machine 127.0.0.1\nlogin anna\npassword {SECRET}\n");
     let netrc = put(&world, ".netrc", &text);
