@@ -64,15 +64,6 @@ pub enum ApplyError {
     #[diagnostic(transparent)]
     Registration(#[from] RegistrationError),
 
-    /// There is nothing to resolve a `pip:` section by.
-    #[error(
-        "the `pip:` section is resolved by uv, which is neither on the PATH nor in the channels"
-    )]
-    #[diagnostic(help(
-        "install uv (https://docs.astral.sh/uv), or add a channel that has it, such as conda-forge"
-    ))]
-    NoUv,
-
     /// A source that is to become a wheel.
     #[error(transparent)]
     #[diagnostic(transparent)]

@@ -9,6 +9,7 @@ use super::subject::{KernelOrigin, Subject, SubjectKernel};
 use crate::kernel::KernelspecSource;
 use crate::lock::Lock;
 use crate::lock::interchange::{Exported, Portable, PortableChannel, PortablePlatform};
+use crate::spec::EnvSpec;
 use crate::spec::edit::{self, EditError};
 
 /// One prefix of a locked environment, for the writers of formats.
@@ -98,7 +99,17 @@ fn selected(subject: &Subject, kernel: Option<&str>) -> Vec<String> {
     let all = of_spec.chain(of_kernels);
     all.filter(|own| own.selector.is_some())
         .map(|own| format!("for conda, that `{own}` is for these platforms alone"))
+        .chain(of_kernels_by_pip(spec, kernel))
         .collect()
+}
+
+/// What kernels ask of pip, which stands in no section that conda reads.
+fn of_kernels_by_pip(spec: &EnvSpec, kernel: Option<&str>) -> Option<String> {
+    let asked = spec.pip_of(kernel)?.requirements;
+    let own = spec.pip.as_ref().filter(|_| kernel.is_none());
+    let own = own.map_or(0, |section| section.requirements.len());
+    let lines: Vec<&str> = asked[own..].iter().map(|line| line.text.as_str()).collect();
+    (!lines.is_empty()).then(|| format!("what kernels ask of pip: {}", lines.join(", ")))
 }
 
 /// A kernel's own requirements and those of its definition.

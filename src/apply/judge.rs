@@ -6,7 +6,7 @@ use super::beside::definition;
 use super::context::Context;
 use super::error::ApplyError;
 use super::nix::store_folder;
-use super::requirements::with_files;
+use super::requirements::{as_written, with_files};
 use super::spec_file::SpecFile;
 use super::subject::{KernelOrigin, Subject, SubjectKernel};
 use super::unlockable::refuse_unlockable;
@@ -102,9 +102,9 @@ impl SpecFile {
         }
         let pip = with_files(&self).unwrap_or_else(|fault| {
             add(fault);
-            self.spec.pip.clone()
+            as_written(&self.spec)
         });
-        if let Some(fault) = refuse_unlockable(pip.as_ref(), &self.source) {
+        if let Some(fault) = refuse_unlockable(pip.values(), &self.source) {
             add(fault);
         }
         match (faults, site, launch) {

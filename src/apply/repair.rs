@@ -176,6 +176,9 @@ async fn prepared_from(
     // What it asks of pip is in the lock, which is used as it is; the files that it names
     // may be gone.
     file.spec.pip = None;
+    for kernel in &mut file.spec.kernels {
+        kernel.pip = None;
+    }
     let subject = file.judge(context)?;
     let locked = resolve(context, &subject, LockPolicy::Frozen).await?;
     locked.prefixes(context)?;

@@ -4,7 +4,7 @@
 //! A spec is a stranger's text, and what can't be understood of a file is shown, so no file
 //! is read but those of the spec's own folder, or of the repository that the spec is in.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::io;
 use std::path::{Component, Path, PathBuf};
 
@@ -14,35 +14,52 @@ use super::folders;
 use super::spec_file::{SpecFile, read_guarded};
 use super::unlockable::is_archive;
 use crate::spec::{
-    self, PipFolder, PipKind, PipRequirement, PipSection, SourceText, SpecErrors, shown,
+    self, EnvSpec, PipFolder, PipKind, PipRequirement, PipSection, SourceText, SpecErrors, shown,
 };
 
 /// How many files may be read for one spec.
 const MOST_FILES: usize = 100;
 
-/// The `pip:` section with the lines of the files that it names in the place of their
-/// names; `None` if there is none.
-pub(super) fn with_files(file: &SpecFile) -> Result<Option<PipSection>, SpecErrors> {
-    let Some(section) = &file.spec.pip else {
-        return Ok(None);
-    };
+/// What is asked of pip, by the isolated kernel for whose prefix it is, the environment's own
+/// without one.
+pub(super) type PipSections = BTreeMap<Option<String>, PipSection>;
+
+/// The `pip:` sections of a spec as they are written.
+pub(super) fn as_written(spec: &EnvSpec) -> PipSections {
+    let kernels = spec.kernels.iter().filter(|kernel| kernel.isolated);
+    let kernels = kernels.map(|kernel| Some(kernel.name.value.clone()));
+    std::iter::once(None)
+        .chain(kernels)
+        .filter_map(|isolated| {
+            let section = spec.pip_of(isolated.as_deref())?;
+            Some((isolated, section))
+        })
+        .collect()
+}
+
+/// The same with the lines of the files that they name in the place of their names.
+pub(super) fn with_files(file: &SpecFile) -> Result<PipSections, SpecErrors> {
+    let mut sections = as_written(&file.spec);
     let mut reading = Reading {
         file,
         roof: roof(&file.beside),
         open: Vec::new(),
         seen: BTreeSet::new(),
+        read: 0,
         lines: Vec::new(),
         faults: None,
     };
-    for line in &section.requirements {
-        reading.line(line, Path::new(""));
+    for section in sections.values_mut() {
+        // Each prefix has its own.
+        reading.seen.clear();
+        for line in &section.requirements {
+            reading.line(line, Path::new(""));
+        }
+        section.requirements = std::mem::take(&mut reading.lines);
     }
     match reading.faults {
         Some(faults) => Err(faults),
-        None => Ok(Some(PipSection {
-            requirements: reading.lines,
-            span: section.span,
-        })),
+        None => Ok(sections),
     }
 }
 
@@ -61,6 +78,8 @@ struct Reading<'a> {
     open: Vec<PathBuf>,
     /// What was read, and whether for constraints: what is asked for twice is asked for.
     seen: BTreeSet<(PathBuf, bool)>,
+    /// How many files were read for all prefixes.
+    read: usize,
     lines: Vec<PipRequirement>,
     faults: Option<SpecErrors>,
 }
@@ -179,7 +198,8 @@ impl Reading<'_> {
         if !self.seen.insert((below.clone(), is_constraint)) {
             return Ok(());
         }
-        if self.seen.len() > MOST_FILES {
+        self.read += 1;
+        if self.read > MOST_FILES {
             return Err(fault(
                 format!("more than {MOST_FILES} files of requirements"),
                 "put what they say into fewer files",

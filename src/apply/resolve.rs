@@ -37,6 +37,8 @@ pub struct Locked {
     found: Option<LockText>,
     /// The channels, resolved.
     pub channels: Vec<Channel>,
+    /// What its user should know of it, if it is new.
+    pub warnings: Vec<String>,
     /// The platforms that it is for.
     pub platforms: Vec<Subdir>,
     /// The user's requirements and those of the kernels, by the isolated kernel for
@@ -69,12 +71,18 @@ impl Locked {
         Self {
             requested: requested.collect(),
             platforms: inputs.platforms,
+            warnings: Vec::new(),
             text,
             found,
             channels,
             is_frozen: false,
             prefixes: OnceLock::new(),
         }
+    }
+
+    /// The same with what its user should know.
+    pub(super) fn warning(self, warnings: Vec<String>) -> Self {
+        Self { warnings, ..self }
     }
 
     /// Whether it is what the file beside the spec holds.
@@ -163,8 +171,9 @@ pub async fn resolve(
             // nothing then.
             let earlier = found.as_ref().filter(|_| policy != LockPolicy::Renew);
             let keep = earlier.map_or(Keep::Nothing, Keep::All);
-            let (text, _) = solution(context, subject, &inputs, &channels, &keep).await?;
-            Ok(Locked::new(context.platform, text, found, channels, inputs))
+            let solved = solution(context, subject, &inputs, &channels, &keep).await?;
+            let locked = Locked::new(context.platform, solved.text, found, channels, inputs);
+            Ok(locked.warning(solved.warnings))
         }
     }
 }
@@ -248,7 +257,10 @@ pub(super) fn inputs(
     for (request, spec) in all.zip(settled) {
         request.spec = spec;
     }
-    let pip = pip_lines(subject.pip.as_ref(), &platforms);
+    let pip = std::iter::once(None)
+        .chain(isolated.keys().map(|kernel| Some(kernel.as_str())))
+        .flat_map(|kernel| pip_lines(subject.pip_of(kernel), kernel, &platforms))
+        .collect();
     let inputs = Inputs {
         channel_priority: spec.channel_priority,
         channels: channels

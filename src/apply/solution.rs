@@ -1,5 +1,7 @@
 //! A new lock: the solver asked for each platform and each prefix.
 
+use std::collections::BTreeSet;
+
 use rattler_conda_types::{
     Channel, GenericVirtualPackage, MatchSpec, PackageName, RepoDataRecord, Subdir,
 };
@@ -7,6 +9,9 @@ use rattler_lock::PypiDistributionData;
 
 use super::context::Context;
 use super::error::ApplyError;
+use super::extras::warning;
+use super::give_way::{beside, is_called};
+use super::held_back::HeldBack;
 use super::nix;
 use super::no_solution::NoSolution;
 use super::pip::Asking;
@@ -21,14 +26,25 @@ use crate::lock::{Inputs, Lock, LockText, Origin, PlatformPackages, Request};
 pub(super) enum Keep<'a> {
     /// Nothing: everything is resolved anew.
     Nothing,
+    /// Nothing either; but this one is known to have been a solution.
+    Renewed(&'a LockText),
     /// Whatever can be.
     All(&'a LockText),
     /// Whatever can be but for these packages, which are to be the newest.
     AllBut(&'a LockText, &'a [PackageName]),
 }
 
+/// A new lock.
+pub(super) struct Solved {
+    pub(super) text: LockText,
+    /// The packages that could not become the newest, where that was looked for.
+    pub(super) held: Vec<HeldBack>,
+    /// What its user should know of it.
+    pub(super) warnings: Vec<String>,
+}
+
 /// What is asked for one prefix on one platform.
-struct Part<'a> {
+pub(super) struct Part<'a> {
     isolated: Option<&'a str>,
     requests: Vec<&'a Request>,
     platform: Subdir,
@@ -36,40 +52,25 @@ struct Part<'a> {
     lines: Vec<Line<'a>>,
     virtual_packages: Vec<GenericVirtualPackage>,
     before: Vec<RepoDataRecord>,
+    /// What conda has in the lock, whether or not it is to be kept.
+    pub(super) locked: Vec<RepoDataRecord>,
     /// What the `pip:` section brought, but for what is named.
-    pip_before: Vec<PypiDistributionData>,
+    pub(super) pip_before: Vec<PypiDistributionData>,
     named: Vec<PackageName>,
     /// Whether what is locked is the answer.
     is_kept: bool,
 }
 
-/// A package that something holds back from its newest version.
-#[derive(Debug)]
-pub struct HeldBack {
-    /// The platform.
-    pub platform: Subdir,
-    /// The kernel in whose own prefix it is, if not in the environment's.
-    pub isolated: Option<String>,
-    /// The package.
-    pub name: String,
-    /// The newest version there is.
-    pub newest: String,
-    /// The smallest group of requirements that it does not go with.
-    pub requests: Vec<Request>,
-    /// The solver's reasons, a few sentences.
-    pub reasons: Vec<String>,
-}
-
-/// Makes the lock of a spec, and tells which packages could not become the newest.
+/// Makes the lock of a spec.
 pub(super) async fn solution(
     context: &Context,
     subject: &Subject,
     inputs: &Inputs,
     channels: &[Channel],
     keep: &Keep<'_>,
-) -> Result<(LockText, Vec<HeldBack>), ApplyError> {
+) -> Result<Solved, ApplyError> {
     let earlier = match keep {
-        Keep::Nothing => None,
+        Keep::Nothing | Keep::Renewed(_) => None,
         Keep::All(lock) | Keep::AllBut(lock, _) => Some(*lock),
     };
     let from_nix = nix::lock(context, subject, inputs, earlier).await?;
@@ -120,8 +121,10 @@ pub(super) async fn solution(
         return Err(no_solution(subject, inputs, channels, &unsolvable));
     }
     let asking = Asking::new(context, subject, channels, &gateways, &client);
-    let mut solved = solved.into_iter();
+    let mut solved = solved.into_iter().zip(&questions);
     let mut solution = Vec::new();
+    let mut warnings = BTreeSet::new();
+    let mut sizes = earlier.map(LockText::wheel_sizes).unwrap_or_default();
     for part in &parts {
         let mut packages = PlatformPackages {
             isolated: part.isolated.map(str::to_owned),
@@ -131,11 +134,16 @@ pub(super) async fn solution(
             pip: part.pip_before.clone(),
         };
         if !part.is_kept {
-            packages.records = solved.next().unwrap_or_default();
-            packages.pip = match part.isolated {
-                None => asking.resolve(&packages, &part.pip_before).await?,
-                Some(_) => Vec::new(),
-            };
+            let (records, question) = solved.next().expect("each open part was solved");
+            packages.records = records;
+            let (found, held_by_pip) =
+                Box::pin(beside(&asking, part, question, packages, keep)).await?;
+            held.retain(|known: &HeldBack| !held_by_pip.iter().any(|new| new.is_of(known)));
+            held.extend(held_by_pip);
+            packages = found.packages;
+            packages.pip = found.answer.wheels;
+            warnings.extend(found.answer.lost.iter().map(warning));
+            sizes.extend(found.answer.sizes);
         }
         solution.push(packages);
     }
@@ -146,18 +154,27 @@ pub(super) async fn solution(
         .unwrap_or_default()
         .to_string_lossy();
     let text = Lock::render(&spec_name, inputs, channels, &solution, &from_nix)?;
-    Ok((LockText::new(subject.file.lock_name(), text), held))
+    let text = sizes.told_in(&text, solution.iter().flat_map(|part| &part.pip));
+    Ok(Solved {
+        text: LockText::new(subject.file.lock_name(), text),
+        held,
+        warnings: warnings.into_iter().collect(),
+    })
 }
 
 /// All that is to be asked: each prefix for each platform, in the order of the lock.
 fn parts<'a>(inputs: &'a Inputs, keep: &Keep<'_>) -> Result<Vec<Part<'a>>, ApplyError> {
     let (lock, named) = match keep {
-        Keep::Nothing => (None, &[][..]),
+        Keep::Nothing | Keep::Renewed(_) => (None, &[][..]),
         Keep::All(lock) => (Some(lock), &[][..]),
         Keep::AllBut(lock, named) => (Some(lock), *named),
     };
     // A broken lock is no reason to stop: the solution just starts from nothing then.
     let earlier = lock.and_then(|lock| lock.read().ok());
+    let renewed = match keep {
+        Keep::Renewed(lock) => lock.read().ok(),
+        _ => None,
+    };
     let is_stale = || {
         let lines = lock.and_then(|lock| lock.inputs());
         lines.is_none_or(|lines| inputs.staleness(&lines).is_some())
@@ -173,17 +190,16 @@ fn parts<'a>(inputs: &'a Inputs, keep: &Keep<'_>) -> Result<Vec<Part<'a>>, Apply
                 .as_ref()
                 .and_then(|lock| lock.pip(isolated, platform).ok());
             let pip = pip.unwrap_or_default();
-            let is_named = |package: &PypiDistributionData| {
-                let own: &str = package.name.as_ref();
-                let is_it = |name: &str| name == own || name.strip_prefix("pypi-") == Some(own);
-                named.iter().any(|name| is_it(name.as_normalized()))
-            };
+            let is_named =
+                |package: &PypiDistributionData| named.iter().any(|name| is_called(package, name));
             let renews_pip = pip.iter().any(is_named);
             let pip_before = pip
                 .into_iter()
                 .filter(|package| !is_named(package))
                 .collect();
             let before = locked.unwrap_or_default();
+            let known = renewed.as_ref();
+            let known = known.and_then(|lock| lock.conda_records(isolated, platform).ok());
             let is_there = |name: &&PackageName| {
                 let mut records = before.iter();
                 records.any(|record| &record.package_record.name == *name)
@@ -207,6 +223,7 @@ fn parts<'a>(inputs: &'a Inputs, keep: &Keep<'_>) -> Result<Vec<Part<'a>>, Apply
                 virtual_packages: virtual_packages(platform, &inputs.target)
                     .map_err(CondaError::from)?,
                 is_kept: is_current && is_locked && of_conda.is_empty() && !renews_pip,
+                locked: known.unwrap_or_else(|| before.clone()),
                 before,
                 pip_before,
                 named: of_conda,
@@ -267,6 +284,8 @@ impl Part<'_> {
             name: held.name.as_normalized().to_owned(),
             newest: held.newest,
             requests: requests.collect(),
+            pip: Vec::new(),
+            conda: Vec::new(),
             reasons: held.reasons,
         }
     }

@@ -7,6 +7,7 @@ use std::sync::Arc;
 use rattler_conda_types::{GenericVirtualPackage, PackageName, Version};
 
 use super::context::Context;
+use super::requirements::PipSections;
 use super::spec_file::SpecFile;
 use crate::kernel::{Installable, KernelDefinition, KernelspecSource, RegisteredName};
 use crate::lock::LockText;
@@ -59,7 +60,7 @@ pub struct Subject {
     /// Its kernels, in the spec's order.
     pub kernels: Vec<SubjectKernel>,
     /// What it asks of pip, with what the files of requirements say that it names.
-    pub pip: Option<PipSection>,
+    pub(super) pip: PipSections,
 }
 
 impl SubjectKernel {
@@ -71,6 +72,12 @@ impl SubjectKernel {
 }
 
 impl Subject {
+    /// What is asked of pip for a prefix: the environment's own, with what the kernels in it
+    /// ask for, or that of an isolated kernel.
+    pub fn pip_of(&self, isolated: Option<&str>) -> Option<&PipSection> {
+        self.pip.get(&isolated.map(str::to_owned))
+    }
+
     /// The virtual packages that the spec's target declares, then the site.
     pub fn declared_target(&self) -> Vec<GenericVirtualPackage> {
         let target = &self.file.spec.target;

@@ -6,13 +6,11 @@ use pep508_rs::VersionOrUrl;
 use crate::spec::{self, PipKind, PipRequirement, PipSection, SourceText, SpecErrors};
 
 /// Refuses what a lock can't hold: what has no fixed content, or would have to be built.
-pub(super) fn refuse_unlockable(
-    section: Option<&PipSection>,
+pub(super) fn refuse_unlockable<'s>(
+    sections: impl Iterator<Item = &'s PipSection>,
     source: &SourceText,
 ) -> Option<SpecErrors> {
-    let lines = section
-        .into_iter()
-        .flat_map(|section| &section.requirements);
+    let lines = sections.flat_map(|section| &section.requirements);
     let faults = lines.filter_map(|line| {
         let (what, help) = unlockable(&line.kind).or_else(|| unlockable_in(line))?;
         let message = format!("{what} can't be locked");

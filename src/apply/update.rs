@@ -6,8 +6,9 @@ use rattler_conda_types::{PackageName, RepoDataRecord, Subdir};
 
 use super::context::Context;
 use super::error::ApplyError;
+use super::held_back::HeldBack;
 use super::resolve::{Locked, inputs};
-use super::solution::{HeldBack, Keep, solution};
+use super::solution::{Keep, Solved, solution};
 use super::subject::Subject;
 use crate::lock::{Change, Lock, LockText, PackageId, changes, why};
 
@@ -17,7 +18,8 @@ pub struct Updated {
     pub locked: Locked,
     /// What has changed, platform by platform.
     pub moves: Vec<Move>,
-    /// The named packages that could not become the newest.
+    /// The named packages that could not become the newest; where none is named, wheels, and
+    /// what pip's lines hold of conda's.
     pub held: Vec<HeldBack>,
 }
 
@@ -63,10 +65,15 @@ pub async fn update(
     }
     let chosen = named(&found, &inputs.platforms, names, &name)?;
     let keep = match chosen.as_slice() {
-        [] => Keep::Nothing,
+        [] => Keep::Renewed(&found),
         chosen => Keep::AllBut(&found, chosen),
     };
-    let (text, held) = solution(context, subject, &inputs, &channels, &keep).await?;
+    let solved = solution(context, subject, &inputs, &channels, &keep).await?;
+    let Solved {
+        text,
+        held,
+        warnings,
+    } = solved;
     let (before, after) = (found.read().ok(), text.read()?);
     let mut moves = Vec::new();
     let prefixes: Vec<Option<&str>> = inputs.prefixes().map(|(isolated, _)| isolated).collect();
@@ -81,7 +88,8 @@ pub async fn update(
         }
     }
     Ok(Updated {
-        locked: Locked::new(context.platform, text, Some(found), channels, inputs),
+        locked: Locked::new(context.platform, text, Some(found), channels, inputs)
+            .warning(warnings),
         moves,
         held,
     })

@@ -209,7 +209,7 @@ impl From<ApplyError> for Failure {
                 | StoreError::Ambiguous { .. }
                 | StoreError::NothingEarlier { .. },
             ) => Exit::Usage,
-            ApplyError::NoSolution(_) | ApplyError::NoUv => Exit::NoSolution,
+            ApplyError::NoSolution(_) => Exit::NoSolution,
             ApplyError::Pip(failure) => pip(failure.error()),
             ApplyError::InstallerOffline { .. } => Exit::Network,
             ApplyError::Build(error) => build(error),
@@ -269,6 +269,7 @@ fn pip(error: &PipError) -> Exit {
     match error {
         PipError::NoSolution { .. }
         | PipError::NoWheel { .. }
+        | PipError::NoProgram { .. }
         | PipError::Source { .. }
         | PipError::ForeignSource { .. }
         | PipError::OtherHash { .. } => Exit::NoSolution,
@@ -276,6 +277,7 @@ fn pip(error: &PipError) -> Exit {
         PipError::Refused { .. }
         | PipError::NoPython { .. }
         | PipError::HashMissing { .. }
+        | PipError::Configuration { .. }
         | PipError::Platform { .. } => Exit::Usage,
         PipError::Answer { .. } => Exit::Internal,
         PipError::Disk { .. } => Exit::Store,

@@ -10,6 +10,7 @@ use rayon::prelude::*;
 
 use super::bytecode;
 use super::packages::entry_name;
+use crate::lock::is_wheel;
 use crate::plan::Cost;
 
 /// What becomes of an archive: how many times as large it is unpacked, and one file
@@ -94,10 +95,16 @@ struct Known<'a> {
     bytecode: Option<PathBuf>,
 }
 
+/// Whether it is a wheel of one machine, whatever its record says.
+fn has_binaries(record: &RepoDataRecord) -> bool {
+    is_wheel(record) && !record.url.path().ends_with("-any.whl")
+}
+
 /// What one package adds: exact if it is unpacked and compiled, with the folders that
 /// it needs.
 fn of_one(there: &Known<'_>, record: &RepoDataRecord) -> (Cost, HashSet<String>) {
-    let archive = record.package_record.size.unwrap_or(0);
+    let size = record.package_record.size;
+    let archive = size.unwrap_or(0);
     let name = entry_name(record);
     let known = there.packages.iter().find_map(|folder| {
         let unpacked = folder.join(&name);
@@ -114,13 +121,14 @@ fn of_one(there: &Known<'_>, record: &RepoDataRecord) -> (Cost, HashSet<String>)
             };
             return (cost, HashSet::new());
         }
-        let is_python = record.package_record.noarch.is_python();
+        let is_python = record.package_record.noarch.is_python() && !has_binaries(record);
         let (unpacked, bytes_per_file) = if is_python { OF_PYTHON } else { OF_OTHERS };
         let cost = Cost {
             fetch_bytes: archive,
             bytes: archive * unpacked,
             files: archive / bytes_per_file + FILES_OF_A_PACKAGE,
             estimated: true,
+            of_unknown_size: usize::from(size.is_none()),
             least_bytes: archive,
             least_files: LEAST_FILES_OF_A_PACKAGE,
         };

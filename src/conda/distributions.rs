@@ -38,7 +38,7 @@ pub async fn distributions(
     client: &LazyClient,
 ) -> Result<BTreeMap<String, String>, CondaError> {
     refuse_secrets(records)?;
-    let all = stream::iter(records.iter().filter(|record| may_bring(record)))
+    let all = stream::iter(records.iter().filter(|record| brings_distributions(record)))
         .map(|record| of_one(record, known, client))
         .buffer_unordered(AT_A_TIME);
     all.try_concat()
@@ -47,7 +47,7 @@ pub async fn distributions(
 }
 
 /// Whether a package may bring a distribution: it needs Python, or is for any.
-fn may_bring(record: &RepoDataRecord) -> bool {
+pub fn brings_distributions(record: &RepoDataRecord) -> bool {
     let package = &record.package_record;
     package.noarch.is_python() || needs_python(&package.depends)
 }
@@ -61,7 +61,7 @@ fn needs_python(depends: &[String]) -> bool {
     depends.iter().any(needs)
 }
 
-async fn of_one(
+pub(super) async fn of_one(
     record: &RepoDataRecord,
     known: &Known<'_>,
     client: &LazyClient,
@@ -90,7 +90,7 @@ async fn of_one(
 
 /// Puts an answer into its place, whole: half of one would say that a package brings
 /// nothing.
-fn keep(folder: &Path, path: &Path, lines: &str) -> std::io::Result<()> {
+pub(super) fn keep(folder: &Path, path: &Path, lines: &str) -> std::io::Result<()> {
     fs::create_dir_all(folder)?;
     let mut file = tempfile::NamedTempFile::new_in(folder)?;
     file.write_all(lines.as_bytes())?;
@@ -100,7 +100,7 @@ fn keep(folder: &Path, path: &Path, lines: &str) -> std::io::Result<()> {
 }
 
 /// The list of a package's files.
-async fn files(
+pub(super) async fn files(
     record: &RepoDataRecord,
     packages: &[PathBuf],
     client: &LazyClient,
@@ -139,7 +139,7 @@ fn among(paths: &PathsJson) -> Vec<(String, String)> {
 
 /// The distribution that a file is the metadata of: directly in a folder of packages of
 /// Python's, for what lies deeper is another's copy.
-fn distribution(file: &Path) -> Option<(String, String)> {
+pub(super) fn distribution(file: &Path) -> Option<(String, String)> {
     let text = file.to_str()?;
     let below = match text.strip_prefix("site-packages/") {
         Some(below) => below,

@@ -11,13 +11,14 @@ use super::changes::PackageId;
 use super::error::LockError;
 use super::inputs::{Inputs, POST_LINK};
 use super::nix::{ANSWERS, LockedNix};
+use super::sizes::WheelSizes;
 use super::wheel;
 use crate::spec::{PANICKED, careful, secret_in, secret_in_channel, shown};
 
 /// The line that opens the inputs; the number is their format's.
 const INPUTS: &str = "# envspec-inputs: 1";
 /// Each line of the inputs begins so.
-const INPUT: &str = "#   ";
+pub(super) const INPUT: &str = "#   ";
 
 /// The solution of one prefix for one platform.
 #[derive(Debug, Clone)]
@@ -59,14 +60,8 @@ impl LockText {
         self.lines_of(INPUTS)
     }
 
-    /// The kernels from Nix that it has, for all platforms.
-    pub fn nix(&self) -> Vec<LockedNix> {
-        let lines = self.lines_of(ANSWERS).unwrap_or_default();
-        lines.into_iter().filter_map(LockedNix::read).collect()
-    }
-
     /// The lines of the comment that a line opens.
-    fn lines_of(&self, opening: &str) -> Option<Vec<&str>> {
+    pub(super) fn lines_of(&self, opening: &str) -> Option<Vec<&str>> {
         let mut lines = self.text.lines().skip_while(|line| *line != opening);
         lines.next()?;
         Some(lines.map_while(|line| line.strip_prefix(INPUT)).collect())
@@ -93,6 +88,7 @@ impl LockText {
         Ok(Lock {
             name: self.name.clone(),
             file,
+            sizes: self.wheel_sizes(),
         })
     }
 }
@@ -102,6 +98,7 @@ impl LockText {
 pub struct Lock {
     name: String,
     file: LockFile,
+    sizes: WheelSizes,
 }
 
 impl Lock {
@@ -196,6 +193,23 @@ impl Lock {
 
     /// All packages for a platform, as people compare them.
     pub fn packages(&self, platform: Subdir) -> Result<Vec<(PackageId, u64)>, LockError> {
+        let mut all = Vec::new();
+        for (isolated, records) in self.prefixes(platform)? {
+            for record in records {
+                let mut package = PackageId::from(&record);
+                package.isolated.clone_from(&isolated);
+                all.push((package, record.package_record.size.unwrap_or(0)));
+            }
+        }
+        Ok(all)
+    }
+
+    /// The records of each prefix for a platform: the environment's own, then those of
+    /// isolated kernels by their names.
+    pub fn prefixes(
+        &self,
+        platform: Subdir,
+    ) -> Result<Vec<(Option<String>, Vec<RepoDataRecord>)>, LockError> {
         let mut prefixes = vec![(None, self.records(None, platform)?)];
         for (name, _) in self.file.environments() {
             // Another tool's may be for other platforms.
@@ -205,15 +219,7 @@ impl Lock {
                 prefixes.push((Some(name.to_owned()), records));
             }
         }
-        let mut all = Vec::new();
-        for (isolated, records) in prefixes {
-            for record in records {
-                let mut package = PackageId::from(&record);
-                package.isolated.clone_from(&isolated);
-                all.push((package, record.package_record.size.unwrap_or(0)));
-            }
-        }
-        Ok(all)
+        Ok(prefixes)
     }
 
     /// The records of the environment's prefix, or of an isolated kernel's, for a
@@ -234,6 +240,7 @@ impl Lock {
                 name: self.name.clone(),
                 package: package.name.to_string(),
             })?;
+            let record = wheel::of_size(record, self.sizes.of(&package));
             self.refuse_odd(&record)?;
             records.push(record);
         }

@@ -74,20 +74,25 @@ fn brackets(only: Option<&BTreeSet<Subdir>>) -> String {
 }
 
 /// What a spec asks of pip, as lines: `greet >=1`, `[linux-64] greet >=1` where it is not
-/// for all of the platforms, `-c greet <2` for a constraint, and behind a folder the hash of
-/// its files.
-pub fn pip_lines(section: Option<&PipSection>, platforms: &[Subdir]) -> Vec<String> {
+/// for all of the platforms, `of two greet >=1` for the prefix of an isolated kernel,
+/// `-c greet <2` for a constraint, and behind a folder the hash of its files.
+pub fn pip_lines(
+    section: Option<&PipSection>,
+    isolated: Option<&str>,
+    platforms: &[Subdir],
+) -> Vec<String> {
     let lines = section
         .into_iter()
         .flat_map(|section| &section.requirements);
     let lines = lines.filter_map(|line| {
         let wanted = wanted(platforms, |platform| line.applies_to(platform))?;
-        let constraint = if line.is_constraint { "-c " } else { "" };
         let platforms = brackets(narrower(platforms, wanted).as_ref());
+        let of = isolated.map_or_else(String::new, |kernel| format!("of {kernel} "));
+        let constraint = if line.is_constraint { "-c " } else { "" };
         let content = line.folder.as_ref().map_or_else(String::new, |folder| {
             format!(" # sha256:{}", hex::encode(folder.sha256))
         });
-        Some(platforms + constraint + &line.text + &content)
+        Some(platforms + &of + constraint + &line.text + &content)
     });
     lines.collect()
 }
@@ -147,7 +152,7 @@ pub struct Inputs {
     pub requests: Vec<Request>,
     /// Those of the kernels that have a prefix of their own, by the kernels' names.
     pub isolated: BTreeMap<String, Vec<Request>>,
-    /// What the spec asks of pip, as written.
+    /// What the spec and its kernels ask of pip, as [`pip_lines`] has it.
     pub pip: Vec<String>,
     /// The packages whose post-link scripts are run: the spec's, then those that the
     /// definitions of its kernels vouch for.

@@ -12,6 +12,7 @@ mod inputs;
 pub mod interchange;
 mod needs;
 mod nix;
+mod sizes;
 mod wheel;
 mod why;
 
@@ -21,5 +22,6 @@ pub use file::{Lock, LockText, PlatformPackages};
 pub use inputs::{Inputs, Origin, Request, Staleness, pip_lines};
 pub use needs::Need;
 pub use nix::{LockedNix, NixInput};
+pub use sizes::WheelSizes;
 pub use wheel::{PYPI, is_source, is_wheel, url_of};
 pub use why::why;

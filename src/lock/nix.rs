@@ -6,6 +6,8 @@
 
 use rattler_conda_types::Subdir;
 
+use super::file::LockText;
+
 /// The line that opens the answers; the number is their format's.
 pub(super) const ANSWERS: &str = "# envspec-nix: 1";
 
@@ -71,6 +73,14 @@ impl LockedNix {
             store_path: word()?.to_owned(),
             pinned: word()?.to_owned(),
         })
+    }
+}
+
+impl LockText {
+    /// The kernels from Nix that it has, for all platforms.
+    pub fn nix(&self) -> Vec<LockedNix> {
+        let lines = self.lines_of(ANSWERS).unwrap_or_default();
+        lines.into_iter().filter_map(LockedNix::read).collect()
     }
 }
 

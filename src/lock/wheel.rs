@@ -118,6 +118,12 @@ fn built_by(source: &[u8], python: &PackageRecord) -> [u8; 32] {
     digest.finalize().into()
 }
 
+/// The record with the wheel's size in bytes, if that is known.
+pub(super) fn of_size(mut record: RepoDataRecord, bytes: Option<u64>) -> RepoDataRecord {
+    record.package_record.size = bytes;
+    record
+}
+
 /// The C library or the macOS that a wheel needs, by its name (PEP 425, 600): of several
 /// that it is for, the oldest.
 fn system(url: &Url) -> Option<String> {

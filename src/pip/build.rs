@@ -3,6 +3,8 @@
 use std::collections::BTreeMap;
 use std::path::Path;
 
+use super::configured;
+use super::error::PipError;
 use super::ways::staged;
 
 /// What is to be built.
@@ -19,6 +21,14 @@ pub struct Build<'a> {
     pub offline: bool,
 }
 
+/// What is around a build.
+pub struct Surroundings {
+    /// Variables.
+    pub variables: Vec<(String, String)>,
+    /// What it gets to read.
+    pub configuration: String,
+}
+
 impl Build<'_> {
     /// uv's arguments. What building needs (`build-system.requires`) it installs into a
     /// folder of its own, as pip does.
@@ -27,6 +37,8 @@ impl Build<'_> {
         let words = ["build", "--wheel", "--color", "never", "--no-progress"];
         let mut arguments: Vec<String> = words.map(str::to_owned).into();
         arguments.extend(["--no-python-downloads", "--no-create-gitignore"].map(str::to_owned));
+        // A project's own configuration is its author's, and no word of the user's.
+        arguments.extend(["--config-file", configured::PLACE].map(str::to_owned));
         for (option, value) in [
             ("--out-dir", self.into),
             ("--python", self.python),
@@ -41,17 +53,23 @@ impl Build<'_> {
         arguments
     }
 
-    /// What goes before them, and the variables by which it reaches indexes; `home` is the
-    /// one that it has.
+    /// How it reaches indexes: by variables, and by the configuration that it reads from
+    /// its standard input; `home` is the one that it has.
+    ///
+    /// # Errors
+    /// A file of the user's that says where indexes are can't be read.
     pub fn surroundings(
         environment: &BTreeMap<String, String>,
         ways: &[(&'static str, String)],
         home: &Path,
-    ) -> (Vec<String>, Vec<(String, String)>) {
-        let told = staged(environment, ways, home);
+    ) -> Result<Surroundings, PipError> {
+        let configured = configured::read(environment)?;
+        let mut variables = staged(&configured.environment(environment), ways, home);
         let is_of_system = |name: &str| ["PATH", "USER", "LOGNAME", "LANG"].contains(&name);
-        let mut variables = told.variables;
         variables.retain(|(name, _)| !is_of_system(name));
-        (told.arguments, variables)
+        Ok(Surroundings {
+            variables,
+            configuration: configured.uv_without_section(),
+        })
     }
 }

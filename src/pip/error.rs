@@ -4,6 +4,8 @@ use miette::Diagnostic;
 use rattler_conda_types::Subdir;
 use thiserror::Error;
 
+use super::brought;
+
 /// A failure to resolve a `pip:` section.
 #[derive(Debug, Error, Diagnostic)]
 pub enum PipError {
@@ -33,10 +35,31 @@ pub enum PipError {
         words: String,
     },
 
-    /// The environment has no Python that pip could install for.
-    #[error("the `pip:` section needs a Python, and {platform} gets none")]
-    #[diagnostic(help("add `- python` to `dependencies`"))]
+    /// There is nothing to resolve by.
+    #[error(
+        "the `pip:` section is resolved by {}, which is neither on the PATH nor in the channels",
+        programs.join(" with ")
+    )]
+    #[diagnostic(help(
+        "install uv (https://docs.astral.sh/uv) and a python3, or add a channel that has them, such as conda-forge"
+    ))]
+    NoProgram {
+        /// What is missing.
+        programs: Vec<String>,
+    },
+
+    /// The prefix has no Python that pip could install for.
+    #[error(
+        "the `pip:` section needs a Python, and {} gets none for {platform}",
+        whose(isolated.as_deref())
+    )]
+    #[diagnostic(help(
+        "add `- python` to `dependencies`{}",
+        if isolated.is_some() { " of the kernel" } else { "" }
+    ))]
     NoPython {
+        /// The kernel whose own prefix it is, if not the environment's.
+        isolated: Option<String>,
         /// The platform.
         platform: Subdir,
     },
@@ -108,6 +131,16 @@ pub enum PipError {
         packages: Vec<String>,
     },
 
+    /// A file of the user's that says where indexes are can't be read.
+    #[error("could not read {}: {why}", path.display())]
+    #[diagnostic(help("it says where indexes of Python's packages are: mend it or move it away"))]
+    Configuration {
+        /// The file.
+        path: std::path::PathBuf,
+        /// Why.
+        why: String,
+    },
+
     /// uv gave an answer that can't be used.
     #[error("uv's answer can't be used: {why}")]
     #[diagnostic(help("take a newer uv (this needs 0.7 or later); uv self update"))]
@@ -124,6 +157,49 @@ pub enum PipError {
         #[from]
         source: std::io::Error,
     },
+}
+
+impl PipError {
+    /// uv's reasons, a sentence each.
+    pub fn reasons(&self) -> impl Iterator<Item = &str> {
+        let reasons = match self {
+            Self::NoSolution { reasons, .. } => reasons.as_str(),
+            _ => "",
+        };
+        reasons.lines().filter(|line| !line.is_empty())
+    }
+
+    /// What conda brings that the reasons speak of: `numpy 2.1.0`.
+    pub fn of_conda(&self) -> Vec<String> {
+        let words = self.reasons().flat_map(|line| line.split([' ', ',']));
+        let of_word = |word: &str| {
+            let (name, version) = word.split_once("==")?;
+            let name = name.split('[').next().unwrap_or(name);
+            Some(format!("{name} {}", brought::public(version)?))
+        };
+        let mut all: Vec<String> = words.filter_map(of_word).collect();
+        all.sort();
+        all.dedup();
+        all
+    }
+
+    /// Whether the version of Python may be what stands in the way.
+    pub fn speaks_of_python(&self) -> bool {
+        let says_so = |line: &str| {
+            ["Python", "wheels", "tag"]
+                .iter()
+                .any(|word| line.contains(word))
+        };
+        let is_of_source = matches!(self, Self::Source { .. } | Self::ForeignSource { .. });
+        is_of_source || matches!(self, Self::NoWheel { .. }) || self.reasons().any(says_so)
+    }
+}
+
+fn whose(isolated: Option<&str>) -> String {
+    isolated.map_or_else(
+        || "the environment".to_owned(),
+        |kernel| format!("the isolated kernel {kernel}"),
+    )
 }
 
 fn has(packages: &[String]) -> String {

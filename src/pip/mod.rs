@@ -9,13 +9,14 @@
 
 mod brought;
 mod build;
+mod configured;
 mod error;
 mod preference;
 mod pylock;
 mod question;
 mod ways;
 
-pub use build::Build;
+pub use build::{Build, Surroundings};
 pub use error::PipError;
 pub use pylock::{OfFolder, WantedHashes};
-pub use question::{Question, Sources, Uv};
+pub use question::{Answer, Lost, Question, Sources, Uv};

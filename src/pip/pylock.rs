@@ -10,6 +10,7 @@ use url::Url;
 
 use super::brought::is_local;
 use super::preference::preference;
+use crate::lock::WheelSizes;
 use crate::spec::{Of, without_secret};
 
 /// As much of the file as is used.
@@ -38,6 +39,7 @@ struct Package {
 struct File {
     url: Option<Url>,
     path: Option<String>,
+    size: Option<u64>,
     hashes: Hashes,
 }
 
@@ -107,10 +109,11 @@ pub(super) fn read(
     text: &str,
     hashes: &WantedHashes,
     of_folder: OfFolder<'_>,
-) -> Result<Vec<PypiDistributionData>, Unusable> {
+) -> Result<(Vec<PypiDistributionData>, WheelSizes), Unusable> {
     let lock: PyLock =
         toml::from_str(text).map_err(|error| Unusable::Unreadable(error.message().to_owned()))?;
     let mut packages = Vec::new();
+    let mut sizes = WheelSizes::default();
     let (mut without, mut other, mut missing) = (Vec::new(), Vec::new(), Vec::new());
     for package in lock.packages {
         if package.version.as_ref().is_some_and(is_local) {
@@ -131,6 +134,11 @@ pub(super) fn read(
         let best = wheels.max_by_key(|wheel| preference(&file_name(wheel)));
         if let Some(file) = best.or_else(|| sources.clone().find(allowed)) {
             packages.push(of_file(&package, file)?);
+            if let (Some(sha256), Some(size)) = (&file.hashes.sha256, file.size)
+                && ends_as_wheel(file)
+            {
+                sizes.add(sha256, size);
+            }
         } else if has_files || hashes.of.contains_key(own) {
             other.push(own.to_owned());
         } else if let Some(repository) = &package.vcs {
@@ -151,7 +159,7 @@ pub(super) fn read(
         return Err(Unusable::NoWheel(without));
     }
     packages.sort_by(|a, b| a.name.cmp(&b.name));
-    Ok(packages)
+    Ok((packages, sizes))
 }
 
 fn of_file(package: &Package, file: &File) -> Result<PypiDistributionData, Unusable> {
@@ -272,11 +280,11 @@ fn file_name(file: &File) -> String {
 
 #[cfg(test)]
 mod tests {
-    use super::{PypiDistributionData, Unusable, WantedHashes, preference};
+    use super::{PypiDistributionData, Unusable, WantedHashes, WheelSizes, preference};
 
     const SHA: &str = "abababababababababababababababababababababababababababababababab";
 
-    fn read(text: &str) -> Result<Vec<PypiDistributionData>, Unusable> {
+    fn read(text: &str) -> Result<(Vec<PypiDistributionData>, WheelSizes), Unusable> {
         super::read(text, &WantedHashes::default(), &|_| None)
     }
 
@@ -285,7 +293,7 @@ mod tests {
             .iter()
             .map(|name| {
                 format!(
-                    "{{ url = \"https://me:secret@h/{name}\", hashes = {{ sha256 = \"{SHA}\" }} }}"
+                    "{{ url = \"https://me:secret@h/{name}\", size = 431, hashes = {{ sha256 = \"{SHA}\" }} }}"
                 )
             })
             .collect();
@@ -312,7 +320,7 @@ mod tests {
         sorted.sort_by_key(|name| preference(name));
         assert_eq!(sorted, in_order);
         for wheels in [in_order.to_vec(), in_order.into_iter().rev().collect()] {
-            let read = read(&lock(&wheels)).unwrap();
+            let (read, _) = read(&lock(&wheels)).unwrap();
             let location = read[0].location.to_string();
             assert_eq!(location, format!("https://h/{}", in_order[5]));
         }
@@ -320,8 +328,9 @@ mod tests {
 
     #[test]
     fn what_conda_brings_is_no_part_of_it_and_no_secret_is() {
-        let read = read(&lock(&["tool-1.0-py3-none-any.whl"])).unwrap();
+        let (read, sizes) = read(&lock(&["tool-1.0-py3-none-any.whl"])).unwrap();
         assert_eq!(read.len(), 1);
+        assert_eq!(sizes.of(&read[0]), Some(431));
         assert!(!format!("{read:?}").contains("secret"));
     }
 
@@ -344,15 +353,17 @@ mod tests {
 
     #[test]
     fn what_has_no_wheel_is_its_source() {
-        let file =
-            format!("{{ url = \"https://h/tool-1.0.tar.gz\", hashes = {{ sha256 = \"{SHA}\" }} }}");
-        let of_index = read(&source(&format!("sdist = {file}"))).unwrap();
+        let file = format!(
+            "{{ url = \"https://h/tool-1.0.tar.gz\", size = 9, hashes = {{ sha256 = \"{SHA}\" }} }}"
+        );
+        let (of_index, sizes) = read(&source(&format!("sdist = {file}"))).unwrap();
         assert_eq!(
             of_index[0].location.to_string(),
             "https://h/tool-1.0.tar.gz"
         );
+        assert_eq!(sizes.of(&of_index[0]), None, "it is not the wheel's");
         let by_url = source(&format!("archive = {file}")).replace("\nversion = \"1.0\"", "");
-        assert_eq!(read(&by_url).unwrap()[0].version.to_string(), "1.0");
+        assert_eq!(read(&by_url).unwrap().0[0].version.to_string(), "1.0");
         let commit = "1b4f4b1763d5065715e7f0e3227e8acfc7799c90";
         for (url, wanted) in [
             ("https://me:secret@h/tool.git", "git+https://h/tool.git"),
@@ -361,7 +372,7 @@ mod tests {
             let text = source(&format!(
                 "vcs = {{ type = \"git\", url = \"{url}\", commit-id = \"{commit}\", subdirectory = \"a\" }}"
             ));
-            let read = read(&text).unwrap();
+            let (read, _) = read(&text).unwrap();
             let place = format!("{wanted}@{commit}#subdirectory=a");
             assert_eq!(read[0].location.to_string(), place);
         }
@@ -388,7 +399,7 @@ mod tests {
             all,
         };
         let ends = |hashes: &[&str]| {
-            let read = super::read(&source(&two), &of(hashes, true), &|_| None)?;
+            let (read, _) = super::read(&source(&two), &of(hashes, true), &|_| None)?;
             Ok(read[0].location.to_string().ends_with("whl"))
         };
         assert_eq!(ends(&[SHA, &other]), Ok(true));

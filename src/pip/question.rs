@@ -8,12 +8,15 @@ use std::process::Stdio;
 use fs_err as fs;
 use rattler_conda_types::Subdir;
 use rattler_lock::PypiDistributionData;
+use tokio::io::AsyncWriteExt as _;
 use tokio::process::Command;
 
 use super::brought;
+use super::configured;
 use super::error::PipError;
 use super::pylock::{self, OfFolder, Unusable, WantedHashes};
 use super::ways::{staged, ways};
+use crate::lock::WheelSizes;
 
 /// The program, and a Python for it to run itself by.
 #[derive(Debug, Clone)]
@@ -51,6 +54,8 @@ pub struct Question<'a> {
     pub folders: OfFolder<'a>,
     /// The distributions that conda brings, by their normalised names.
     pub brought: &'a BTreeMap<String, String>,
+    /// What is known of the extras of those: lines of their metadata.
+    pub extras: &'a BTreeMap<String, Vec<String>>,
     /// The Python that they are for.
     pub python: &'a str,
     /// The platform that they are for.
@@ -59,6 +64,8 @@ pub struct Question<'a> {
     pub system: Option<(u32, u32)>,
     /// What to keep where nothing forces a change (of an older lock).
     pub earlier: &'a [PypiDistributionData],
+    /// Whether what they need is left out.
+    pub alone: bool,
     /// Whether nothing may leave the machine.
     pub offline: bool,
     /// Where uv keeps what it learns.
@@ -97,13 +104,33 @@ impl Uv {
     }
 }
 
+/// uv's answer.
+#[derive(Debug, Default)]
+pub struct Answer {
+    /// The wheels that are to be added to what conda brings, sorted by name.
+    pub wheels: Vec<PypiDistributionData>,
+    /// How large they are, as far as indexes say.
+    pub sizes: WheelSizes,
+    /// Extras that are asked for and that nothing is known of.
+    pub lost: Vec<Lost>,
+}
+
+/// An extra of a distribution.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Lost {
+    /// The distribution.
+    pub name: String,
+    /// The extra.
+    pub extra: String,
+}
+
 impl Question<'_> {
     /// Asks uv.
-    pub async fn ask(&self, uv: &Uv) -> Result<Vec<PypiDistributionData>, PipError> {
+    pub async fn ask(&self, uv: &Uv) -> Result<Answer, PipError> {
         let folder = tempfile::tempdir()?;
         let wheels = folder.path().join("brought");
         fs::create_dir(&wheels)?;
-        let mut constraints = brought::write(self.brought, &wheels)?;
+        let mut constraints = brought::write(self.brought, self.extras, &wheels)?;
         for line in self.constraints {
             writeln!(constraints, "{line}").map_err(std::io::Error::other)?;
         }
@@ -114,39 +141,58 @@ impl Question<'_> {
         // What uv finds there it prefers, as in a lock that it brings up to date.
         let answer = folder.path().join("pylock.toml");
         fs::write(&answer, self.preferences())?;
-        let output = self.command(uv, folder.path()).await?.output().await?;
+        let configured = configured::read(self.environment)?;
+        let environment = configured.environment(self.environment);
+        let mut command = self.command(uv, folder.path(), &environment).await?;
+        let mut child = command.spawn()?;
+        if let Some(mut stdin) = child.stdin.take() {
+            // One that ends before it has read says why.
+            drop(stdin.write_all(configured.uv().as_bytes()).await);
+        }
+        let output = child.wait_with_output().await?;
+        let said = String::from_utf8_lossy(&output.stderr);
         if !output.status.success() {
-            return Err(self.failure(&String::from_utf8_lossy(&output.stderr)));
+            return Err(self.failure(&said));
         }
         let answer = fs::read_to_string(answer)?;
         // Its paths begin at the folder that it is in.
         let of_folder = |path: &Path| (self.folders)(&folder.path().join(path));
         let read = pylock::read(&answer, self.hashes, &of_folder);
-        read.map_err(|unusable| self.unusable(unusable))
+        let (wheels, sizes) = read.map_err(|unusable| self.unusable(unusable))?;
+        Ok(Answer {
+            wheels,
+            sizes,
+            lost: lost(&said),
+        })
     }
 
     /// uv, asked; `folder` has what it reads and writes.
-    async fn command(&self, uv: &Uv, folder: &Path) -> Result<Command, PipError> {
+    async fn command(
+        &self,
+        uv: &Uv,
+        folder: &Path,
+        environment: &BTreeMap<String, String>,
+    ) -> Result<Command, PipError> {
         let mut command = Command::new(&uv.program);
         command.current_dir(folder).env_clear();
         let mut python = uv.python.clone();
         if self.sources == Sources::Never {
-            command.envs(ways(self.environment, self.ways));
+            command.envs(ways(environment, self.ways));
         } else {
             let home = folder.join("home");
             fs::create_dir_all(home.join("tmp"))?;
-            let told = staged(self.environment, self.ways, &home);
-            command.envs(told.variables).args(told.arguments);
+            command.envs(staged(environment, self.ways, &home));
         }
         command
             .args(["pip", "compile", "requirements.in"])
             .args([
-                "--quiet",
                 "--color",
                 "never",
-                "--no-progress",
-                "--no-header",
+                // What a file says may be a password.
+                "--config-file",
+                configured::PLACE,
             ])
+            .args(["--no-progress", "--no-header"])
             .args(["--no-python-downloads", "--format", "pylock.toml"])
             .args(["--output-file", "pylock.toml"])
             .args([
@@ -177,7 +223,10 @@ impl Question<'_> {
             .arg(self.cache)
             .args(self.offline.then_some("--offline"))
             .args(self.prereleases.then_some("--prerelease=allow"))
-            .stdin(Stdio::null())
+            .args(self.alone.then_some("--no-deps"))
+            .stdin(Stdio::piped())
+            .stdout(Stdio::null())
+            .stderr(Stdio::piped())
             .kill_on_drop(true);
         if let (true, Some((major, minor))) = (self.platform.is_osx(), self.system) {
             command.env("MACOSX_DEPLOYMENT_TARGET", format!("{major}.{minor}"));
@@ -252,6 +301,14 @@ impl Question<'_> {
                 _ => PipError::Source { words },
             };
         }
+        if ["401 Unauthorized", "403 Forbidden"]
+            .iter()
+            .any(|refusal| said.contains(refusal))
+        {
+            let how = "The index wants a password: put it into ~/.netrc (chmod 600), where uv and the download find it";
+            let words = format!("{words}\n{how}");
+            return PipError::Network { words };
+        }
         if said.contains("unexpected argument") || said.contains("invalid value") {
             let why = "it is too old to know what it is asked".to_owned();
             return PipError::Answer { why };
@@ -293,10 +350,30 @@ fn last_lines(words: &str) -> String {
         .to_owned()
 }
 
+/// The extras of what conda brings that uv misses.
+fn lost(said: &str) -> Vec<Lost> {
+    let of_line = |line: &str| {
+        let rest = line.strip_prefix("warning: The package `")?;
+        let (package, rest) = rest.split_once("` does not have an extra named `")?;
+        let (name, version) = package.split_once("==")?;
+        let version: pep440_rs::Version = version.parse().ok()?;
+        brought::is_local(&version).then(|| Lost {
+            name: name.to_owned(),
+            extra: rest.trim_end().trim_end_matches('`').to_owned(),
+        })
+    };
+    let mut all: Vec<Lost> = said.lines().filter_map(of_line).collect();
+    all.sort();
+    all.dedup();
+    all
+}
+
 /// What uv says, without the words that envspec says itself and without what a terminal
 /// would obey.
 fn words(said: &str) -> String {
-    let lines = said.lines().map(|line| {
+    // Before them it tells what it does, and what it only warns of.
+    let begin = said.lines().position(|line| line.starts_with("error:"));
+    let lines = said.lines().skip(begin.unwrap_or(0)).map(|line| {
         let line = line.trim();
         let line = line
             .strip_prefix("cause: ")
@@ -315,7 +392,7 @@ mod tests {
 
     use rattler_conda_types::Subdir;
 
-    use super::{PipError, Question, Sources, WantedHashes, words};
+    use super::{PipError, Question, Sources, WantedHashes, lost, words};
 
     fn question(environment: &BTreeMap<String, String>, platform: Subdir) -> Question<'_> {
         static NOTHING: BTreeMap<String, String> = BTreeMap::new();
@@ -323,6 +400,7 @@ mod tests {
             of: BTreeMap::new(),
             all: false,
         };
+        static NO_EXTRAS: BTreeMap<String, Vec<String>> = BTreeMap::new();
         Question {
             requirements: &[],
             constraints: &[],
@@ -330,6 +408,8 @@ mod tests {
             sources: Sources::Never,
             folders: &|_| None,
             brought: &NOTHING,
+            extras: &NO_EXTRAS,
+            alone: false,
             python: "3.12.4",
             platform,
             system: Some((2, 30)),
@@ -386,6 +466,19 @@ mod tests {
             asked.failure("error: Couldn't parse"),
             PipError::Refused { .. }
         ));
-        assert_eq!(words("error: a\n\n  cause: b"), "a\nb");
+        assert_eq!(words("warning: c\nerror: a\n\n  cause: b"), "a\nb");
+    }
+
+    #[test]
+    fn an_extra_of_what_conda_brings_that_is_not_known_is_seen() {
+        let said = "warning: The package `httpx==0.27+conda` does not have an extra named `http2`\n\
+                    warning: The package `rich==13.0` does not have an extra named `x`\n\
+                    Resolved 2 packages in 4ms\n";
+        let lost = lost(said);
+        assert_eq!(lost.len(), 1);
+        assert_eq!(
+            (lost[0].name.as_str(), lost[0].extra.as_str()),
+            ("httpx", "http2")
+        );
     }
 }

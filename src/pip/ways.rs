@@ -87,18 +87,12 @@ pub(super) fn ways<'e>(
 }
 
 /// The same for a uv that runs what authors of sources wrote: its home is another folder,
-/// and what it needs of the user's own is named. The arguments go before its command's.
-pub(super) struct Staged {
-    pub(super) variables: Vec<(String, String)>,
-    pub(super) arguments: Vec<String>,
-}
-
-/// What uv gets that has its home in `home`.
+/// `home`, and what it needs of the user's own is named.
 pub(super) fn staged(
     environment: &BTreeMap<String, String>,
     configured: &[(&'static str, String)],
     home: &Path,
-) -> Staged {
+) -> Vec<(String, String)> {
     let is_own = |name: &str| name.starts_with("XDG_") || ["HOME", "TMPDIR"].contains(&name);
     let mut variables: Vec<(String, String)> = ways(environment, configured)
         .into_iter()
@@ -118,8 +112,6 @@ pub(super) fn staged(
         variables.push((name.to_owned(), folder));
     }
     let users = environment.get("HOME").map(PathBuf::from);
-    let config = environment.get("XDG_CONFIG_HOME").map(PathBuf::from);
-    let config = config.or_else(|| Some(users.as_ref()?.join(".config")));
     for (name, file) in [("NETRC", ".netrc"), ("GIT_CONFIG_GLOBAL", ".gitconfig")] {
         let own = users.as_ref().map(|home| home.join(file));
         let is_told = variables.iter().any(|(known, _)| known == name);
@@ -127,23 +119,7 @@ pub(super) fn staged(
             variables.push((name.to_owned(), own.to_string_lossy().into_owned()));
         }
     }
-    // A project's own configuration is its author's, and no word of the user's.
-    let configs = [
-        config.map(|folder| folder.join("uv/uv.toml")),
-        Some("/etc/uv/uv.toml".into()),
-    ];
-    let found = configs.into_iter().flatten().find(|path| path.is_file());
-    let arguments = match found {
-        Some(path) => vec![
-            "--config-file".to_owned(),
-            path.to_string_lossy().into_owned(),
-        ],
-        None => vec!["--no-config".to_owned()],
-    };
-    Staged {
-        variables,
-        arguments,
-    }
+    variables
 }
 
 #[cfg(test)]
@@ -203,9 +179,8 @@ mod tests {
     fn what_builds_has_another_home_and_the_users_passwords_by_name() {
         let folder = tempfile::tempdir().unwrap();
         let users = folder.path().join("me");
-        fs_err::create_dir_all(users.join(".config/uv")).unwrap();
+        fs_err::create_dir_all(&users).unwrap();
         fs_err::write(users.join(".netrc"), "").unwrap();
-        fs_err::write(users.join(".config/uv/uv.toml"), "").unwrap();
         let environment = BTreeMap::from([
             ("HOME".to_owned(), users.to_string_lossy().into_owned()),
             ("XDG_RUNTIME_DIR".to_owned(), "/run/user/1".to_owned()),
@@ -213,14 +188,12 @@ mod tests {
         ]);
         let home = folder.path().join("staged");
         let told = staged(&environment, &[], &home);
-        let variables: BTreeMap<_, _> = told.variables.into_iter().collect();
+        let variables: BTreeMap<_, _> = told.into_iter().collect();
         let path = |path: std::path::PathBuf| Some(path.to_string_lossy().into_owned());
         assert_eq!(variables.get("NETRC").cloned(), path(users.join(".netrc")));
         assert_eq!(variables.get("TMPDIR").cloned(), path(home.join("tmp")));
         assert!(
             !variables.contains_key("XDG_RUNTIME_DIR") && !variables.contains_key("SSH_AUTH_SOCK")
         );
-        let config = path(users.join(".config/uv/uv.toml")).unwrap();
-        assert_eq!(told.arguments, ["--config-file".to_owned(), config]);
     }
 }

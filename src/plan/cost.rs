@@ -15,6 +15,8 @@ pub struct Cost {
     /// Whether bytes and files are estimates: how large an archive is unpacked
     /// is known once it is.
     pub estimated: bool,
+    /// Archives whose size nobody told, which are counted as empty.
+    pub of_unknown_size: usize,
     /// At least this many bytes, whatever the estimate is worth.
     #[serde(skip)]
     pub least_bytes: u64,
@@ -41,12 +43,19 @@ impl Cost {
         self.least_bytes += other.least_bytes;
         self.least_files += other.least_files;
         self.estimated |= other.estimated;
+        self.of_unknown_size += other.of_unknown_size;
     }
 
-    /// In words: `about 431 MB and 17320 files`.
+    /// In words: `about 431 MB and 17320 files`, and what is not in it.
     pub fn in_words(&self) -> String {
         let about = if self.estimated { "about " } else { "" };
-        format!("{about}{}", words(Some(self.bytes), Some(self.files)))
+        let sum = words(Some(self.bytes), Some(self.files));
+        let beside = match self.of_unknown_size {
+            0 => String::new(),
+            1 => ", and 1 package whose size no index tells".to_owned(),
+            count => format!(", and {count} packages whose size no index tells"),
+        };
+        format!("{about}{sum}{beside}")
     }
 }
 

@@ -48,10 +48,8 @@ impl EnvSpec {
                 .map(|package| for_platforms(&package.spec.to_string(), package.selector.as_ref()))
                 .collect(),
             pip: self
-                .pip
-                .as_ref()
-                .map_or(&[][..], |pip| &pip.requirements)
-                .iter()
+                .pip_sections()
+                .flat_map(|pip| &pip.requirements)
                 .map(|asked| for_platforms(&asked.text, asked.selector.as_ref()))
                 .collect(),
             variables: &self.variables,

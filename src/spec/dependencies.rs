@@ -21,9 +21,22 @@ const EXAMPLE: &str = "dependencies: [python 3.12.*, numpy]";
 impl Reader<'_> {
     /// The section `dependencies`.
     pub(super) fn dependencies(&mut self, node: &Node) -> (Vec<Dependency>, Option<PipSection>) {
+        let (dependencies, pip) = self.requirements(node, EXAMPLE);
+        if let Some(pip) = &pip {
+            self.pip_itself(pip, &dependencies);
+        }
+        (dependencies, pip)
+    }
+
+    /// The same of a kernel, which conda does not read.
+    pub(super) fn requirements(
+        &mut self,
+        node: &Node,
+        example: &str,
+    ) -> (Vec<Dependency>, Option<PipSection>) {
         let mut dependencies = Vec::new();
         let mut pip: Option<PipSection> = None;
-        for item in self.list("`dependencies`", node, EXAMPLE) {
+        for item in self.list("`dependencies`", node, example) {
             let Value::Map(entries) = &item.value else {
                 dependencies.extend(self.requirement(item));
                 continue;
@@ -44,30 +57,7 @@ impl Reader<'_> {
                 }
             }
         }
-        if let Some(pip) = &pip {
-            self.pip_itself(pip, &dependencies);
-        }
         (dependencies, pip)
-    }
-
-    /// A list that has requirements of conda and nothing else.
-    pub(super) fn requirements(&mut self, what: &str, node: &Node) -> Vec<Dependency> {
-        let mut dependencies = Vec::new();
-        for item in self.list(what, node, "[numpy >=2, scipy]") {
-            match &item.value {
-                Value::Map(entries)
-                    if entries
-                        .iter()
-                        .all(|entry| entry.key.trim().starts_with("sel(")) =>
-                {
-                    for entry in entries {
-                        dependencies.extend(self.selected(entry));
-                    }
-                }
-                _ => dependencies.extend(self.requirement(item)),
-            }
-        }
-        dependencies
     }
 
     /// mamba's `sel(linux): pkg`.

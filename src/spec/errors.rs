@@ -116,6 +116,13 @@ impl Located {
     }
 }
 
+impl Located {
+    fn is_same(&self, other: &Self) -> bool {
+        let file = |located: &Self| located.source.as_ref().map(|it| it.name().to_owned());
+        self.fault == other.fault && file(self) == file(other)
+    }
+}
+
 /// Everything that is wrong with one spec, found in one pass, in the file's order.
 ///
 /// A single fault renders as itself; several as a count with each below it.
@@ -183,10 +190,15 @@ impl SpecErrors {
         }
     }
 
-    /// This and what another check found, to be shown together.
+    /// This and what another check found, to be shown together; a fault that both found is
+    /// one.
     #[must_use]
     pub fn and(mut self, other: Self) -> Self {
-        self.faults.extend(other.faults);
+        for located in other.faults {
+            if !self.faults.iter().any(|known| known.is_same(&located)) {
+                self.faults.push(located);
+            }
+        }
         self.more += other.more;
         self.faults.sort_by_key(|located| located.fault.offset());
         self

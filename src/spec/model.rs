@@ -111,6 +111,8 @@ pub struct KernelRequest {
     pub definition: Option<At<String>>,
     /// Packages that go into the kernel's prefix with it.
     pub dependencies: Vec<Dependency>,
+    /// What it asks of pip, for the same prefix.
+    pub pip: Option<PipSection>,
     /// Packages of the kernel's own language (`julia: {packages: [...]}`).
     pub packages: Vec<At<String>>,
     /// The name that a launcher shows, in place of the definition's.
@@ -262,6 +264,30 @@ pub struct EnvSpec {
 }
 
 impl EnvSpec {
+    /// What is asked of pip for a prefix: the environment's own, with what the kernels in it
+    /// ask for, or that of an isolated kernel.
+    pub fn pip_of(&self, isolated: Option<&str>) -> Option<PipSection> {
+        let of_spec = self.pip.iter().filter(|_| isolated.is_none());
+        let kernels = self.kernels.iter().filter(|kernel| {
+            let own = kernel.isolated.then_some(kernel.name.value.as_str());
+            own == isolated
+        });
+        let mut all = of_spec
+            .chain(kernels.filter_map(|kernel| kernel.pip.as_ref()))
+            .cloned();
+        let first = all.next()?;
+        Some(all.fold(first, |mut all, more| {
+            all.requirements.extend(more.requirements);
+            all
+        }))
+    }
+
+    /// All that is asked of pip, for whatever prefix.
+    pub fn pip_sections(&self) -> impl Iterator<Item = &PipSection> {
+        let of_kernels = self.kernels.iter().filter_map(|kernel| kernel.pip.as_ref());
+        self.pip.iter().chain(of_kernels)
+    }
+
     /// Whether a note is that of a spec that names no channel.
     pub fn is_default_note(&self, note: &Note) -> bool {
         let channels = texts(&self.channels);

@@ -118,7 +118,9 @@ impl Reader<'_> {
     fn kernel_option(&mut self, what: &str, option: &Entry, kernel: &mut KernelRequest) {
         let node = &option.value;
         match option.key.as_str() {
-            "dependencies" => kernel.dependencies = self.requirements("`dependencies`", node),
+            "dependencies" => {
+                (kernel.dependencies, kernel.pip) = self.requirements(node, "[numpy >=2, scipy]");
+            }
             "packages" => {
                 for item in self.list("`packages`", node, "packages: [DataFrames]") {
                     kernel.packages.extend(self.text(
@@ -304,6 +306,7 @@ fn request(name: At<String>) -> KernelRequest {
         name,
         definition: None,
         dependencies: Vec::new(),
+        pip: None,
         packages: Vec::new(),
         display_name: None,
         env: BTreeMap::new(),

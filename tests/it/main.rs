@@ -84,6 +84,7 @@ mod update_records;
 mod vanishing;
 mod verify;
 mod ways;
+mod wheels;
 
 /// A file that no module names would never run.
 #[test]

@@ -262,7 +262,10 @@ fn where_there_is_no_uv_the_channels_uv_is_asked_and_then_gone() {
     let mut world = World::new();
     world.env.set("PATH", "/nonexistent");
     world.spec(&["greet"]);
-    world.env.run(&["lock"]).fails_with(4).says("install uv");
+    let said = world.env.run(&["lock"]).fails_with(4);
+    said.says("is resolved by uv with python, which is neither")
+        .says("install uv")
+        .says("envs/lab.yaml:4:5");
 
     let program = fs_err::read(world_python().with_file_name("uv")).unwrap();
     let channel = world.env.path("tools");
@@ -400,18 +403,6 @@ fn versions_before_a_release_are_taken_where_the_section_says_so() {
     world.spec(&["early", "--pre"]);
     world.env.run(&["lock", "--renew"]).success();
     assert!(world.env.lock("lab").contains("early-2.0rc1-"));
-}
-
-#[test]
-fn extras_of_what_conda_brings_are_not_lost_in_silence() {
-    let world = World::new();
-    world.spec_with(&["traitlets"], &["traitlets[test]"]);
-    world
-        .env
-        .run(&["lock"])
-        .fails_with(2)
-        .says("conda brings traitlets, so pip installs no extras of it")
-        .says("envs/lab.yaml:6:9");
 }
 
 #[test]

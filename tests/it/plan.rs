@@ -23,6 +23,7 @@ fn action_keys(action: &str) -> &'static [&'static str] {
             "bytes",
             "files",
             "estimated",
+            "of_unknown_size",
             "left",
         ],
         "switch" => &["action", "from", "to"],

@@ -54,7 +54,8 @@ fn specs_that_are_read_are_of_the_schema() {
 fn what_is_no_spec_is_refused_by_the_schema_and_by_envspec() {
     let good = json!({
         "name": "lab", "channels": ["c"], "dependencies": ["python", {"pip": ["x"]}],
-        "kernels": ["python", {"r": {"limits": {"memory": "8G", "threads": 4}}}],
+        "kernels": ["python", {"r": {"limits": {"memory": "8G", "threads": 4},
+            "dependencies": ["numpy", {"pip": ["x"]}]}}],
         "target": {"glibc": "2.28"}, "site": "bih", "platforms": ["linux-64"],
         "launch": {"time": "8:00:00", "cpus": 4}, "variables": {"A": 1}, "post_link": ["a"],
     });
@@ -85,6 +86,8 @@ fn what_is_no_spec_is_refused_by_the_schema_and_by_envspec() {
         ("/kernels/1/r", json!(["x"])),
         ("/kernels/1/r", json!({"isolated": "maybe"})),
         ("/kernels/1/r", json!({"env": {"1": "x"}})),
+        ("/kernels/1/r/dependencies/1/pip", json!("x")),
+        ("/kernels/1/r/dependencies/1", json!({"conda": ["x"]})),
         ("/kernels/1/r/limits/threads", json!(0)),
         ("/kernels/1/r/limits", json!({"memry": "8G"})),
         ("/target", json!({"glib": "2.28"})),

@@ -144,6 +144,7 @@ async fn run(
         environment: &setting.activated.environment,
         env: env.collect(),
         inherit: installer.map_or(&[], |installer| &installer.inherit),
+        input: String::new(),
         limit: Duration::from_secs(seconds.into()),
     };
     let ran = setting.staging.run(wanted).await;

@@ -118,6 +118,7 @@ async fn run_one(
             .map(|(name, value)| (name.to_owned(), value))
             .into(),
         inherit: &[],
+        input: String::new(),
         limit: LIMIT,
     };
     let ran = staging.run(run).await;

@@ -2,7 +2,7 @@
 //! that a home has in a folder that goes with us.
 
 use std::collections::BTreeMap;
-use std::io::{self, Read as _, Seek as _, SeekFrom};
+use std::io::{self, Read as _, Seek as _, SeekFrom, Write as _};
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 use std::time::Duration;
@@ -64,6 +64,8 @@ pub(in crate::apply) struct Run<'r> {
     pub(in crate::apply) env: Vec<(String, String)>,
     /// Variables of the user's that it sees, beside the network's.
     pub(in crate::apply) inherit: &'r [String],
+    /// What it gets to read, and nobody after it; nothing if it is empty.
+    pub(in crate::apply) input: String,
     /// How long it may take.
     pub(in crate::apply) limit: Duration,
 }
@@ -177,7 +179,7 @@ impl<'a> Staging<'a> {
             .env("JUPYTER_DATA_DIR", self.data().join("jupyter"))
             .env("PREFIX", self.prefix)
             .current_dir(self.home())
-            .stdin(Stdio::null())
+            .stdin(input(&run.input)?)
             .stdout(output.try_clone()?)
             .stderr(output.try_clone()?);
         Ok(Running {
@@ -193,6 +195,18 @@ impl<'a> Staging<'a> {
 struct Running<'h> {
     group: ProcessGroup,
     _daemons: Daemons<'h>,
+}
+
+/// A pipe that holds a text: what was read of it is gone.
+fn input(text: &str) -> io::Result<Stdio> {
+    if text.is_empty() {
+        return Ok(Stdio::null());
+    }
+    let (reader, mut writer) = io::pipe()?;
+    let text = text.to_owned();
+    // More than a pipe holds waits for its reader; one that ends before it has read says why.
+    std::thread::spawn(move || drop(writer.write_all(text.as_bytes())));
+    Ok(reader.into())
 }
 
 /// The first and the last bytes of a file.

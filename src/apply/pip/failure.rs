@@ -11,7 +11,10 @@ use crate::pip::PipError;
 use crate::spec::{PipRequirement, PipSection, SourceText};
 
 /// The lines that uv's reasons speak of.
-fn guilty<'s>(section: &'s PipSection, error: &PipError) -> Vec<&'s PipRequirement> {
+pub(in crate::apply) fn guilty<'s>(
+    section: &'s PipSection,
+    error: &PipError,
+) -> Vec<&'s PipRequirement> {
     let names: BTreeSet<String> = match error {
         PipError::NoSolution { reasons, .. } => names_in(reasons),
         PipError::NoWheel { packages, .. }
@@ -37,16 +40,20 @@ pub struct PipFailure {
 }
 
 impl PipFailure {
-    /// `spec` is the text that the section stands in; of lines in several files those of
-    /// the first one's are shown.
-    pub(super) fn new(spec: &SourceText, section: &PipSection, error: PipError) -> Self {
-        let lines = guilty(section, &error);
+    /// `spec` is the text that the section stands in, if there is one still; of lines in
+    /// several files those of the first one's are shown.
+    pub(in crate::apply) fn new(
+        spec: &SourceText,
+        section: Option<&PipSection>,
+        error: PipError,
+    ) -> Self {
+        let lines = section.map_or_else(Vec::new, |section| guilty(section, &error));
         let source = lines.first().map_or(spec, |line| line.place(spec));
         let here = lines.iter().filter(|line| line.place(spec) == source);
         let mut labels: Vec<LabeledSpan> = here
             .map(|line| LabeledSpan::new_with_span(None, line.span))
             .collect();
-        if labels.is_empty() {
+        if let (Some(section), true) = (section, labels.is_empty()) {
             labels.push(LabeledSpan::new_with_span(None, section.span));
         }
         Self {

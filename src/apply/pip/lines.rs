@@ -11,9 +11,11 @@ use crate::spec::{PipFolder, PipKind, PipRequirement};
 const NOT_FOR_UV: [&str; 3] = ["--pre", "--prefer-binary", "--require-hashes"];
 
 /// What the lines say.
-pub(super) struct Lines {
+pub(in crate::apply) struct Lines {
     /// What is asked for, and where to look for it.
-    pub(super) requirements: Vec<String>,
+    pub(in crate::apply) requirements: Vec<String>,
+    /// Of these, what asks for nothing: where to look.
+    pub(in crate::apply) options: Vec<String>,
     /// What only holds versions down.
     pub(super) constraints: Vec<String>,
     /// The hashes that files have to have.
@@ -36,9 +38,13 @@ impl Lines {
             ..WantedHashes::default()
         };
         let (mut requirements, mut constraints) = (Vec::new(), Vec::new());
+        let mut only_options = Vec::new();
         for line in lines {
             match &line.kind {
-                PipKind::Options => requirements.extend(options(line)),
+                PipKind::Options => {
+                    requirements.extend(options(line));
+                    only_options.extend(options(line));
+                }
                 _ if line.is_constraint => constraints.push(line.line()),
                 PipKind::Path(_) | PipKind::Editable(_) => {
                     let is_it =
@@ -64,6 +70,7 @@ impl Lines {
         }
         Self {
             requirements,
+            options: only_options,
             constraints,
             hashes,
             prereleases: has("--pre"),

@@ -15,6 +15,7 @@ use tempfile::TempDir;
 use tokio::sync::OnceCell;
 
 pub use self::failure::PipFailure;
+pub(super) use self::failure::guilty;
 use self::lines::Lines;
 pub(super) use self::uv::{Ready, lend, on_path};
 use super::context::Context;
@@ -23,8 +24,8 @@ use super::folders;
 use super::subject::Subject;
 use crate::conda::{Gateways, Known, Network, distributions};
 use crate::lock::PlatformPackages;
-use crate::pip::{PipError, Question, Sources};
-use crate::spec::{self, PipFolder, PipKind, PipRequirement, PipSection, SpecErrors};
+use crate::pip::{Answer, PipError, Question, Sources, WantedHashes};
+use crate::spec::{PipFolder, PipRequirement, PipSection};
 
 /// Who asks, and by which ways.
 pub(super) struct Asking<'a> {
@@ -35,6 +36,37 @@ pub(super) struct Asking<'a> {
     pub(super) client: &'a LazyClient,
     /// What is asked, once it was needed.
     pub(super) ready: OnceCell<Ready>,
+}
+
+/// How it is asked once.
+#[derive(Clone, Copy)]
+pub(super) struct Once<'a> {
+    /// What is kept where nothing forces a change.
+    pub(super) earlier: &'a [PypiDistributionData],
+    /// Whether what is asked for is asked for without what it needs, and whatever else the
+    /// lines say of versions and files: what an index has of it.
+    pub(super) alone: bool,
+}
+
+/// What is asked for one prefix on one platform, beside what conda brings.
+pub(super) struct Asked<'a> {
+    pub(super) section: &'a PipSection,
+    /// Its lines for the platform.
+    pub(super) lines: Vec<&'a PipRequirement>,
+    /// What they say to uv.
+    pub(super) said: Lines,
+    pub(super) solved: &'a PlatformPackages,
+    /// The distributions of conda's packages.
+    pub(super) brought: BTreeMap<String, String>,
+    /// What is known of their extras.
+    pub(super) extras: BTreeMap<String, Vec<String>>,
+    python: String,
+    /// Copies of the folders that lines ask for, below `_staged`.
+    copies: Vec<(PathBuf, &'a PipFolder)>,
+    _staged: TempDir,
+    /// The environment's own Python, once sources had to be asked; `None` if it can't run
+    /// here.
+    lent: OnceCell<Option<TempDir>>,
 }
 
 impl<'a> Asking<'a> {
@@ -56,73 +88,107 @@ impl<'a> Asking<'a> {
         }
     }
 
-    /// What the `pip:` section adds to the packages of a platform; `earlier` is kept where
-    /// nothing forces a change.
-    pub(super) async fn resolve(
-        &self,
-        solved: &PlatformPackages,
-        earlier: &[PypiDistributionData],
-    ) -> Result<Vec<PypiDistributionData>, ApplyError> {
-        let Some(section) = &self.subject.pip else {
-            return Ok(Vec::new());
+    /// What is asked of pip beside packages of conda's; `None` if nothing is.
+    pub(super) async fn asked<'p>(
+        &'p self,
+        solved: &'p PlatformPackages,
+    ) -> Result<Option<Asked<'p>>, ApplyError> {
+        let isolated = solved.isolated.as_deref();
+        let Some(section) = self.subject.pip_of(isolated) else {
+            return Ok(None);
         };
         let platform = solved.platform;
         let lines: Vec<&PipRequirement> = section.on(platform).collect();
         if lines.iter().all(|line| line.is_constraint) {
-            return Ok(Vec::new());
+            return Ok(None);
         }
-        let failed = |error| self.failure(section, error);
-        let python =
-            python_of(&solved.records).ok_or_else(|| failed(PipError::NoPython { platform }))?;
-        let folder = self.context.root.pip();
+        let failed = |error| self.failure(Some(section), error);
+        let no_python = || {
+            let isolated = solved.isolated.clone();
+            failed(PipError::NoPython { isolated, platform })
+        };
+        let python = python_of(&solved.records).ok_or_else(no_python)?;
         let known = Known {
             packages: &self.subject.packages(self.context),
-            answers: &folder.join("distributions"),
+            answers: &self.answers(),
         };
         let brought = distributions(&solved.records, &known, self.client).await?;
-        self.refuse_lost_extras(&lines, &brought)?;
-        let ready = self.ready.get_or_try_init(|| self.uv(&folder)).await?;
         let staged = tempfile::tempdir().map_err(|error| failed(error.into()))?;
         let copies = self
             .copies(&lines, staged.path())
             .map_err(|error| failed(error.into()))?;
+        Ok(Some(Asked {
+            said: Lines::of(&lines, &copies),
+            section,
+            lines,
+            solved,
+            brought,
+            extras: BTreeMap::new(),
+            python: python.package_record.version.to_string(),
+            copies,
+            _staged: staged,
+            lent: OnceCell::new(),
+        }))
+    }
+
+    /// Asks once for `requirements` beside `asked.brought`: for wheels, and where these don't
+    /// do it, for sources too.
+    pub(super) async fn ask(
+        &self,
+        asked: &Asked<'_>,
+        requirements: &[String],
+        once: Once<'_>,
+    ) -> Result<Answer, ApplyError> {
+        let failed = |error| self.failure(Some(asked.section), error);
+        let folder = self.context.root.pip();
+        let uv = || self.uv(&folder, Some(asked.section));
+        let ready = self.ready.get_or_try_init(uv).await?;
         let of_folder = |path: &Path| {
             let path = path.canonicalize().ok()?;
-            let (_, folder) = copies.iter().find(|(copy, _)| *copy == path)?;
+            let (_, folder) = asked.copies.iter().find(|(copy, _)| *copy == path)?;
             Some((folder.path.clone(), folder.sha256))
         };
-        let lines = Lines::of(&lines, &copies);
+        let said = &asked.said;
+        let any = WantedHashes::default();
         let ways = self.context.settings()?.for_programs();
         let question = Question {
-            requirements: &lines.requirements,
-            constraints: &lines.constraints,
-            hashes: &lines.hashes,
+            requirements,
+            constraints: if once.alone { &[] } else { &said.constraints },
+            hashes: if once.alone { &any } else { &said.hashes },
             sources: Sources::Never,
             folders: &of_folder,
-            brought: &brought,
-            python: &python.package_record.version.to_string(),
-            platform,
-            system: system(solved),
-            earlier,
+            brought: &asked.brought,
+            extras: &asked.extras,
+            python: &asked.python,
+            platform: asked.solved.platform,
+            system: system(asked.solved),
+            earlier: once.earlier,
+            alone: once.alone,
             offline: self.context.network == Network::Offline,
-            prereleases: lines.prereleases,
+            prereleases: said.prereleases,
             cache: &folder.join("uv"),
             environment: &self.context.environment,
             ways: &ways,
         };
-        if !lines.asks_for_sources {
+        if once.alone || !said.asks_for_sources {
             match question.ask(&ready.uv).await {
-                Err(error) if error.wants_sources() => {}
+                Err(error) if error.wants_sources() && !once.alone => {}
                 answer => return answer.map_err(failed),
             }
         }
-        let lent = self.python(solved, &folder).await?;
+        let lent = || self.python(asked.solved, &folder);
+        let lent = asked.lent.get_or_try_init(lent).await?;
         let python = lent.as_ref().map(|prefix| prefix.path().join("bin/python"));
         let question = Question {
             sources: python.as_deref().map_or(Sources::Read, Sources::Run),
             ..question
         };
         question.ask(&ready.uv).await.map_err(failed)
+    }
+
+    /// Where it is kept what conda's packages bring.
+    pub(super) fn answers(&self) -> PathBuf {
+        self.context.root.pip().join("distributions")
     }
 
     /// Copies of the folders that lines ask for: what builds writes into the folder that it
@@ -159,31 +225,7 @@ impl<'a> Asking<'a> {
         Ok(Some(prefix))
     }
 
-    /// What conda brings stays as it is, so the extras of it would not be installed.
-    fn refuse_lost_extras(
-        &self,
-        lines: &[&PipRequirement],
-        brought: &BTreeMap<String, String>,
-    ) -> Result<(), SpecErrors> {
-        for line in lines {
-            let PipKind::Named(requirement) = &line.kind else {
-                continue;
-            };
-            let name: &str = requirement.name.as_ref();
-            if let (Some(extra), true) = (requirement.extras.first(), brought.contains_key(name)) {
-                return Err(spec::fault(
-                    line.place(&self.subject.file.source),
-                    line.span,
-                    format!("conda brings {name}, so pip installs no extras of it"),
-                    "asked here",
-                    format!("list what its extra `{extra}` needs instead"),
-                ));
-            }
-        }
-        Ok(())
-    }
-
-    fn failure(&self, section: &PipSection, error: PipError) -> ApplyError {
+    fn failure(&self, section: Option<&PipSection>, error: PipError) -> ApplyError {
         Box::new(PipFailure::new(&self.subject.file.source, section, error)).into()
     }
 }

@@ -12,7 +12,8 @@ use crate::apply::subject::Subject;
 use crate::conda::{
     CondaError, Install, Line, Packages, Solve, install, solve_all, virtual_packages,
 };
-use crate::pip::Uv;
+use crate::pip::{PipError, Uv};
+use crate::spec::PipSection;
 use crate::store::StoreError;
 
 /// A uv, with the prefix that it is in if it was installed for this run.
@@ -24,7 +25,11 @@ pub(in crate::apply) struct Ready {
 impl Asking<'_> {
     /// The user's uv and Python, as far as there are, and for the rest the channels'. Any
     /// Python is good: it only tells uv what a Python is.
-    pub(in crate::apply) async fn uv(&self, folder: &Path) -> Result<Ready, ApplyError> {
+    pub(in crate::apply) async fn uv(
+        &self,
+        folder: &Path,
+        section: Option<&PipSection>,
+    ) -> Result<Ready, ApplyError> {
         let path = self.context.environment.get("PATH");
         let path = path.map_or("", String::as_str);
         let (program, own_python) = (on_path(path, "uv"), on_path(path, "python3"));
@@ -42,7 +47,9 @@ impl Asking<'_> {
         if own_python.is_none() {
             wanted.push("python".to_owned());
         }
-        let prefix = self.install(folder, &wanted).await?;
+        let Some(prefix) = self.install(folder, &wanted).await? else {
+            return Err(self.failure(section, PipError::NoProgram { programs: wanted }));
+        };
         let inside = |name: &str| prefix.path().join("bin").join(name);
         Ok(Ready {
             uv: Uv {
@@ -53,8 +60,13 @@ impl Asking<'_> {
         })
     }
 
-    /// A prefix with packages of the spec's channels, gone with this run.
-    async fn install(&self, folder: &Path, wanted: &[String]) -> Result<TempDir, ApplyError> {
+    /// A prefix with packages of the spec's channels, gone with this run; `None` if these
+    /// have them not.
+    async fn install(
+        &self,
+        folder: &Path,
+        wanted: &[String],
+    ) -> Result<Option<TempDir>, ApplyError> {
         let context = self.context;
         let specs: Vec<MatchSpec> = wanted
             .iter()
@@ -79,13 +91,12 @@ impl Asking<'_> {
             others: &[],
         };
         let answers = solve_all(&[question], self.gateways, &context.progress).await?;
-        let answer = answers.into_iter().next().ok_or(ApplyError::NoUv)?;
-        let records = match answer {
-            Ok(solution) => solution.records,
-            Err(CondaError::Unsolvable(_)) => return Err(ApplyError::NoUv),
-            Err(error) => return Err(error.into()),
+        let records = match answers.into_iter().next() {
+            Some(Ok(solution)) => solution.records,
+            Some(Err(CondaError::Unsolvable(_))) | None => return Ok(None),
+            Some(Err(error)) => return Err(error.into()),
         };
-        lend(context, self.subject, folder, records).await
+        lend(context, self.subject, folder, records).await.map(Some)
     }
 }
 

@@ -24,13 +24,14 @@ use super::error::ApplyError;
 use super::folders;
 use super::kernels::{Failed, Run, Staging, activate};
 use super::observe::Prepared;
-use super::pip::{Asking, lend, on_path};
+use super::pip::{Asking, PipFailure, lend, on_path};
 use super::prefixes::LockedPrefix;
 use crate::conda::{
     Gateways, Network, Packages, enter_built, fetch_source, package_cache, unbuilt,
 };
 use crate::lock::is_wheel;
 use crate::pip::Build;
+use crate::spec::PipSection;
 use crate::store::StoreError;
 
 /// How long one may take: some are compilers' work for hours.
@@ -85,7 +86,8 @@ pub(super) async fn build_sources(
     if missing.is_empty() {
         return Ok(());
     }
-    let uv = program(context, prepared).await?;
+    let section = prepared.subject.pip_of(locked.isolated.as_deref());
+    let uv = program(context, prepared, section).await?;
     let of_conda = locked.records.iter().filter(|record| !is_wheel(record));
     let prefix = lend(
         context,
@@ -97,6 +99,7 @@ pub(super) async fn build_sources(
     let workshop = Workshop {
         context,
         prepared,
+        section,
         prefix: prefix.path(),
         uv: &uv.0,
     };
@@ -116,6 +119,7 @@ pub(super) async fn build_sources(
 async fn program(
     context: &Context,
     prepared: &Prepared,
+    section: Option<&PipSection>,
 ) -> Result<(PathBuf, Option<super::pip::Ready>), ApplyError> {
     let path = context.environment.get("PATH").map_or("", String::as_str);
     if let Some(own) = on_path(path, "uv") {
@@ -132,7 +136,7 @@ async fn program(
         &gateways,
         &client,
     );
-    let ready = asking.uv(&context.root.pip()).await?;
+    let ready = asking.uv(&context.root.pip(), section).await?;
     Ok((ready.uv.program.clone(), Some(ready)))
 }
 
@@ -140,6 +144,8 @@ async fn program(
 struct Workshop<'a> {
     context: &'a Context,
     prepared: &'a Prepared,
+    /// What was asked of pip for the prefix.
+    section: Option<&'a PipSection>,
     /// The environment's Python, with what conda brings beside it.
     prefix: &'a Path,
     uv: &'a Path,
@@ -169,14 +175,17 @@ impl Workshop<'_> {
             offline: context.network == Network::Offline,
         };
         let ways = context.settings()?.for_programs();
-        let (before, variables) = Build::surroundings(&context.environment, &ways, staging.home());
+        let source_of_spec = &self.prepared.subject.file.source;
+        let around = Build::surroundings(&context.environment, &ways, staging.home())
+            .map_err(|error| Box::new(PipFailure::new(source_of_spec, self.section, error)))?;
         let run = Run {
             program: self.uv.to_owned(),
-            arguments: before.into_iter().chain(build.arguments()).collect(),
+            arguments: build.arguments(),
             shown: "uv build --wheel".to_owned(),
             environment: &activated.environment,
-            env: variables,
+            env: around.variables,
             inherit: &[],
+            input: around.configuration,
             limit: LIMIT,
         };
         let ran = staging.run(run).await;
@@ -216,7 +225,8 @@ impl Workshop<'_> {
     fn folder(&self, record: &RepoDataRecord, into: PathBuf) -> Result<PathBuf, BuildError> {
         let subject = &self.prepared.subject;
         let wanted = record.package_record.sha256;
-        let lines = subject.pip.iter().flat_map(|section| &section.requirements);
+        let sections = subject.pip.values();
+        let lines = sections.flat_map(|section| &section.requirements);
         let mut asked = lines.filter_map(|line| line.folder.as_ref());
         let found = asked.find(|folder| wanted.is_some_and(|wanted| wanted[..] == folder.sha256));
         let other = || BuildError::OtherFolder {

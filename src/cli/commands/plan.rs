@@ -90,6 +90,7 @@ pub(super) fn text(plan: &Plan, lock: &str) -> String {
 fn build_line(generation: &str, packages: usize, cost: &Cost, left: &Room) -> String {
     let fetch = match cost.fetch_bytes {
         0 => String::new(),
+        count if cost.of_unknown_size > 0 => format!(", fetch {} or more", bytes(count)),
         count => format!(", fetch {}", bytes(count)),
     };
     let left_words = match left.in_words() {

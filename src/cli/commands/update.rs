@@ -9,7 +9,7 @@ use crate::cli::heavy;
 use crate::cli::say::{BOLD, FAINT, NAME, counted, path_word, styled};
 use crate::cli::select;
 use crate::lock::{Change, Origin};
-use crate::spec::{SourceText, shown};
+use crate::spec::{SourceText, Span, shown};
 use crate::store;
 
 use super::{edit_spec, walk};
@@ -77,7 +77,8 @@ struct Held<'a> {
     package: &'a str,
     isolated: Option<&'a str>,
     newest: &'a str,
-    /// The requirements that it does not go with.
+    /// The requirements that it does not go with: conda's, then pip's, then what conda
+    /// brings.
     by: Vec<String>,
     reasons: &'a [String],
 }
@@ -93,6 +94,7 @@ pub(super) fn run(app: &App<'_>, args: &Args) -> Result<Exit, Failure> {
     let names = &args.packages;
     let work = async { Ok(apply::update(&context, &subject, names).await?) };
     let updated = walk::block_on(work)?;
+    walk::say_warnings(app, &updated.locked);
     let writes = !args.dry_run && !args.check && !updated.locked.is_written();
     if writes {
         subject.file.refuse_if_changed()?;
@@ -156,17 +158,27 @@ fn held_text(held: &HeldBack, source: &SourceText) -> String {
     let of_kernel = |kernel: &String| format!(" of the kernel {kernel}");
     let of = held.isolated.as_ref().map(of_kernel).unwrap_or_default();
     let platform = held.platform;
-    let lines: Vec<String> = (held.requests.iter())
+    let at = |source: &SourceText, text: &str, span: Span| {
+        let (line, _) = source.line_and_column(span.offset);
+        format!("{} ({}:{line})", shown(text), source.name())
+    };
+    let mut lines: Vec<String> = (held.requests.iter())
         .map(|request| match &request.origin {
-            Origin::Spec { text, span, .. } => {
-                let (line, _) = source.line_and_column(span.offset);
-                format!("{} ({}:{line})", shown(&format!("- {text}")), source.name())
-            }
+            Origin::Spec { text, span, .. } => at(source, &format!("- {text}"), *span),
             Origin::Kernel { kernel, .. } => {
                 format!("the kernel {kernel}, which needs {}", request.spec)
             }
         })
         .collect();
+    lines.extend(held.pip.iter().map(|line| match &line.file {
+        Some(file) => at(file, &line.text, line.span),
+        None => at(source, &format!("- {}", line.text), line.span),
+    }));
+    lines.extend(
+        held.conda
+            .iter()
+            .map(|package| format!("conda's {package}")),
+    );
     match (lines.as_slice(), held.reasons.as_slice()) {
         ([], []) => format!("{name} {newest}{of} was not reached for {platform} in time"),
         ([], [reason, ..]) => {
@@ -203,6 +215,8 @@ fn answer(updated: &Updated, lock: String, written: bool) -> Answer<'_> {
                 newest: &held.newest,
                 by: (held.requests.iter())
                     .map(|request| request.spec.to_string())
+                    .chain(held.pip.iter().map(|line| line.text.clone()))
+                    .chain(held.conda.iter().cloned())
                     .collect(),
                 reasons: &held.reasons,
             })

@@ -156,6 +156,7 @@ pub(super) async fn lock(
         heavy::pass_on(app, &subject.site)?;
     }
     let locked = apply::resolve(context, subject, policy).await?;
+    say_warnings(app, &locked);
     if !locked.is_written() {
         let new = locked.text.read().map_err(apply::ApplyError::from)?;
         // The file beside the spec is the old one still.
@@ -175,6 +176,13 @@ pub(super) async fn lock(
     Ok(locked)
 }
 
+/// What is to be known of a new lock.
+pub(super) fn say_warnings(app: &App<'_>, locked: &Locked) {
+    for warning in &locked.warnings {
+        app.ui.warning(warning);
+    }
+}
+
 /// The packages of a lock for a platform.
 fn packages(lock: &Lock, platform: Subdir) -> Result<Vec<PackageId>, LockError> {
     let packages = lock.packages(platform)?.into_iter();
@@ -186,7 +194,8 @@ fn packages(lock: &Lock, platform: Subdir) -> Result<Vec<PackageId>, LockError> 
 pub(super) fn say_sources(app: &App<'_>, lock: &Lock, platforms: &[Subdir]) {
     let mut told = BTreeSet::new();
     for &platform in platforms {
-        for record in lock.records(None, platform).unwrap_or_default() {
+        let prefixes = lock.prefixes(platform).unwrap_or_default();
+        for record in prefixes.into_iter().flat_map(|(_, records)| records) {
             let source = Source::from(&record);
             if is_source(&record) && told.insert(source.to_string()) {
                 app.ui.warning(format!(

@@ -17,22 +17,23 @@ pub(super) struct FetchProgress {
 /// An archive on its way into the cache.
 struct Archive {
     progress: Arc<dyn Progress>,
-    /// In bytes, as the channel says.
-    size: u64,
-    told: Mutex<u64>,
+    state: Mutex<State>,
+}
+
+struct State {
+    /// In bytes, as the channel or the index says, or the server when it comes.
+    size: Option<u64>,
+    told: u64,
 }
 
 impl FetchProgress {
     pub(super) fn begin(progress: &Arc<dyn Progress>, records: &[&RepoDataRecord]) -> Self {
-        let sizes = records
-            .iter()
-            .map(|record| record.package_record.size.unwrap_or(0));
-        progress.begin(Step::Fetch, sizes.clone().sum());
+        let sizes = records.iter().map(|record| record.package_record.size);
+        progress.begin(Step::Fetch, sizes.clone().flatten().sum());
         let archive = |size| {
             Arc::new(Archive {
                 progress: Arc::clone(progress),
-                size,
-                told: Mutex::new(0),
+                state: Mutex::new(State { size, told: 0 }),
             })
         };
         Self {
@@ -56,11 +57,20 @@ impl Drop for FetchProgress {
 impl Archive {
     /// Tells how far it is; more than its size is not believed.
     fn tell(&self, so_far: u64) {
-        let mut told = self.told.lock().unwrap_or_else(PoisonError::into_inner);
-        let now = so_far.min(self.size);
+        let mut state = self.state.lock().unwrap_or_else(PoisonError::into_inner);
+        let now = so_far.min(state.size.unwrap_or(0));
         self.progress
-            .advance(Step::Fetch, now.saturating_sub(*told));
-        *told = now.max(*told);
+            .advance(Step::Fetch, now.saturating_sub(state.told));
+        state.told = now.max(state.told);
+    }
+
+    /// Counts an archive whose size nobody told before.
+    fn is_of(&self, size: u64) {
+        let mut state = self.state.lock().unwrap_or_else(PoisonError::into_inner);
+        if state.size.is_none() {
+            self.progress.begin(Step::Fetch, size);
+            state.size = Some(size);
+        }
     }
 }
 
@@ -72,7 +82,10 @@ impl CacheReporter for Archive {
     fn on_download_start(&self) -> usize {
         0
     }
-    fn on_download_progress(&self, _index: usize, so_far: u64, _total: Option<u64>) {
+    fn on_download_progress(&self, _index: usize, so_far: u64, total: Option<u64>) {
+        if let Some(size) = total {
+            self.is_of(size);
+        }
         self.tell(so_far);
     }
     fn on_download_completed(&self, _index: usize) {
@@ -85,28 +98,48 @@ mod tests {
     use std::sync::atomic::{AtomicU64, Ordering};
     use std::sync::{Arc, Mutex};
 
-    use super::Archive;
+    use rattler_cache::package_cache::CacheReporter as _;
+
+    use super::{Archive, State};
     use crate::conda::{Progress, Step};
 
+    /// What is done, and what is to be done.
     #[derive(Default)]
-    struct Sum(AtomicU64);
+    struct Sum(AtomicU64, AtomicU64);
 
     impl Progress for Sum {
-        fn begin(&self, _step: Step, _total: u64) {}
+        fn begin(&self, _step: Step, total: u64) {
+            self.1.fetch_add(total, Ordering::Relaxed);
+        }
         fn advance(&self, _step: Step, by: u64) {
             self.0.fetch_add(by, Ordering::Relaxed);
         }
         fn end(&self, _step: Step) {}
     }
 
+    fn archive(sum: &Arc<Sum>, size: Option<u64>) -> Archive {
+        Archive {
+            progress: Arc::clone(sum) as Arc<dyn Progress>,
+            state: Mutex::new(State { size, told: 0 }),
+        }
+    }
+
+    #[test]
+    fn an_archive_of_unknown_size_is_counted_once_its_server_tells_it() {
+        let sum = Arc::new(Sum::default());
+        let archive = archive(&sum, None);
+        for (so_far, total) in [(1, None), (30, Some(100)), (60, Some(100))] {
+            archive.on_download_progress(0, so_far, total);
+        }
+        archive.on_download_completed(0);
+        let of = |count: &AtomicU64| count.load(Ordering::Relaxed);
+        assert_eq!((of(&sum.0), of(&sum.1)), (100, 100));
+    }
+
     #[test]
     fn what_is_told_of_an_archive_adds_up_to_its_size_whatever_the_server_sends() {
         let sum = Arc::new(Sum::default());
-        let archive = Archive {
-            progress: Arc::clone(&sum) as Arc<dyn Progress>,
-            size: 100,
-            told: Mutex::new(0),
-        };
+        let archive = archive(&sum, Some(100));
         for so_far in [30, 60, 10, 500, u64::MAX] {
             archive.tell(so_far);
         }

@@ -12,7 +12,7 @@ use rattler_cache::package_cache::{CacheMetadata, CacheReporter, PackageCache, P
 use rattler_conda_types::package::{IndexJson, PackageFile as _};
 use rattler_conda_types::{PackageName, PackageRecord, RepoDataRecord};
 use rattler_networking::LazyClient;
-use rattler_package_streaming::{ExtractError, reqwest, tokio};
+use rattler_package_streaming::{DownloadReporter, ExtractError, reqwest, tokio};
 
 /// Fetches a wheel and unpacks it as a package.
 pub(in crate::conda) async fn fetch_wheel(
@@ -29,7 +29,11 @@ pub(in crate::conda) async fn fetch_wheel(
         inside.name = name;
     }
     let (url, called) = (record.url.clone(), record.package_record.clone());
+    let listens = reporter
+        .clone()
+        .map(|reporter| Arc::new(Listens(reporter)) as _);
     let unpack = move |folder: PathBuf| {
+        let listens: Option<Arc<dyn DownloadReporter>> = listens.clone();
         let (inside, url, client) = (inside.clone(), url.clone(), client.clone());
         let called = called.clone();
         async move {
@@ -38,7 +42,8 @@ pub(in crate::conda) async fn fetch_wheel(
                 tokio::fs::extract_wheel(&path, &folder, &inside).await?
             } else {
                 let client = client.client().clone();
-                reqwest::tokio::extract_wheel(client, url, &folder, sha256, None, &inside).await?
+                reqwest::tokio::extract_wheel(client, url, &folder, sha256, listens, &inside)
+                    .await?
             };
             match sha256 {
                 Some(wanted) if wanted != unpacked.sha256 => Err(ExtractError::HashMismatch {
@@ -92,6 +97,23 @@ pub(in crate::conda) async fn unpack_built(
         }
     };
     cache.get_or_fetch(&key, unpack, None).await
+}
+
+/// Who listens to a cache, listening to one download.
+struct Listens(Arc<dyn CacheReporter>);
+
+impl DownloadReporter for Listens {
+    fn on_download_start(&self) {
+        self.0.on_download_start();
+    }
+
+    fn on_download_progress(&self, so_far: u64, total: Option<u64>) {
+        self.0.on_download_progress(0, so_far, total);
+    }
+
+    fn on_download_complete(&self) {
+        self.0.on_download_completed(0);
+    }
 }
 
 /// Gives an unpacked package the name and version of its record.

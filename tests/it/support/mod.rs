@@ -50,4 +50,4 @@ pub(crate) use there::{Envspec, There, program};
 pub(crate) use tls::{Certificates, TlsServer};
 pub(crate) use tools::{have, skipped, world_python};
 pub(crate) use tree::{Tree, tree};
-pub(crate) use wheels::{PythonIndex, PythonSource, Wheel};
+pub(crate) use wheels::{PythonIndex, PythonSource, Wheel, add_distribution};

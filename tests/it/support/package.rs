@@ -26,6 +26,17 @@ impl<'a> PackageFile<'a> {
 
 /// Puts a package into a channel, which is made; its files can all be run.
 pub(crate) fn add_package(channel: &Path, name: &str, version: &str, files: &[PackageFile<'_>]) {
+    add_package_that_needs(channel, name, version, &[], files);
+}
+
+/// The same of one that needs others.
+pub(crate) fn add_package_that_needs(
+    channel: &Path,
+    name: &str,
+    version: &str,
+    depends: &[&str],
+    files: &[PackageFile<'_>],
+) {
     let subdir = channel.join("noarch");
     fs_err::create_dir_all(&subdir).unwrap();
     let folder = tempfile::tempdir().unwrap();
@@ -54,7 +65,7 @@ pub(crate) fn add_package(channel: &Path, name: &str, version: &str, files: &[Pa
     fs_err::create_dir(&info).unwrap();
     let index = json!({
         "name": name, "version": version, "build": "0", "build_number": 0,
-        "depends": [], "subdir": "noarch", "noarch": "generic",
+        "depends": depends, "subdir": "noarch", "noarch": "generic",
     });
     let write = |name: &str, value: &Value| {
         fs_err::write(info.join(name), value.to_string()).unwrap();
@@ -67,7 +78,11 @@ pub(crate) fn add_package(channel: &Path, name: &str, version: &str, files: &[Pa
         .arg(subdir.join(&archive))
         .arg("--directory")
         .arg(folder.path())
-        .arg(".")
+        .args(
+            fs_err::read_dir(folder.path())
+                .unwrap()
+                .map(|entry| entry.unwrap().file_name()),
+        )
         .status()
         .unwrap();
     assert!(packed.success());

@@ -261,8 +261,9 @@ fn respond(folder: &Path, path: &str, headers: &HeaderMap, fault: Option<Fault>)
     let mut file = folder.join(path.trim_start_matches('/'));
     // An index of Python's packages is pages for folders.
     let is_page = path.ends_with('/');
+    let is_json = is_page && file.join("index.json").exists();
     if is_page {
-        file.push("index.html");
+        file.push(if is_json { "index.json" } else { "index.html" });
     }
     let (Ok(metadata), false) = (file.metadata(), parts.contains("..")) else {
         return status(StatusCode::NOT_FOUND);
@@ -284,7 +285,9 @@ fn respond(folder: &Path, path: &str, headers: &HeaderMap, fault: Option<Fault>)
     let modified = metadata.modified().unwrap();
     let stamp = jiff::Timestamp::try_from(modified).unwrap();
     let etag = format!("\"{:x}-{:x}\"", stamp.as_nanosecond(), metadata.len());
-    let kind = if is_page {
+    let kind = if is_json {
+        "application/vnd.pypi.simple.v1+json"
+    } else if is_page {
         "text/html"
     } else {
         "application/octet-stream"

@@ -57,6 +57,11 @@ impl TestEnv {
         self.variables.push((name.to_owned(), value.into()));
     }
 
+    /// Sets a variable no more.
+    pub(crate) fn unset(&mut self, name: &str) {
+        self.variables.retain(|(known, _)| known != name);
+    }
+
     /// A path in this world.
     pub(crate) fn path(&self, below: &str) -> PathBuf {
         self.folder.path().join(below)

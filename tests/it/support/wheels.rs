@@ -5,11 +5,13 @@ use std::fmt::Write as _;
 use std::io::{Cursor, Write as _};
 use std::path::{Path, PathBuf};
 
+use serde_json::{Value, json};
 use sha2::{Digest as _, Sha256};
 use zip::ZipWriter;
 use zip::write::SimpleFileOptions;
 
 use super::channels;
+use super::package::{PackageFile, add_package_that_needs};
 
 /// A wheel to be.
 #[derive(Clone, Copy)]
@@ -206,12 +208,30 @@ impl PythonSource {
 }
 
 /// An index in a folder, which a server serves as `/simple/`.
-pub(crate) struct PythonIndex(PathBuf);
+pub(crate) struct PythonIndex {
+    folder: PathBuf,
+    /// Whether it tells how large its files are (PEP 700).
+    tells_sizes: bool,
+}
 
 impl PythonIndex {
     pub(crate) fn new(folder: &Path) -> Self {
         fs_err::create_dir_all(folder.join("simple")).unwrap();
-        Self(folder.to_owned())
+        Self {
+            folder: folder.to_owned(),
+            tells_sizes: false,
+        }
+    }
+
+    /// From now on it tells how large what is added is.
+    pub(crate) fn tell_sizes(&mut self) {
+        self.tells_sizes = true;
+    }
+
+    /// The file of a wheel.
+    pub(crate) fn file(&self, wheel: &Wheel<'_>) -> PathBuf {
+        let folder = self.folder.join("simple").join(wheel.name);
+        folder.join(wheel.file_name())
     }
 
     /// Adds a wheel. What was there of its name stays.
@@ -253,7 +273,7 @@ impl PythonIndex {
     }
 
     fn put(&self, name: &str, file: &str, bytes: &[u8]) {
-        let folder = self.0.join("simple").join(name);
+        let folder = self.folder.join("simple").join(name);
         fs_err::create_dir_all(&folder).unwrap();
         fs_err::write(folder.join(file), bytes).unwrap();
         let page = folder.join("index.html");
@@ -261,5 +281,38 @@ impl PythonIndex {
         let digest = hex::encode(Sha256::digest(bytes));
         writeln!(links, "<a href=\"{file}#sha256={digest}\">{file}</a>").unwrap();
         fs_err::write(page, links).unwrap();
+        if self.tells_sizes {
+            let page = folder.join("index.json");
+            let mut document: Value = fs_err::read(&page).map_or_else(
+                |_| json!({"meta": {"api-version": "1.1"}, "name": name, "files": []}),
+                |text| serde_json::from_slice(&text).unwrap(),
+            );
+            let entry = json!({
+                "filename": file, "url": file, "size": bytes.len(),
+                "hashes": {"sha256": digest},
+            });
+            document["files"].as_array_mut().unwrap().push(entry);
+            fs_err::write(page, document.to_string()).unwrap();
+        }
     }
+}
+
+/// Puts a package into a conda channel that brings a distribution of Python's, with these
+/// lines in its metadata.
+pub(crate) fn add_distribution(channel: &Path, name: &str, version: &str, metadata: &[&str]) {
+    let module = name.replace('-', "_");
+    let below = "lib/python3.11/site-packages";
+    let text = format!(
+        "Metadata-Version: 2.1\nName: {name}\nVersion: {version}\n{}\n",
+        metadata
+            .iter()
+            .fold(String::new(), |all, line| all + line + "\n")
+    );
+    let info = format!("{below}/{module}-{version}.dist-info/METADATA");
+    let code = format!("{below}/{module}.py");
+    let files = [
+        PackageFile::new(&info, &text),
+        PackageFile::new(&code, "# conda's\n"),
+    ];
+    add_package_that_needs(channel, name, version, &["python"], &files);
 }

@@ -109,7 +109,7 @@ fn lock_state(context: &Context, subject: &Subject) -> Result<LockState, ApplyEr
 }
 
 fn pip(spec: &EnvSpec) -> Vec<String> {
-    let lines = spec.pip.iter().flat_map(|pip| &pip.requirements);
+    let lines = spec.pip_sections().flat_map(|pip| &pip.requirements);
     lines.map(ToString::to_string).collect()
 }
 

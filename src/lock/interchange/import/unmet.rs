@@ -33,7 +33,8 @@ pub fn unmet_by(spec: &EnvSpec, packages: &[PlatformPackages]) -> Vec<String> {
         let of_here = of_here.filter(|own| own.applies_to(part.platform));
         let unmet = of_here.filter(|own| !by_name.meets(&own.spec));
         lines.extend(unmet.map(|own| format!("{} for {}", own.spec, part.platform)));
-        let of_pip = spec.pip.iter().flat_map(|pip| pip.on(part.platform));
+        let of_pip = spec.pip_of(part.isolated.as_deref());
+        let of_pip = of_pip.iter().flat_map(|pip| pip.on(part.platform));
         let unmet = of_pip.filter(|line| !meets_pip(part, line));
         lines.extend(unmet.map(|line| format!("{} for {}", line.text, part.platform)));
     }
