@@ -142,6 +142,20 @@ fn copy(wanted: &Import<'_>, shown: &str, text: String) -> Result<Brought, Apply
     }
     let source = SourceText::from_bytes(shown, text.into_bytes())?;
     let path = wanted.source;
+    let is_one = ["dependencies", "channels", "kernels"]
+        .iter()
+        .any(|key| source.text().contains(key));
+    if !is_one {
+        // Nothing of it is told, for who knows what it is.
+        return Err(ImportError::Form {
+            name: one_line(shown),
+            what: "environment.yml",
+            reason: "it has neither channels nor dependencies".to_owned(),
+            help: "import takes an environment.yml, a pixi.toml, pixi.lock or pyproject.toml, a \
+                   conda-lock.yml, a list with `@EXPLICIT`, or the folder of an environment",
+        }
+        .into());
+    }
     let (spec, _) = crate::spec::parse(&source, name_of_path(path))?;
     let name = wanted.name.unwrap_or(&spec.name);
     let text = edit::named(&source, name).unwrap_or_else(|_| source.text().to_owned());

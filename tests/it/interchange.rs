@@ -513,12 +513,14 @@ fn what_is_no_file_of_another_tool_is_refused_and_nothing_is_written() {
         ("/dev/zero", "could not read"),
         ("pixi.lock", "can't be read as a pixi.lock"),
         ("not-there", "could not read"),
+        ("/etc/passwd", "has neither channels nor dependencies"),
     ] {
         let refused = env
             .run(&["import", source, "--output", "envs/x.yaml"])
             .fails_with(2);
         assert!(!refused.stderr.contains("hunter2"), "{refused}");
         assert!(!refused.stderr.contains('\u{1b}'), "{refused}");
+        assert!(!refused.stderr.contains("root:"), "{refused}");
         refused.says(words);
         assert!(!work.join("envs/x.yaml").exists() && !work.join("envs/x.lock").exists());
     }

@@ -109,8 +109,8 @@ pub(super) fn run(app: &App<'_>, args: &Args) -> Result<Exit, Failure> {
             Format::CondaLock => interchange::conda_lock(portable)?,
             Format::Pixi => interchange::pixi(&exportable.lock, kernel)?,
             Format::Requirements => interchange::requirements(portable, at()?),
-            Format::Dockerfile => interchange::dockerfile(portable, at()?),
-            Format::Apptainer => interchange::apptainer(portable, at()?),
+            Format::Dockerfile => interchange::dockerfile(portable, at()?)?,
+            Format::Apptainer => interchange::apptainer(portable, at()?)?,
         }
     };
     if args.format == Format::Pixi && !subject.file.spec.variables.is_empty() {

@@ -4,11 +4,12 @@
 //! as quoted words, and the recipe's own reader only where a line cannot begin or end
 //! with it.
 
+use rattler_conda_types::Subdir;
 use rattler_lock::PackageHashes;
 use shell_quote::{QuoteRefExt as _, Sh};
 
 use super::explicit::urls;
-use super::{Exported, Portable, PortablePlatform, pypi_requirement};
+use super::{Exported, Portable, PortablePlatform, UnexportableError, pypi_requirement};
 use crate::lock::interchange::text::one_line;
 
 /// The image to begin with: its tags are versions of micromamba.
@@ -27,7 +28,11 @@ const PIP: &str = "/tmp/envspec-pip";
 const LONGEST_COMMAND: usize = 64 * 1024;
 
 /// A Dockerfile.
-pub fn dockerfile(portable: &Portable, at: &PortablePlatform) -> Exported {
+pub fn dockerfile(
+    portable: &Portable,
+    at: &PortablePlatform,
+) -> Result<Exported, UnexportableError> {
+    let platform = platform_of_docker(at)?;
     let mut left_out = not_in_an_image(at);
     let mut lines = vec![
         format!(
@@ -37,7 +42,7 @@ pub fn dockerfile(portable: &Portable, at: &PortablePlatform) -> Exported {
         ),
         format!(
             "# docker build --platform {} --tag {} - < <this file>",
-            platform_of_docker(at),
+            platform,
             portable.name.to_lowercase()
         ),
         format!("ARG IMAGE={IMAGE}"),
@@ -71,14 +76,18 @@ pub fn dockerfile(portable: &Portable, at: &PortablePlatform) -> Exported {
             .collect();
         lines.push(format!("ENV {name}=\"{value}\""));
     }
-    Exported {
+    Ok(Exported {
         text: lines.join("\n") + "\n",
         left_out,
-    }
+    })
 }
 
 /// A definition file of Apptainer (and of Singularity).
-pub fn apptainer(portable: &Portable, at: &PortablePlatform) -> Exported {
+pub fn apptainer(
+    portable: &Portable,
+    at: &PortablePlatform,
+) -> Result<Exported, UnexportableError> {
+    platform_of_docker(at)?;
     let mut left_out = not_in_an_image(at);
     let mut lines = vec![
         format!(
@@ -120,10 +129,10 @@ pub fn apptainer(portable: &Portable, at: &PortablePlatform) -> Exported {
     lines.push(String::new());
     lines.push("%runscript".to_owned());
     lines.push("    exec micromamba run --root-prefix /opt/conda --name base \"$@\"".to_owned());
-    Exported {
+    Ok(Exported {
         text: lines.join("\n") + "\n",
         left_out,
-    }
+    })
 }
 
 /// Commands that write a file of these lines, as few as it takes.
@@ -230,11 +239,12 @@ fn not_in_an_image(at: &PortablePlatform) -> Vec<String> {
 }
 
 /// The platform as Docker calls it.
-fn platform_of_docker(at: &PortablePlatform) -> &'static str {
+fn platform_of_docker(at: &PortablePlatform) -> Result<&'static str, UnexportableError> {
     match at.platform {
-        rattler_conda_types::Subdir::LinuxAarch64 => "linux/arm64",
-        rattler_conda_types::Subdir::LinuxPpc64le => "linux/ppc64le",
-        _ => "linux/amd64",
+        Subdir::Linux64 => Ok("linux/amd64"),
+        Subdir::LinuxAarch64 => Ok("linux/arm64"),
+        Subdir::LinuxPpc64le => Ok("linux/ppc64le"),
+        platform => Err(UnexportableError::NoImage { platform }),
     }
 }
 

@@ -73,6 +73,15 @@ pub enum UnexportableError {
     #[error(transparent)]
     #[diagnostic(transparent)]
     Lock(#[from] crate::lock::LockError),
+    /// No image has this platform.
+    #[error("there are no images of {platform} with conda in them")]
+    #[diagnostic(help(
+        "name a platform of the lock that has: --platform linux-64, linux-aarch64 or linux-ppc64le"
+    ))]
+    NoImage {
+        /// The platform.
+        platform: Subdir,
+    },
     /// The format's own writer objects.
     #[error("the packages can't be written as {format}: {reason}")]
     #[diagnostic(help("take another format; `pixi` carries all that a lock has"))]

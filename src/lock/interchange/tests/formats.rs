@@ -106,8 +106,8 @@ fn an_image_gets_packages_of_pip_with_their_checksums_if_all_have_one() {
     let hash = hex::encode([7; 32]);
     let env = lab(Some([7; 32]), &[]);
     for exported in [
-        dockerfile(&env, &env.platforms[0]),
-        apptainer(&env, &env.platforms[0]),
+        dockerfile(&env, &env.platforms[0]).unwrap(),
+        apptainer(&env, &env.platforms[0]).unwrap(),
     ] {
         assert!(
             exported.text.contains("--require-hashes"),
@@ -121,7 +121,7 @@ fn an_image_gets_packages_of_pip_with_their_checksums_if_all_have_one() {
         );
     }
     let env = lab(None, &[]);
-    let exported = dockerfile(&env, &env.platforms[0]);
+    let exported = dockerfile(&env, &env.platforms[0]).unwrap();
     assert!(!exported.text.contains("--require-hashes"));
     assert!(
         exported
@@ -137,13 +137,13 @@ fn an_image_gets_packages_of_pip_with_their_checksums_if_all_have_one() {
             .retain(|record| record.package_record.name.as_normalized() != name);
     };
     without(&mut env, "pip");
-    let text = dockerfile(&env, &env.platforms[0]).text;
+    let text = dockerfile(&env, &env.platforms[0]).unwrap().text;
     assert!(
         text.contains("/tmp/envspec-pip/bin/python -m pip --python /opt/conda/bin/python install"),
         "{text}"
     );
     without(&mut env, "python");
-    let exported = dockerfile(&env, &env.platforms[0]);
+    let exported = dockerfile(&env, &env.platforms[0]).unwrap();
     assert!(!exported.text.contains("pip install"));
     assert!(
         exported
@@ -151,6 +151,9 @@ fn an_image_gets_packages_of_pip_with_their_checksums_if_all_have_one() {
             .iter()
             .any(|line| line.contains("cowsay==6.1"))
     );
+    env.platforms[0].platform = Subdir::OsxArm64;
+    assert!(dockerfile(&env, &env.platforms[0]).is_err());
+    assert!(apptainer(&env, &env.platforms[0]).is_err());
 }
 
 #[test]
@@ -168,7 +171,7 @@ fn a_long_list_is_written_by_commands_that_a_kernel_takes() {
         pypi: Vec::new(),
     };
     let env = portable(vec![at], BTreeMap::new());
-    let text = dockerfile(&env, &env.platforms[0]).text;
+    let text = dockerfile(&env, &env.platforms[0]).unwrap().text;
     let commands: Vec<&str> = text.split("\nRUN ").skip(1).collect();
     assert!(commands.len() > 3, "{}", commands.len());
     assert!(commands.iter().all(|command| command.len() < 128 * 1024));

@@ -85,12 +85,12 @@ proptest! {
         let env = portable(vec![PortablePlatform {
             platform: Subdir::Linux64, conda: Vec::new(), pypi: Vec::new(),
         }], BTreeMap::from([("V".to_owned(), value.clone())]));
-        let text = apptainer(&env, &env.platforms[0]).text;
+        let text = apptainer(&env, &env.platforms[0]).unwrap().text;
         let section = text.split("%environment\n").nth(1).unwrap().split("\n%runscript").next().unwrap();
         let script = format!("{section}\nprintf '%s|' \"$V\"");
         let output = Command::new("/bin/sh").args(["-c", &script]).output().unwrap();
         prop_assert_eq!(String::from_utf8(output.stdout).unwrap(), format!("{value}|"));
-        let docker = dockerfile(&env, &env.platforms[0]).text;
+        let docker = dockerfile(&env, &env.platforms[0]).unwrap().text;
         let lines: Vec<&str> = docker.lines().filter(|line| line.starts_with("ENV ")).collect();
         prop_assert_eq!(lines.len(), 1);
         // As Docker reads it: a backslash takes the meaning of the sign behind it.
@@ -126,7 +126,7 @@ fn a_url_in_a_list_reaches_the_shell_of_an_image_as_it_is() {
         pypi: Vec::new(),
     };
     let env = portable(vec![at], BTreeMap::new());
-    let text = dockerfile(&env, &env.platforms[0]).text;
+    let text = dockerfile(&env, &env.platforms[0]).unwrap().text;
     let run = text
         .split("\nRUN ")
         .nth(1)
