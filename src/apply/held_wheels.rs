@@ -8,6 +8,7 @@ use super::blame::normalized;
 use super::error::ApplyError;
 use super::held_back::HeldBack;
 use super::pip::{Asked, Asking, Once, PipFailure, guilty};
+use crate::lock::is_wheel_file;
 use crate::pip::Answer;
 use crate::spec::{PipKind, PipRequirement};
 
@@ -29,8 +30,8 @@ impl Asking<'_> {
             };
             // One that is asked for by its URL is what that has, and of a source it is not
             // known what an index would have newer without one.
-            let is_asked = |line: &&PipRequirement| line.text.contains(url.as_str());
-            url.path().ends_with(".whl") && !asked.lines.iter().any(|line| is_asked(&line))
+            let is_asked = |line: &PipRequirement| line.text.contains(url.as_str());
+            is_wheel_file(url) && !asked.lines.iter().any(|line| is_asked(line))
         };
         let of_index = answer.wheels.iter().filter(is_of_index);
         let meant: Vec<&PypiDistributionData> = of_index.filter(|wheel| is_meant(wheel)).collect();

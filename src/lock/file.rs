@@ -93,6 +93,9 @@ impl LockText {
     }
 }
 
+/// The records of an isolated kernel's prefix, or of the environment's own.
+pub type PrefixRecords = (Option<String>, Vec<RepoDataRecord>);
+
 /// A lock, read.
 #[derive(Debug, Clone)]
 pub struct Lock {
@@ -206,10 +209,7 @@ impl Lock {
 
     /// The records of each prefix for a platform: the environment's own, then those of
     /// isolated kernels by their names.
-    pub fn prefixes(
-        &self,
-        platform: Subdir,
-    ) -> Result<Vec<(Option<String>, Vec<RepoDataRecord>)>, LockError> {
+    pub fn prefixes(&self, platform: Subdir) -> Result<Vec<PrefixRecords>, LockError> {
         let mut prefixes = vec![(None, self.records(None, platform)?)];
         for (name, _) in self.file.environments() {
             // Another tool's may be for other platforms.

@@ -18,10 +18,10 @@ mod why;
 
 pub use changes::{Change, PackageId, changes};
 pub use error::LockError;
-pub use file::{Lock, LockText, PlatformPackages};
+pub use file::{Lock, LockText, PlatformPackages, PrefixRecords};
 pub use inputs::{Inputs, Origin, Request, Staleness, pip_lines};
 pub use needs::Need;
 pub use nix::{LockedNix, NixInput};
 pub use sizes::WheelSizes;
-pub use wheel::{PYPI, is_source, is_wheel, url_of};
+pub use wheel::{PYPI, is_source, is_wheel, is_wheel_file, url_of};
 pub use why::why;

@@ -7,6 +7,7 @@
 //! comes of it may be for that one alone.
 
 use std::collections::BTreeSet;
+use std::path::Path;
 
 use rattler_conda_types::package::{ArchiveIdentifier, CondaArchiveType, DistArchiveIdentifier};
 use rattler_conda_types::{NoArchType, PackageName, PackageRecord, RepoDataRecord, Version};
@@ -39,6 +40,12 @@ pub fn url_of(package: &PypiDistributionData) -> Option<&Url> {
     }
 }
 
+/// Whether a URL names a wheel by its ending, and no source.
+pub fn is_wheel_file(url: &Url) -> bool {
+    let ending = Path::new(url.path()).extension();
+    ending.is_some_and(|ending| ending == "whl")
+}
+
 /// The record of a wheel or a source, to be installed beside `python`; `None` if it has no
 /// SHA-256, or there is no Python.
 ///
@@ -54,10 +61,7 @@ pub(super) fn record(
         // No path of a machine: where the spec is.
         UrlOrPath::Path(path) => Url::parse(&format!("folder:{path}")).ok()?,
     };
-    let is_wheel = url.scheme() != "folder"
-        && std::path::Path::new(url.path())
-            .extension()
-            .is_some_and(|ending| ending == "whl");
+    let is_wheel = url.scheme() != "folder" && is_wheel_file(&url);
     let sha256 = package.hash.as_ref()?.sha256()?;
     let own: &str = package.name.as_ref();
     let name = if taken.contains(own) {

@@ -10,6 +10,7 @@ use url::Url;
 use super::ask::roots;
 use super::only::{Platforms, for_pip};
 use crate::lock::interchange::text::one_line;
+use crate::lock::is_wheel_file;
 
 /// Where everybody's index has its files, and where it is itself.
 const FILES_OF_PYPI: &str = "files.pythonhosted.org";
@@ -32,10 +33,7 @@ pub(super) fn lockable(package: &PypiPackageData) -> Result<PypiDistributionData
     if !matches!(url.scheme(), "https" | "http" | "file") {
         return Err(format!("{named} is in a repository"));
     }
-    let is_wheel = std::path::Path::new(url.path())
-        .extension()
-        .is_some_and(|ending| ending == "whl");
-    if !is_wheel {
+    if !is_wheel_file(url) {
         return Err(format!("{named} is an archive of sources"));
     }
     let sha256 = archive.hash.as_ref().and_then(PackageHashes::sha256);
