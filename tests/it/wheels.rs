@@ -10,7 +10,8 @@ use base64::prelude::BASE64_STANDARD;
 
 use crate::pip::{World, version_of};
 use crate::support::{
-    Ask, CommandOutput, PythonIndex, Server, Wheel, add_distribution, channels, have, skipped,
+    Ask, CommandOutput, PythonIndex, PythonSource, Server, Wheel, add_distribution, channels, have,
+    skipped,
 };
 
 /// The plan's action that builds.
@@ -159,7 +160,62 @@ fn a_kernels_own_section_is_for_its_own_prefix_or_for_the_environments() {
         .env
         .run(&["check"])
         .fails_with(2)
-        .says("can't be locked");
+        .says("has neither pyproject.toml nor setup.py");
+}
+
+#[test]
+fn a_kernels_own_section_has_files_sources_and_folders_as_the_environments_has() {
+    let world = World::new();
+    let sources = [
+        PythonSource::new("built", "1.2", "greet-words >=1", None),
+        PythonSource::new("tool", "1.0", "greet", None),
+    ];
+    world.index.add_source(&sources[0]);
+    let envs = world.env.work().join("envs");
+    sources[1].write(&envs.join("tool"));
+    fs_err::write(envs.join("two.txt"), "built\n-c held.txt\n").unwrap();
+    fs_err::write(envs.join("held.txt"), "greet-words <1.2\n").unwrap();
+    world.env.spec(
+        "lab",
+        "channels: [conda-forge]\ndependencies: [python]\nkernels:\n\
+         \x20 - two: {use: bash, isolated: true, dependencies: [{pip: [-r two.txt, ./tool]}]}\n",
+    );
+    world
+        .env
+        .run(&["apply"])
+        .success()
+        .says("builds built 1.2 from source")
+        .says("builds tool 0 from source");
+    let lock = world.env.lock("lab");
+    for line in [
+        "pip of two built\n",
+        "pip of two -c greet-words <1.2\n",
+        "pip of two ./tool # sha256:",
+    ] {
+        assert!(lock.contains(&format!("#   {line}")), "{line}: {lock}");
+    }
+    for (name, version) in [("built", "1.2\n"), ("tool", "1.0\n"), ("greet", "1.0\n")] {
+        assert_eq!(in_prefix(&world, "envs/two", &version_of(name)), version);
+        assert_eq!(in_prefix(&world, "", &version_of(name)), "none\n");
+    }
+    world.env.run(&["verify"]).success();
+    world.env.run(&["apply"]).success().says("Nothing to do");
+
+    // What is locked installs where the files are gone, and repairs too.
+    let file = world
+        .env
+        .prefix("lab")
+        .join("envs/two/lib/python3.11/site-packages/built/__init__.py");
+    fs_err::remove_file(file).unwrap();
+    fs_err::remove_file(envs.join("two.txt")).unwrap();
+    world
+        .env
+        .run(&["check"])
+        .fails_with(2)
+        .says("two.txt")
+        .says("envs/lab.yaml:4:");
+    world.env.run(&["verify", "lab", "--repair"]).success();
+    assert_eq!(in_prefix(&world, "envs/two", &version_of("built")), "1.2\n");
 }
 
 #[test]
